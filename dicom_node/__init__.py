@@ -1,0 +1,1 @@
+"""The DICOM node: takes custody of head CT, runs the pipeline durably, returns results."""

@@ -1,0 +1,1 @@
+"""From a slice triplet to the probability of hematoma expansion."""

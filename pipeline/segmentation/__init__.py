@@ -1,0 +1,1 @@
+"""From a CT volume to the voxels that are hematoma."""

@@ -1,0 +1,1 @@
+"""The segmentation networks, one file each, configured by the model card."""
