@@ -81,7 +81,7 @@ class VoxelGrid:
     def normal_lps(self) -> NDArray[np.float64]:
         """Unit normal of the slices, pointing to superior, shape (3,)."""
         normal = np.cross(self.row_cosine_lps, self.column_cosine_lps)
-        return np.asarray(-normal if normal[2] < 0 else normal, dtype=np.float64)
+        return np.asarray(normal if normal[2] >= 0 else -normal, dtype=np.float64)
 
     @property
     def slice_positions_mm(self) -> NDArray[np.float64]:
