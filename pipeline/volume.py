@@ -106,7 +106,7 @@ class VoxelGrid:
             return np.ones(1)
         below = np.concatenate([steps[:1], steps])
         above = np.concatenate([steps, steps[-1:]])
-        return (below + above) / 2
+        return np.asarray((below + above) / 2, dtype=np.float64)
 
     @property
     def spacing_zyx_mm(self) -> Vector:
