@@ -1,0 +1,54 @@
+# The verbs of the project. The first one called on a fresh machine makes .venv; the next is instant.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONSTRAINTS := deploy/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test unit check fix bench conformance clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv and install the pinned packages
+
+$(READY): setup.cfg $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(f"ichnode needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; say make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable ".[dev]"
+	@touch $@
+
+demo: $(READY) ## a simulated patient through the whole line, under 90 seconds
+	$(BIN)/ichnode demo
+
+serve: $(READY) ## run the node with config/node.toml
+	$(BIN)/ichnode serve
+
+test: $(READY) ## all tests; those whose peer is not installed skip and say so
+	$(BIN)/python -m pytest
+
+unit: $(READY) ## unit and house tests only
+	$(BIN)/python -m pytest tests/unit tests/house
+
+check: $(READY) ## ruff, format, mypy --strict, import contracts, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell --skip '*.svg,*.json,.git,.venv,./var' --ignore-words-list 'thre,nd,ser,fo,hist,mis' .
+
+fix: $(READY) ## let ruff repair and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## time the line and print ratios against peers
+	$(BIN)/python -m tests.bench
+
+conformance: $(READY) ## write docs/conformance.md from the running tables
+	$(BIN)/ichnode conformance --output docs/conformance.md
+
+clean: ## remove .venv, caches and demonstration output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
