@@ -1,13 +1,15 @@
 """The straight line: one CT volume in, one opinion out."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 from pipeline.measurement import HematomaMeasurements
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps
 from pipeline.triplet import SliceTriplet
-from pipeline.volume import HematomaMask
+from pipeline.volume import CtVolume, HematomaMask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +32,26 @@ class NoHematomaFound:
 
 
 IchAnalysis = HematomaFound | NoHematomaFound
+
+
+class Step(StrEnum):
+    """What the analysis is about to do, in order. The values are stored; never rename one."""
+
+    ASSESS = "assess"  #: look at the quality of the volume
+    SEGMENT = "segment"  #: find the hematoma
+    MEASURE = "measure"  #: volumes, diameters, densities
+    CLASSIFY = "classify"  #: crop the triplet and judge it
+    EXPLAIN = "explain"  #: Grad-CAM of the judgement
+
+
+class Opinion(Protocol):
+    """Whatever sees, judges and explains: the loaded models, or a fake in a test."""
+
+    def segment(self, volume: CtVolume) -> HematomaMask:
+        """Return the hematoma on the grid of `volume`; an empty mask if there is none."""
+
+    def classify(self, triplet: SliceTriplet) -> HePrediction:
+        """Return the probability of expansion."""
+
+    def explain(self, triplet: SliceTriplet, prediction: HePrediction) -> SaliencyMaps:
+        """Return what spoke for expansion, slice by slice."""
