@@ -145,8 +145,8 @@ def neighbour_slice(grid: VoxelGrid, index: int, *, direction: int) -> int | Non
     """Return the slice that counts as the next one above or below, None beyond the scan.
 
     It is the adjacent slice where that lies at least `THIN_STEP_MM` away. In a thin-slice
-    series it is the native slice nearest to `NEIGHBOUR_DISTANCE_MM` along the normal,
-    provided that the scan reaches to within half that distance of it.
+    series it is the native slice nearest to `NEIGHBOUR_DISTANCE_MM` along the normal, of
+    two equally near ones the closer to `index`, provided that the scan reaches to within half that distance of it.
 
     Parameters
     ----------
@@ -163,11 +163,12 @@ def neighbour_slice(grid: VoxelGrid, index: int, *, direction: int) -> int | Non
     positions_mm = grid.slice_positions_mm
     if abs(positions_mm[adjacent] - positions_mm[index]) >= THIN_STEP_MM:
         return adjacent
+    outward = np.arange(adjacent, grid.shape_zyx[0] if direction > 0 else -1, direction)
     target_mm = positions_mm[index] + direction * NEIGHBOUR_DISTANCE_MM
-    nearest = int(np.argmin(np.abs(positions_mm - target_mm)))
-    if abs(positions_mm[nearest] - target_mm) > NEIGHBOUR_DISTANCE_MM / 2:
+    off_mm = np.abs(positions_mm[outward] - target_mm)
+    if off_mm.min() > NEIGHBOUR_DISTANCE_MM / 2:
         return None
-    return nearest
+    return int(outward[off_mm.argmin()])
 
 
 def _crop(
