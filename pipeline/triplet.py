@@ -146,7 +146,8 @@ def neighbour_slice(grid: VoxelGrid, index: int, *, direction: int) -> int | Non
 
     It is the adjacent slice where that lies at least `THIN_STEP_MM` away. In a thin-slice
     series it is the native slice nearest to `NEIGHBOUR_DISTANCE_MM` along the normal, of
-    two equally near ones the closer to `index`, provided that the scan reaches to within half that distance of it.
+    two equally near ones the closer to `index`, provided that the scan reaches to within
+    half that distance of it.
 
     Parameters
     ----------
