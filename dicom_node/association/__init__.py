@@ -1,0 +1,1 @@
+"""Everything DIMSE: contexts, storage provider and user, verification, peers."""

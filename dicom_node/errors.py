@@ -1,0 +1,147 @@
+"""Errors of the node.
+
+NodeError
+├── IntakeError                   an instance was not taken into custody; the sender keeps it
+│   ├── SpoolFullError            the disk is low
+│   ├── SpoolWriteError           the disk refused for another reason
+│   ├── CustodyRecordError        bytes are safe, but the ledger could not say so
+│   ├── UnreadableInstanceError   the encoded data set cannot be understood
+│   └── InstanceMismatchError     the data set is not what the C-STORE request announced
+├── LedgerError                   the ledger refused
+│   ├── LedgerUnavailableError    it could not be read or written
+│   ├── LedgerVersionError        it was written by another version of the node
+│   ├── IllegalTransitionError    a move that the table of states does not list
+│   ├── LostLeaseError            the claim belongs to somebody else by now
+│   └── UnknownEntryError         no such series, job or delivery
+├── ResultError                   result objects are not fit to be sent; a repeat would not help
+├── OutboxError                   result objects could not be made durable
+└── DeliveryError                 a result did not reach its destination
+    └── PeerError                 the peer as a whole did not take part
+        ├── PeerUnreachableError      no TCP connection
+        ├── AssociationRejectedError  the peer answered A-ASSOCIATE-RJ
+        ├── AssociationAbortedError   the association was aborted or broke
+        └── PeerTimeoutError          the peer did not answer in time
+"""
+
+import traceback
+
+
+class NodeError(Exception):
+    """Whatever the node refuses. Messages never hold a patient attribute."""
+
+
+class IntakeError(NodeError):
+    """An instance was not taken into custody; the sender keeps its copy."""
+
+
+class SpoolFullError(IntakeError):
+    """There is less room on the disk than the floor that is kept free."""
+
+
+class SpoolWriteError(IntakeError, OSError):
+    """The disk refused to store an instance for another reason than room."""
+
+
+class CustodyRecordError(IntakeError):
+    """The bytes are on disk, but the ledger could not record them."""
+
+
+class UnreadableInstanceError(IntakeError, ValueError):
+    """The encoded data set cannot be understood."""
+
+
+class InstanceMismatchError(IntakeError, ValueError):
+    """The data set is not the instance that the C-STORE request announced."""
+
+
+class LedgerError(NodeError):
+    """The ledger refused."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The ledger could not be read or written."""
+
+
+class LedgerVersionError(LedgerError):
+    """The ledger was written by another version of the node."""
+
+
+class IllegalTransitionError(LedgerError, ValueError):
+    """A move between states that the table does not list."""
+
+
+class LostLeaseError(LedgerError):
+    """The claim expired and belongs to somebody else, or to nobody."""
+
+
+class UnknownEntryError(LedgerError, LookupError):
+    """The ledger holds no such series, job or delivery."""
+
+
+class ResultError(NodeError, ValueError):
+    """Result objects are not fit to be sent; a repeat would make the same ones."""
+
+
+class OutboxError(NodeError, OSError):
+    """Result objects could not be made durable."""
+
+
+class DeliveryError(NodeError):
+    """A result did not reach its destination."""
+
+
+class PeerError(DeliveryError):
+    """The peer as a whole did not take part: nothing more can be sent for now."""
+
+
+class PeerUnreachableError(PeerError, ConnectionError):
+    """No TCP connection to the peer."""
+
+
+class AssociationRejectedError(PeerError):
+    """The peer answered A-ASSOCIATE-RJ (PS3.8, section 9.3.4).
+
+    Attributes
+    ----------
+    result, source, reason : int
+        The three fields of the answer.
+    """
+
+    def __init__(self, message: str, *, result: int, source: int, reason: int) -> None:
+        super().__init__(message)
+        self.result = result
+        self.source = source
+        self.reason = reason
+
+
+class AssociationAbortedError(PeerError, ConnectionError):
+    """The association was aborted, or the connection broke."""
+
+
+class PeerTimeoutError(PeerError, TimeoutError):
+    """The peer did not answer in time."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what an error says, without what a foreign library might quote.
+
+    Only the node's own messages are known to be free of patient attributes. Of any other
+    error the type is named, and the place where it was raised.
+    """
+    if isinstance(error, NodeError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    last = frames[-1]
+    return f"{type(error).__name__} in {last.name}, line {last.lineno}"
+
+
+def stack_of(error: BaseException) -> str:
+    """Return the traceback of an error without its message, for the log.
+
+    The message of an outside library may quote a data element; the frames do not.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+    return "\n  ".join([type(error).__name__, *lines])

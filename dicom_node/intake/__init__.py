@@ -1,0 +1,1 @@
+"""Custody of what arrives: spool, assembly into series, selection within the study."""

@@ -1,0 +1,88 @@
+"""The calls that make bytes durable, in one place so that tests can let each of them fail."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+#: What a file is called until it is complete.
+PART_SUFFIX = ".part"
+
+
+class Disk:
+    """A local POSIX file system."""
+
+    def free_bytes(self, folder: Path) -> int:
+        """Return the room left for an ordinary user on the file system of `folder`."""
+        return shutil.disk_usage(folder).free
+
+    def write(self, path: Path, parts: Iterable[bytes]) -> None:
+        """Write a new file and wait until its content is on the disk."""
+        with path.open("wb", buffering=0) as file:
+            for part in parts:
+                _write_all(file.fileno(), part)
+            os.fsync(file.fileno())
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file its name, atomically; a file of that name is replaced."""
+        source.replace(target)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Wait until the names in `folder` are on the disk."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class DurableFiles:
+    """Writes files that are either there as a whole or not at all, even if the power fails.
+
+    ``NAME.part`` is written and synced, renamed, and the folder is synced; a new folder is synced
+    into its parent first. Safe to use from several threads, for the same name too.
+
+    Parameters
+    ----------
+    disk
+        The file system.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._synced_folders: set[Path] = set()
+
+    def write(self, path: Path, parts: Iterable[bytes]) -> None:
+        """Write a file, replacing one of the same name.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses; no part of the file is left behind then.
+        """
+        folder = path.parent
+        self._ensure(folder)
+        # Two associations may send the same instance at the same time.
+        part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{PART_SUFFIX}")
+        try:
+            self._disk.write(part, parts)
+            self._disk.rename(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        self._disk.sync_folder(folder)
+
+    def _ensure(self, folder: Path) -> None:
+        if folder in self._synced_folders and folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._disk.sync_folder(folder.parent)
+        self._synced_folders.add(folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    # One write takes at most 2 GiB on Linux, and may take less than it is given.
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

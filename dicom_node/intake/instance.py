@@ -1,0 +1,198 @@
+"""One SOP Instance in the node's custody, and the few things that the node must know of it."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from dicom_node.association.store_request import StoreRequest
+from dicom_node.errors import InstanceMismatchError, UnreadableInstanceError
+from dicom_node.intake.header import HeaderTag, read_header
+
+Vector = tuple[float, float, float]
+Orientation = tuple[float, float, float, float, float, float]
+
+#: Longest UID (PS3.5, section 9.1).
+_MAX_UID_LENGTH = 64
+
+_VECTOR_LENGTH = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceAttributes:
+    """Where an image lies in its series, as far as its header says so.
+
+    Attributes
+    ----------
+    instance_number : int or None
+        Instance Number.
+    position_lps_mm : Vector or None
+        Image Position (Patient).
+    orientation : Orientation or None
+        Image Orientation (Patient).
+    frames : int
+        Number of Frames, 1 in a single-frame image.
+    """
+
+    instance_number: int | None = None
+    position_lps_mm: Vector | None = None
+    orientation: Orientation | None = None
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesAttributes:
+    """What selection may ask of a series, as one of its images says it.
+
+    Texts are empty where the attribute is absent. None of them describes the patient.
+    """
+
+    modality: str = ""
+    sop_class_uid: str = ""
+    image_type: str = ""
+    description: str = ""
+    protocol: str = ""
+    body_part: str = ""
+    kernel: str = ""
+    contrast_agent: str = ""
+    manufacturer: str = ""
+    station: str = ""
+    slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedInstance:
+    """An encoded SOP Instance as received, with what was read of its header.
+
+    Attributes
+    ----------
+    request : StoreRequest
+        The bytes, the association they came over and when.
+    study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid : str
+        Identity, from the data set.
+    patient_key : str
+        Keyed hash of Patient ID and its issuer: tells whether two instances are of one
+        patient, not of whom.
+    content_digest : str
+        SHA-256 over transfer syntax and data set, hexadecimal.
+    slice_attributes : SliceAttributes
+        For assembly.
+    series_attributes : SeriesAttributes
+        For selection.
+    """
+
+    request: StoreRequest
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    patient_key: str
+    content_digest: str
+    slice_attributes: SliceAttributes
+    series_attributes: SeriesAttributes
+
+
+def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
+    """Return the instance with what its header says.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the data set cannot be walked, is cut off, or lacks a UID.
+    InstanceMismatchError
+        If SOP Class or Instance UID differ from the command set (PS3.4, table B.2-1).
+    """
+    header = read_header(request.data_set, request.transfer_syntax_uid)
+    sop_class_uid = _uid(header, HeaderTag.SOP_CLASS_UID)
+    sop_instance_uid = _uid(header, HeaderTag.SOP_INSTANCE_UID)
+    if (sop_class_uid, sop_instance_uid) != (request.sop_class_uid, request.sop_instance_uid):
+        raise InstanceMismatchError(
+            f"The request announced {request.sop_instance_uid} of class {request.sop_class_uid}, "
+            f"the data set is {sop_instance_uid} of class {sop_class_uid}"
+        )
+    digest = hashlib.sha256(request.transfer_syntax_uid.encode() + b"\0")
+    digest.update(request.data_set)
+    return ReceivedInstance(
+        request=request,
+        study_instance_uid=_uid(header, HeaderTag.STUDY_INSTANCE_UID),
+        series_instance_uid=_uid(header, HeaderTag.SERIES_INSTANCE_UID),
+        sop_instance_uid=sop_instance_uid,
+        sop_class_uid=sop_class_uid,
+        patient_key=_patient_key(header, patient_salt),
+        content_digest=digest.hexdigest(),
+        slice_attributes=_slice_attributes(header),
+        series_attributes=_series_attributes(header, sop_class_uid),
+    )
+
+
+def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:
+    identity = b"\0".join(
+        header.get(tag, b"").strip(b" \0")
+        for tag in (HeaderTag.PATIENT_ID, HeaderTag.ISSUER_OF_PATIENT_ID)
+    )
+    return hmac.new(salt, identity, hashlib.sha256).hexdigest()[:32]
+
+
+def _slice_attributes(header: dict[HeaderTag, bytes]) -> SliceAttributes:
+    numbers = _numbers(header, HeaderTag.INSTANCE_NUMBER)
+    position = _numbers(header, HeaderTag.IMAGE_POSITION_PATIENT)
+    orientation = _numbers(header, HeaderTag.IMAGE_ORIENTATION_PATIENT)
+    frames = _numbers(header, HeaderTag.NUMBER_OF_FRAMES)
+    return SliceAttributes(
+        instance_number=int(numbers[0]) if len(numbers) == 1 else None,
+        position_lps_mm=_vector(position),
+        orientation=_orientation(orientation),
+        frames=max(1, int(frames[0])) if len(frames) == 1 else 1,
+    )
+
+
+def _series_attributes(header: dict[HeaderTag, bytes], sop_class_uid: str) -> SeriesAttributes:
+    thickness = _numbers(header, HeaderTag.SLICE_THICKNESS)
+    return SeriesAttributes(
+        modality=_text(header, HeaderTag.MODALITY),
+        sop_class_uid=sop_class_uid,
+        image_type=_text(header, HeaderTag.IMAGE_TYPE),
+        description=_text(header, HeaderTag.SERIES_DESCRIPTION),
+        protocol=_text(header, HeaderTag.PROTOCOL_NAME),
+        body_part=_text(header, HeaderTag.BODY_PART_EXAMINED),
+        kernel=_text(header, HeaderTag.CONVOLUTION_KERNEL),
+        contrast_agent=_text(header, HeaderTag.CONTRAST_BOLUS_AGENT),
+        manufacturer=_text(header, HeaderTag.MANUFACTURER),
+        station=_text(header, HeaderTag.STATION_NAME),
+        slice_thickness_mm=thickness[0] if len(thickness) == 1 else None,
+    )
+
+
+def _vector(values: tuple[float, ...]) -> Vector | None:
+    if len(values) != _VECTOR_LENGTH:
+        return None
+    return (values[0], values[1], values[2])
+
+
+def _orientation(values: tuple[float, ...]) -> Orientation | None:
+    if len(values) != 2 * _VECTOR_LENGTH:
+        return None
+    return (values[0], values[1], values[2], values[3], values[4], values[5])
+
+
+def _uid(header: dict[HeaderTag, bytes], tag: HeaderTag) -> str:
+    value = header.get(tag, b"").strip(b"\0 ")
+    if not value or len(value) > _MAX_UID_LENGTH or not set(value) <= set(b"0123456789."):
+        raise UnreadableInstanceError(
+            f"{tag.label} must be a UID, got {len(value)} characters that are none"
+        )
+    return value.decode("ascii")
+
+
+def _text(header: dict[HeaderTag, bytes], tag: HeaderTag) -> str:
+    # The character set is not looked at: rules ask for ASCII words, and Latin-1 decodes anything.
+    return header.get(tag, b"").strip(b" \0").decode("latin-1")
+
+
+def _numbers(header: dict[HeaderTag, bytes], tag: HeaderTag) -> tuple[float, ...]:
+    """Return the values of a decimal or integer string; none if one of them is no number."""
+    parts = header.get(tag, b"").strip(b" \0").split(b"\\")
+    try:
+        values = tuple(float(part) for part in parts)
+    except ValueError:
+        return ()
+    return values if all(abs(value) < float("inf") for value in values) else ()
