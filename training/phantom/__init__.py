@@ -1,0 +1,1 @@
+"""Simulated head CT with ground truth: anatomy, hematoma, distractors and scanner."""

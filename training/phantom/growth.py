@@ -1,0 +1,83 @@
+"""Whether and how much a simulated hematoma grows between two scans."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.phantom.lesion_plan import VOLUME_MEDIAN_ML, LesionPlan
+
+#: Expansion: growth by more than 6 mL or more than 33 % (Dowlatshahi et al., "Defining hematoma
+#: expansion in intracerebral hemorrhage", Neurology 2011; the rule of the study followed here).
+EXPANSION_ML, EXPANSION_RATIO = 6.0, 0.33
+
+#: Log odds of expansion without any sign, and what each sign adds. Chosen by simulation so that
+#: about 20 % expand and an observer who knows every sign reaches an AUC of 0.85 to 0.9; the
+#: order of the signs follows the odds ratios reported for each of them.
+INTERCEPT = -3.3
+SIGN_LOG_ODDS: dict[str, float] = {
+    "black_hole": 1.6,
+    "blend": 1.8,
+    "swirl": 1.2,
+    "satellite": 1.2,
+    "fluid_level": 1.0,
+}
+IRREGULARITY_LOG_ODDS_PER_SD = 0.6
+VOLUME_LOG_ODDS_PER_E = 0.5
+HOURS_LOG_ODDS_PER_E = -0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """The course of a hematoma from the first scan to the second.
+
+    Attributes
+    ----------
+    probability : float
+        Chance of expansion that the signs gave.
+    follow_up_ml : float
+        Volume planned for the second scan.
+    hours_between : float
+        Time between the two scans.
+    """
+
+    probability: float
+    follow_up_ml: float
+    hours_between: float
+
+
+def meets_expansion_rule(baseline_ml: float, follow_up_ml: float) -> bool:
+    """Return whether the growth counts as hematoma expansion."""
+    growth_ml = follow_up_ml - baseline_ml
+    return growth_ml > EXPANSION_ML or growth_ml > EXPANSION_RATIO * baseline_ml
+
+
+def expansion_probability(plan: LesionPlan) -> float:
+    """Return the chance that the hematoma expands, from its signs, volume and time."""
+    signs = plan.signs
+    logit = INTERCEPT
+    logit += sum(weight for name, weight in SIGN_LOG_ODDS.items() if getattr(signs, name))
+    logit += IRREGULARITY_LOG_ODDS_PER_SD * (signs.irregularity - 0.2) / 0.08
+    logit += VOLUME_LOG_ODDS_PER_E * np.log(plan.volume_ml / VOLUME_MEDIAN_ML)
+    logit += HOURS_LOG_ODDS_PER_E * np.log(plan.hours_from_onset / 4)
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def draw_growth(rng: np.random.Generator, plan: LesionPlan) -> Growth:
+    """Return the random course of a hematoma.
+
+    The planned volumes keep clear of the rule's limits, so that measuring them on a coarse
+    grid does not turn the label over.
+    """
+    probability = expansion_probability(plan)
+    volume = plan.volume_ml
+    if rng.random() < probability:
+        limit = min(EXPANSION_ML, EXPANSION_RATIO * volume)
+        growth = limit * 1.3 + 0.4 + min(rng.lognormal(np.log(0.3 * volume), 0.6), 1.2 * volume)
+    else:
+        limit = min(EXPANSION_ML, EXPANSION_RATIO * volume)
+        growth = limit * float(np.clip(rng.normal(0.12, 0.25), -0.5, 0.6))
+    return Growth(
+        probability=probability,
+        follow_up_ml=float(volume + growth),
+        hours_between=float(np.clip(rng.normal(22, 5), 6, 48)),
+    )

@@ -1,0 +1,52 @@
+"""Simulated scans as NIfTI files."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.openers import Opener
+from numpy.typing import NDArray
+
+from pipeline.volume import VoxelGrid
+from training.phantom.patient import SimulatedScan
+
+#: The fastest level of gzip: noise does not shrink much, whatever the effort.
+_GZIP_LEVEL = 1
+
+
+def affine_ras_mm(grid: VoxelGrid) -> NDArray[np.float64]:
+    """Return the matrix from voxel (x, y, z) to NIfTI's RAS+ millimetres, shape (4, 4).
+
+    The third column is the step from slice origin to slice origin, so a tilted scan keeps its
+    shear. NIfTI has left and posterior negative, DICOM positive.
+    """
+    origins = np.asarray(grid.slice_origins_lps_mm)
+    count = len(origins)
+    step = (origins[-1] - origins[0]) / (count - 1) if count > 1 else grid.normal_lps
+    affine = np.eye(4)
+    affine[:3, 0] = np.asarray(grid.row_cosine_lps) * grid.pixel_spacing_yx_mm[1]
+    affine[:3, 1] = np.asarray(grid.column_cosine_lps) * grid.pixel_spacing_yx_mm[0]
+    affine[:3, 2] = step
+    affine[:3, 3] = origins[0]
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def write_scan(scan: SimulatedScan, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write `name`.nii.gz (HU, int16) and `name`_labels.nii.gz (uint8), and return their paths."""
+    affine = affine_ras_mm(scan.volume.grid)
+    picture, labels = folder / f"{name}.nii.gz", folder / f"{name}_labels.nii.gz"
+    _write(picture, scan.volume.hu_zyx, affine)
+    _write(labels, scan.labels_zyx, affine)
+    return picture, labels
+
+
+def _write(
+    path: Path, array_zyx: NDArray[np.int16] | NDArray[np.uint8], affine: NDArray[np.float64]
+) -> None:
+    image = nib.nifti1.Nifti1Image(array_zyx.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"SIMULATED head CT, research use only"
+    image.set_sform(affine, code=1)
+    image.set_qform(None, code=0)
+    with Opener(str(path), "wb", compresslevel=_GZIP_LEVEL) as stream:
+        image.to_stream(stream)

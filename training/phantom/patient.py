@@ -1,0 +1,242 @@
+"""One simulated patient: the head, its hematoma, a first scan and a second."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.volume import CtVolume, HematomaMask, VoxelGrid
+from training.phantom.bleeding import bleed_into
+from training.phantom.brain import build_brain
+from training.phantom.distractors import DistractorPlan, add_distractors, draw_distractors
+from training.phantom.growth import Growth, draw_growth, meets_expansion_rule
+from training.phantom.head_grid import draw_grid
+from training.phantom.labels import Label
+from training.phantom.lesion_plan import LesionPlan, draw_plan
+from training.phantom.scanner import Protocol, develop, draw_protocol, head_lattice, slice_grid
+from training.phantom.scene import Head, expose
+from training.phantom.skull import build_skull
+from training.phantom.traits import HeadTraits, draw_traits
+
+#: Thicknesses drawn when none is asked for, and how often: routine head CT is read at 5 mm.
+_THICKNESSES_MM, _THICKNESS_SHARES = (5.0, 2.5, 1.25), (0.86, 0.09, 0.05)
+
+#: Root of deterministic UIDs (PS3.5, section B.2: UUID-derived UIDs).
+_UID_ROOT = "2.25."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomOptions:
+    """What kind of patients to simulate.
+
+    Attributes
+    ----------
+    slice_thickness_mm : float or None
+        Thickness of the slices; None draws mostly 5 mm, sometimes 2.5 or 1.25 mm.
+    tilt_deg : float or None
+        Gantry tilt; None draws it.
+    follow_up : bool
+        Whether a second scan is taken.
+    no_hematoma_share : float
+        Share of patients without any hematoma in the brain, 0 to 1.
+    extra_axial_share : float
+        Share of patients who bleed outside the brain (three times as often where there is no
+        hematoma), 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a share lies outside 0 to 1 or the thickness outside 0.5 to 10 mm.
+    """
+
+    slice_thickness_mm: float | None = None
+    tilt_deg: float | None = None
+    follow_up: bool = True
+    no_hematoma_share: float = 0.0
+    extra_axial_share: float = 0.06
+
+    def __post_init__(self) -> None:
+        for name in ("no_hematoma_share", "extra_axial_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0 to 1, got {getattr(self, name)}")
+        if self.slice_thickness_mm is not None and not 0.5 <= self.slice_thickness_mm <= 10:  # noqa: PLR2004 - the limits are in the message
+            raise ValueError(
+                f"Slice thickness must lie in 0.5 to 10 mm, got {self.slice_thickness_mm} mm"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimulatedScan:
+    """One scan with its truth.
+
+    Attributes
+    ----------
+    volume : CtVolume
+        The scan in HU.
+    labels_zyx : ndarray of uint8, shape (Z, Y, X)
+        Codes of `Label`. Read-only.
+    protocol : Protocol
+        How it was taken.
+    hours_from_onset : float
+        When, counted from the onset of symptoms.
+    """
+
+    volume: CtVolume
+    labels_zyx: NDArray[np.uint8]
+    protocol: Protocol
+    hours_from_onset: float
+
+    def __post_init__(self) -> None:
+        view = self.labels_zyx.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "labels_zyx", view)
+
+    @property
+    def mask(self) -> HematomaMask:
+        """The hematoma within the brain, the truth for segmentation."""
+        return HematomaMask(
+            voxels_zyx=self.labels_zyx == int(Label.HEMATOMA), grid=self.volume.grid
+        )
+
+    def label_ml(self, label: Label) -> float:
+        """Return the volume of a label in mL, by voxels on the scan's own grid."""
+        return label_volume_ml(self.labels_zyx, self.volume.grid, label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimulatedPatient:
+    """A simulated patient with everything that is known of them.
+
+    Attributes
+    ----------
+    seed, index : int
+        What the patient was made from.
+    patient_id : str
+        Identifier, such as SIM0001.
+    traits : HeadTraits
+        Size, age and tissue of the head.
+    distractors : DistractorPlan
+        What else there is to see.
+    lesion : LesionPlan or None
+        The hematoma; None where the patient has none.
+    growth : Growth or None
+        Its planned course; None where there is no hematoma.
+    baseline : SimulatedScan
+        The first scan.
+    follow_up : SimulatedScan or None
+        The second; None if none was asked for.
+    """
+
+    seed: int
+    index: int
+    patient_id: str
+    traits: HeadTraits
+    distractors: DistractorPlan
+    lesion: LesionPlan | None
+    growth: Growth | None
+    baseline: SimulatedScan
+    follow_up: SimulatedScan | None
+
+    @property
+    def baseline_ml(self) -> float:
+        """Volume of the hematoma on the first scan, measured on its mask."""
+        return self.baseline.label_ml(Label.HEMATOMA)
+
+    @property
+    def follow_up_ml(self) -> float:
+        """Volume at the second scan: measured, or as planned if none was taken."""
+        if self.follow_up is not None:
+            return self.follow_up.label_ml(Label.HEMATOMA)
+        return self.growth.follow_up_ml if self.growth is not None else 0.0
+
+    @property
+    def has_expansion(self) -> bool:
+        """Whether the hematoma grew by more than 6 mL or 33 % between the scans."""
+        if self.lesion is None:
+            return False
+        return meets_expansion_rule(self.baseline_ml, self.follow_up_ml)
+
+
+def simulate_patient(*, seed: int, index: int, options: PhantomOptions) -> SimulatedPatient:
+    """Return patient number `index` of the cohort `seed`; the same numbers, the same patient."""
+    streams = np.random.SeedSequence([seed, index]).spawn(5)
+    body, illness, first, second, noise = (np.random.default_rng(stream) for stream in streams)
+    traits = draw_traits(body)
+    lesion = None if illness.random() < options.no_hematoma_share else draw_plan(illness)
+    growth = None if lesion is None else draw_growth(illness, lesion)
+    share = options.extra_axial_share * (3 if lesion is None else 1)
+    distractors = draw_distractors(illness, traits, extra_axial_share=min(share, 1.0))
+    head = _build_head(body, illness, traits, distractors, lesion, growth)
+    thickness = _thickness(first, options)
+    top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
+    onset = lesion.hours_from_onset if lesion is not None else float(illness.uniform(0.5, 24))
+    uid = f"{_UID_ROOT}{seed * 10**12 + index * 10**4 + 1}"
+
+    def take(rng: np.random.Generator, *, hours: float, is_follow_up: bool) -> SimulatedScan:
+        protocol = draw_protocol(
+            rng, slice_thickness_mm=thickness, tilt_deg=options.tilt_deg, top_mm=top
+        )
+        return _scan(noise, head, protocol, uid, hours=hours, is_follow_up=is_follow_up)
+
+    baseline = take(first, hours=onset, is_follow_up=False)
+    later = onset + (growth.hours_between if growth is not None else 24.0)
+    return SimulatedPatient(
+        seed=seed,
+        index=index,
+        patient_id=f"SIM{index:04d}",
+        traits=traits,
+        distractors=distractors,
+        lesion=lesion,
+        growth=growth,
+        baseline=baseline,
+        follow_up=take(second, hours=later, is_follow_up=True) if options.follow_up else None,
+    )
+
+
+def label_volume_ml(labels_zyx: NDArray[np.uint8], grid: VoxelGrid, label: Label) -> float:
+    """Return the volume of a label in mL: area of each slice times the slab it stands for."""
+    counts = (labels_zyx == int(label)).sum(axis=(1, 2))
+    area_mm2 = grid.pixel_spacing_yx_mm[0] * grid.pixel_spacing_yx_mm[1]
+    return float((counts * grid.slice_extents_mm).sum() * area_mm2 / 1000)
+
+
+def _build_head(
+    body: np.random.Generator,
+    illness: np.random.Generator,
+    traits: HeadTraits,
+    distractors: DistractorPlan,
+    lesion: LesionPlan | None,
+    growth: Growth | None,
+) -> Head:
+    grid = draw_grid(body, traits.scale_xyz)
+    skull = build_skull(body, grid, traits)
+    brain = build_brain(body, grid, traits, hu_zyx=skull.hu_zyx, depth_mm=skull.depth_mm)
+    extra = add_distractors(body, grid, brain, traits, distractors)
+    return bleed_into(illness, grid, brain, extra, lesion, growth)
+
+
+def _thickness(rng: np.random.Generator, options: PhantomOptions) -> float:
+    drawn = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
+    return drawn if options.slice_thickness_mm is None else options.slice_thickness_mm
+
+
+def _scan(
+    rng: np.random.Generator,
+    head: Head,
+    protocol: Protocol,
+    uid: str,
+    *,
+    hours: float,
+    is_follow_up: bool,
+) -> SimulatedScan:
+    lattice = head_lattice(protocol)
+    exposure = expose(head, lattice, protocol, is_follow_up=is_follow_up)
+    grid = slice_grid(protocol, frame_of_reference_uid=f"{uid}{int(is_follow_up)}")
+    volume = CtVolume(
+        hu_zyx=develop(rng, exposure.hu_zyx, protocol),
+        grid=grid,
+        slice_thickness_mm=(protocol.slice_thickness_mm,) * protocol.slices,
+    )
+    return SimulatedScan(
+        volume=volume, labels_zyx=exposure.labels_zyx, protocol=protocol, hours_from_onset=hours
+    )
