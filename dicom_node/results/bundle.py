@@ -1,0 +1,96 @@
+"""All objects of one result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from dicom_node.results.context import ResultContext
+from dicom_node.results.identity import result_identity
+from dicom_node.results.report import encode_report
+from dicom_node.results.saliency_capture import encode_captures
+from dicom_node.results.segmentation import encode_segmentation
+from dicom_node.results.source import source_series
+from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.volume import CtVolume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultObjects:
+    """The objects of one result.
+
+    Attributes
+    ----------
+    captures : tuple of Dataset
+        Secondary captures, one per slice of the triplet; none without a hematoma.
+    segmentation : Dataset or None
+        The SEG; None without a hematoma.
+    report : Dataset
+        The structured report that refers to the others.
+    """
+
+    captures: tuple[Dataset, ...]
+    segmentation: Dataset | None
+    report: Dataset
+
+    @property
+    def in_send_order(self) -> tuple[Dataset, ...]:
+        """Captures, segmentation, report: what is referred to arrives first."""
+        middle = () if self.segmentation is None else (self.segmentation,)
+        return (*self.captures, *middle, self.report)
+
+
+def encode(
+    analysis: IchAnalysis,
+    *,
+    source: Sequence[Dataset],
+    volume: CtVolume,
+    context: ResultContext,
+) -> ResultObjects:
+    """Return the DICOM objects that say what `analysis` says.
+
+    Same input, same bytes, as long as `context` (with its time) is the same.
+
+    Parameters
+    ----------
+    analysis : IchAnalysis
+        What was found on `volume`.
+    source : sequence of Dataset
+        The CT data sets, any order; they may have been read without their pixels.
+    volume : CtVolume
+        The volume that was read from them.
+    context : ResultContext
+        Who says it, with which models, when.
+
+    Raises
+    ------
+    ResultSourceError
+        If `volume` does not come from `source`.
+    SeriesRejectedError
+        If the series has no Frame of Reference UID.
+    """
+    series = source_series(source, volume)
+    identity = result_identity(
+        series.series_instance_uid,
+        sop_instance_uids=series.sop_instance_uids,
+        models=context.models,
+        configuration_digest=context.configuration_digest,
+    )
+    captures: tuple[Dataset, ...] = ()
+    segmentation: Dataset | None = None
+    if isinstance(analysis, HematomaFound):
+        captures = encode_captures(
+            analysis, source=series, volume=volume, identity=identity, context=context
+        )
+        segmentation = encode_segmentation(
+            analysis.mask, source=series, identity=identity, context=context
+        )
+    report = encode_report(
+        analysis,
+        source=series,
+        segmentation=segmentation,
+        captures=captures,
+        identity=identity,
+        context=context,
+    )
+    return ResultObjects(captures=captures, segmentation=segmentation, report=report)

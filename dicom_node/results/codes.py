@@ -1,0 +1,134 @@
+"""Every coded concept that a result object uses.
+
+Standard codes are those of PS3.16; what the standard has no word for stands in the private
+scheme `99HENODE`, which every object identifies in its Coding Scheme Identification Sequence.
+Code values have at most 16 characters, meanings at most 64 (PS3.5, section 6.2, SH and LO).
+"""
+
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from pipeline.prediction import HeLabel
+from pipeline.quality_flags import QualityFlag
+
+#: Designator of the private coding scheme (PS3.16, section 8.2: private ones begin with "99").
+PRIVATE_SCHEME: Final = "99HENODE"
+#: Identifies the scheme whoever copies its designator: `2.25.` and a UUID of version 5.
+PRIVATE_SCHEME_UID: Final = "2.25.58063075999144467901759633010424134309"
+PRIVATE_SCHEME_NAME: Final = "Concepts of the ichnode hematoma expansion node"
+#: Raised whenever a code is added; a code is never given another meaning.
+PRIVATE_SCHEME_VERSION: Final = "1"
+PRIVATE_SCHEME_ORGANIZATION: Final = "ichnode project"
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+# What was found, and where
+CEREBRAL_HEMORRHAGE: Final = Code("274100004", "SCT", "Cerebral hemorrhage")
+MORPHOLOGICALLY_ABNORMAL: Final = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+HEMORRHAGE: Final = Code("50960005", "SCT", "Hemorrhage")
+BRAIN: Final = Code("12738006", "SCT", "Brain")
+
+# Measurements
+VOLUME_BY_VOXELS: Final = Code("YEKZ", "IBSI", "Volume from Voxel Summation")
+VOLUME_OF_MESH: Final = Code("RNU0", "IBSI", "Volume of Mesh")
+MAXIMUM_3D_DIAMETER: Final = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
+LONG_AXIS: Final = Code("103339001", "SCT", "Long axis")
+AREA: Final = Code("42798000", "SCT", "Area")
+ATTENUATION: Final = Code("112031", "DCM", "Attenuation Coefficient")
+SUM_OF_VOXELS: Final = Code("126030", "DCM", "Sum of segmented voxel method for volume")
+MEAN: Final = Code("373098007", "SCT", "Mean")
+VOLUME_ABC2: Final = _private("HE_VOL_ABC2", "Volume by ABC/2")
+HE_PROBABILITY: Final = _private("HE_PROB", "Probability of hematoma expansion")
+HE_SLICE_PROBABILITY: Final = _private(
+    "HE_PROB_SLICE", "Probability of hematoma expansion from this slice"
+)
+HE_THRESHOLD: Final = _private("HE_THR", "Probability from which expansion is predicted")
+
+# Units
+CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
+SQUARE_MILLIMETER: Final = Code("mm2", "UCUM", "square millimeter")
+MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
+PIXELS: Final = Code("{pixels}", "UCUM", "Pixels")
+COSINE: Final = Code("{-1:1}", "UCUM", "{-1:1}")
+
+# Judgements
+HE_RISK: Final = _private("HE_RISKCAT", "Category of hematoma expansion")
+RISK_OF_LABEL: Final[dict[HeLabel, Code]] = {
+    HeLabel.HE: Code("15508007", "SCT", "High risk"),
+    HeLabel.NHE: Code("75976002", "SCT", "Low risk"),
+}
+PRESENT: Final = Code("52101004", "SCT", "Present")
+ABSENT: Final = Code("272519000", "SCT", "Absent")
+UNDETERMINED: Final = Code("373068000", "SCT", "Undetermined")
+
+#: One question per flag; the answer is `PRESENT`, `ABSENT` or `UNDETERMINED`.
+QUALITY_FLAG: Final[dict[QualityFlag, Code]] = {
+    QualityFlag.THICK_SLICES: _private("HE_QC_THICK", "Slices thicker than 5 mm"),
+    QualityFlag.MIXED_THICKNESS: _private("HE_QC_MIXED", "Slices of different thickness"),
+    QualityFlag.UNEVEN_SPACING: _private("HE_QC_UNEVEN", "Slices unevenly spaced"),
+    QualityFlag.SLICES_MISSING: _private("HE_QC_GAPS", "Slices missing"),
+    QualityFlag.DUPLICATE_POSITIONS: _private("HE_QC_DUPLICATE", "Several images at one place"),
+    QualityFlag.NON_CT_DROPPED: _private("HE_QC_NONCT", "Images that are no CT slices left out"),
+    QualityFlag.TILT_CORRECTED: _private("HE_QC_TILT", "Gantry tilt corrected"),
+    QualityFlag.OBLIQUE: _private("HE_QC_OBLIQUE", "Oblique slices"),
+    QualityFlag.LOSSY_SOURCE: _private("HE_QC_LOSSY", "Source compressed with loss"),
+    QualityFlag.HU_IMPLAUSIBLE: _private("HE_QC_HU", "Hounsfield units implausible"),
+    QualityFlag.NOT_A_HEAD: _private("HE_QC_NOTHEAD", "Content does not look like a head"),
+    QualityFlag.CONTRAST_SUSPECTED: _private("HE_QC_CONTRAST", "Contrast agent suspected"),
+    QualityFlag.FEW_HEMATOMA_SLICES: _private("HE_QC_FEW", "Hematoma on fewer than 3 slices"),
+    QualityFlag.HEMATOMA_AT_EDGE: _private("HE_QC_EDGE", "Hematoma at the edge of the scan"),
+}
+
+# Document and derivation
+REPORT_TITLE: Final = Code("126000", "DCM", "Imaging Measurement Report")
+ENGLISH: Final = Code("en", "RFC5646", "English")
+PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
+#: The member of CID 100 that fits; more exact codes are refused by validators.
+CT_UNSPECIFIED: Final = Code("25045-6", "LN", "CT unspecified body region")
+IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
+IMAGE_LIBRARY_GROUP: Final = Code("126200", "DCM", "Image Library Group")
+SOURCE: Final = Code("260753009", "SCT", "Source")
+IMAGING_MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
+MEASUREMENT_GROUP: Final = Code("125007", "DCM", "Measurement Group")
+TRACKING_UID: Final = Code("112040", "DCM", "Tracking Unique Identifier")
+REFERENCED_SEGMENT: Final = Code("121191", "DCM", "Referenced Segment")
+IMAGE_REGION: Final = Code("111030", "DCM", "Image Region")
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+COMMENT: Final = Code("121106", "DCM", "Comment")
+LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
+OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")
+DEVICE: Final = Code("121007", "DCM", "Device")
+DEVICE_OBSERVER_UID: Final = Code("121012", "DCM", "Device Observer UID")
+
+MODALITY: Final = Code("121139", "DCM", "Modality")
+CT: Final = Code("CT", "DCM", "Computed Tomography")
+FRAME_OF_REFERENCE_UID: Final = Code("112227", "DCM", "Frame of Reference UID")
+PIXEL_ROWS: Final = Code("110910", "DCM", "Pixel Data Rows")
+PIXEL_COLUMNS: Final = Code("110911", "DCM", "Pixel Data Columns")
+HORIZONTAL_SPACING: Final = Code("111026", "DCM", "Horizontal Pixel Spacing")
+VERTICAL_SPACING: Final = Code("111066", "DCM", "Vertical Pixel Spacing")
+IMAGE_POSITION: Final = (
+    Code("110901", "DCM", "Image Position (Patient) X"),
+    Code("110902", "DCM", "Image Position (Patient) Y"),
+    Code("110903", "DCM", "Image Position (Patient) Z"),
+)
+IMAGE_ORIENTATION: Final = (
+    Code("110904", "DCM", "Image Orientation (Patient) Row X"),
+    Code("110905", "DCM", "Image Orientation (Patient) Row Y"),
+    Code("110906", "DCM", "Image Orientation (Patient) Row Z"),
+    Code("110907", "DCM", "Image Orientation (Patient) Column X"),
+    Code("110908", "DCM", "Image Orientation (Patient) Column Y"),
+    Code("110909", "DCM", "Image Orientation (Patient) Column Z"),
+)
+
+ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
+VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
+SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
+ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
+PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")

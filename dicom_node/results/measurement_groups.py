@@ -1,0 +1,255 @@
+"""The measurement groups of the report.
+
+Viewers draw what has coordinates and label it with the numbers of all groups that share its
+tracking UID. A group that neither has coordinates nor shares its UID with one that has makes
+a common viewer show a black image; the groups here never leave one alone.
+"""
+
+from typing import Final
+
+import numpy as np
+from highdicom.sr import (
+    AlgorithmIdentification,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    SourceImageForRegion,
+    SourceSeriesForSegmentation,
+    TrackingIdentifier,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_node.results import codes
+from dicom_node.results.context import ResultContext
+from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
+from dicom_node.results.outline import diameter_line, hematoma_outline, roi_outline
+from dicom_node.results.segmentation import LESION
+from dicom_node.results.source import SourceSeries
+from pipeline.analysis import HematomaFound
+from pipeline.triplet import TripletPosition, TripletSlice
+
+Group = (
+    PlanarROIMeasurementsAndQualitativeEvaluations
+    | VolumetricROIMeasurementsAndQualitativeEvaluations
+)
+#: Decimals that a reader can use: 0.01 mL, 0.1 mm, 0.1 HU, 1 mm2; probabilities 0.0001.
+_VOLUME_DECIMALS: Final = 2
+_LENGTH_DECIMALS: Final = 1
+_PROBABILITY_DECIMALS: Final = 4
+
+
+def measurement_groups(
+    analysis: HematomaFound,
+    *,
+    source: SourceSeries,
+    segmentation: Dataset,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> list[Group]:
+    """Return the groups in the order in which viewers label them: numbers first, then lines."""
+    lesion = TrackingIdentifier(uid=identity.lesion_uid(LESION), identifier=LESION)
+    slices = zip(analysis.triplet.slices, analysis.prediction.slice_probabilities, strict=True)
+    return [
+        _volume_group(analysis, lesion, source=source, segmentation=segmentation, context=context),
+        _diameter_group(analysis, lesion, source=source, context=context),
+        *(
+            _slice_group(
+                analysis,
+                triplet_slice,
+                probability,
+                source=source,
+                identity=identity,
+                context=context,
+            )
+            for triplet_slice, probability in slices
+        ),
+    ]
+
+
+def _volume_group(
+    analysis: HematomaFound,
+    lesion: TrackingIdentifier,
+    *,
+    source: SourceSeries,
+    segmentation: Dataset,
+    context: ResultContext,
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """Return TID 1411: the segment with everything that holds for the whole hematoma."""
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=lesion,
+        referenced_segment=ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=1,
+            source_series=SourceSeriesForSegmentation(source.series_instance_uid),
+        ),
+        finding_type=codes.CEREBRAL_HEMORRHAGE,
+        finding_sites=[FindingSite(codes.BRAIN)],
+        algorithm_id=_algorithm(context.segmentation_card, context),
+        measurements=_lesion_measurements(analysis, context),
+        qualitative_evaluations=[
+            QualitativeEvaluation(
+                name=codes.HE_RISK, value=codes.RISK_OF_LABEL[analysis.prediction.label]
+            )
+        ],
+    )
+
+
+def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> list[Measurement]:
+    """Return volume and probability of expansion first: viewers show few lines."""
+    found, prediction = analysis.measurements, analysis.prediction
+    classifier = _algorithm(context.classification_card, context)
+    return [
+        _volume(codes.VOLUME_BY_VOXELS, found.volume_ml, method=codes.SUM_OF_VOXELS),
+        Measurement(
+            name=codes.HE_PROBABILITY,
+            value=round(prediction.probability, _PROBABILITY_DECIMALS),
+            unit=codes.NO_UNITS,
+            algorithm_id=classifier,
+        ),
+        Measurement(
+            name=codes.HE_THRESHOLD,
+            value=round(prediction.threshold, _PROBABILITY_DECIMALS),
+            unit=codes.NO_UNITS,
+            algorithm_id=classifier,
+        ),
+        _volume(codes.VOLUME_OF_MESH, found.mesh_volume_ml),
+        _volume(codes.VOLUME_ABC2, found.abc2_volume_ml),
+        Measurement(
+            name=codes.MAXIMUM_3D_DIAMETER,
+            value=round(found.max_3d_diameter_mm, _LENGTH_DECIMALS),
+            unit=codes.MILLIMETER,
+        ),
+        Measurement(
+            name=codes.ATTENUATION,
+            value=round(found.mean_hu, _LENGTH_DECIMALS),
+            unit=codes.HOUNSFIELD_UNIT,
+            derivation=codes.MEAN,
+        ),
+    ]
+
+
+def _diameter_group(
+    analysis: HematomaFound,
+    lesion: TrackingIdentifier,
+    *,
+    source: SourceSeries,
+    context: ResultContext,
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Return TID 1410: the long axis, whose line carries the lesion's labels."""
+    axis = analysis.measurements.long_axis
+    return _planar_group(
+        lesion,
+        _region(diameter_line(axis), source, axis.slice_index),
+        context=context,
+        measurements=[
+            Measurement(
+                name=codes.LONG_AXIS,
+                value=round(axis.length_mm, _LENGTH_DECIMALS),
+                unit=codes.MILLIMETER,
+            )
+        ],
+    )
+
+
+def _slice_group(
+    analysis: HematomaFound,
+    triplet_slice: TripletSlice,
+    probability: float,
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Return TID 1410 for one slice of the triplet: outline and its share of the opinion.
+
+    Where the slice holds no hematoma, the region that the classifier saw is drawn instead.
+    """
+    position = triplet_slice.position
+    outline = hematoma_outline(analysis.mask.voxels_zyx[triplet_slice.slice_index])
+    measurements = [
+        Measurement(
+            name=codes.HE_SLICE_PROBABILITY,
+            value=round(probability, _PROBABILITY_DECIMALS),
+            unit=codes.NO_UNITS,
+            algorithm_id=_algorithm(context.classification_card, context),
+        )
+    ]
+    if position is TripletPosition.MAX:
+        measurements.append(
+            Measurement(
+                name=codes.AREA,
+                value=round(analysis.measurements.max_area_mm2, _LENGTH_DECIMALS),
+                unit=codes.SQUARE_MILLIMETER,
+            )
+        )
+    region = roi_outline(triplet_slice.roi) if outline is None else outline
+    return _planar_group(
+        TrackingIdentifier(
+            uid=identity.uid(ResultRole.SLICE_TRACKING, position),
+            identifier=f"{LESION} {position}",
+        ),
+        _region(region, source, triplet_slice.slice_index),
+        context=context,
+        measurements=measurements,
+        shows_hematoma=outline is not None,
+    )
+
+
+def _planar_group(
+    tracking: TrackingIdentifier,
+    region: ImageRegion,
+    *,
+    context: ResultContext,
+    measurements: list[Measurement],
+    shows_hematoma: bool = True,
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        referenced_region=region,
+        finding_type=codes.CEREBRAL_HEMORRHAGE if shows_hematoma else None,
+        finding_sites=[FindingSite(codes.BRAIN)],
+        algorithm_id=_algorithm(context.segmentation_card, context),
+        measurements=measurements,
+    )
+
+
+def _region(points: NDArray[np.float64], source: SourceSeries, index: int) -> ImageRegion:
+    image = source.images[index]
+    frames = None if image.frame_number is None else [image.frame_number]
+    return ImageRegion(
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=points,
+        source_image=SourceImageForRegion(
+            referenced_sop_class_uid=image.sop_class_uid,
+            referenced_sop_instance_uid=image.sop_instance_uid,
+            referenced_frame_numbers=frames,
+        ),
+    )
+
+
+def _volume(name: Code, value_ml: float, *, method: Code | None = None) -> Measurement:
+    """Return a volume; the standard's unit is cm3, which is 1 mL (CID 7462)."""
+    return Measurement(
+        name=name,
+        value=round(value_ml, _VOLUME_DECIMALS),
+        unit=codes.CUBIC_CENTIMETER,
+        method=method,
+    )
+
+
+def _algorithm(model: ModelIdentity, context: ResultContext) -> AlgorithmIdentification:
+    """Return TID 4019."""
+    return AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        manufacturer=context.manufacturer,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+    )

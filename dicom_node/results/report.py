@@ -1,0 +1,230 @@
+"""The structured report: Comprehensive 3D SR with root template TID 1500.
+
+With a hematoma it holds measurement groups; without one it holds the finding that there is
+none, and no group at all, which TID 1500 allows when there are qualitative evaluations.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    ImageContentItem,
+    LanguageOfContentItemAndDescendants,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.results import codes, wording
+from dicom_node.results.context import ResultContext
+from dicom_node.results.header import stamp
+from dicom_node.results.identity import ResultIdentity, ResultRole
+from dicom_node.results.image_library import image_library
+from dicom_node.results.measurement_groups import measurement_groups
+from dicom_node.results.source import SourceSeries
+from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.quality_flags import QualityFlag
+
+SERIES_NUMBER: Final = 900
+SERIES_DESCRIPTION: Final = f"AI HE report {wording.RESEARCH_MARK}"
+_CONTAINS: Final = RelationshipTypeValues.CONTAINS
+
+
+def encode_report(
+    analysis: IchAnalysis,
+    *,
+    source: SourceSeries,
+    segmentation: Dataset | None,
+    captures: Sequence[Dataset],
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset:
+    """Return the report, preliminary and unverified, that refers to every other object.
+
+    Parameters
+    ----------
+    analysis : IchAnalysis
+        What was found.
+    segmentation : Dataset or None
+        The SEG of the same result; None where there is no hematoma.
+    captures : sequence of Dataset
+        The captures of the same result.
+
+    Returns
+    -------
+    Dataset
+        Explicit VR Little Endian, ready to be written; a repeat gives the same bytes.
+    """
+    items: list[ContentItem] = [*_opening(context), image_library(source)]
+    if isinstance(analysis, HematomaFound):
+        if segmentation is None:
+            raise ValueError("A report on a hematoma needs its segmentation")
+        groups = measurement_groups(
+            analysis,
+            source=source,
+            segmentation=segmentation,
+            identity=identity,
+            context=context,
+        )
+        items.append(
+            _container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group])
+        )
+    items.append(
+        _container(
+            codes.QUALITATIVE_EVALUATIONS,
+            [*_evaluations(analysis, source, context), *map(_capture_comment, captures)],
+        )
+    )
+    root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
+    root.ContentSequence = ContentSequence(items)
+    evidence = [*_source_evidence(source), *captures]
+    if segmentation is not None:
+        evidence.append(segmentation)
+    return _document(root, evidence, source=source, identity=identity, context=context)
+
+
+def _document(
+    root: ContainerContentItem,
+    evidence: Sequence[Dataset],
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset:
+    document = Comprehensive3DSR(
+        evidence=evidence,
+        content=root,
+        series_instance_uid=identity.uid(ResultRole.REPORT_SERIES),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=identity.uid(ResultRole.REPORT),
+        instance_number=1,
+        manufacturer=context.manufacturer,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    result = Dataset()
+    result.update(document)
+    result.preamble = document.preamble
+    stamp(
+        result,
+        source=source,
+        context=context,
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+    )
+    return result
+
+
+def _opening(context: ResultContext) -> list[ContentItem]:
+    """Return language, observer and procedure; the observer is the device, never a person."""
+    language = LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH))
+    observer = ObserverContext(
+        observer_type=CodedConcept.from_code(codes.DEVICE),
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=context.observer_uid,
+            name=context.model_name,
+            manufacturer_name=context.manufacturer,
+            model_name=context.model_name,
+            serial_number=context.device_serial_number,
+        ),
+    )
+    procedure = CodeContentItem(
+        name=codes.PROCEDURE_REPORTED,
+        value=codes.CT_UNSPECIFIED,
+        relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+    )
+    return [
+        *language,
+        *ObservationContext(observer_device_context=observer),
+        procedure,
+    ]
+
+
+def _evaluations(
+    analysis: IchAnalysis, source: SourceSeries, context: ResultContext
+) -> list[ContentItem]:
+    """Return the finding, one answer per quality flag, and what must be said in words."""
+    found = isinstance(analysis, HematomaFound)
+    return [
+        _answer(codes.CEREBRAL_HEMORRHAGE, codes.PRESENT if found else codes.ABSENT),
+        *(_answer(codes.QUALITY_FLAG[flag], _flag_answer(flag, analysis)) for flag in QualityFlag),
+        *map(_comment, _comments(analysis, source, context)),
+    ]
+
+
+def _flag_answer(flag: QualityFlag, analysis: IchAnalysis) -> Code:
+    if flag in analysis.flags:
+        return codes.PRESENT
+    if flag in wording.HEMATOMA_FLAGS and not isinstance(analysis, HematomaFound):
+        return codes.UNDETERMINED
+    return codes.ABSENT
+
+
+def _comments(analysis: IchAnalysis, source: SourceSeries, context: ResultContext) -> list[str]:
+    comments = [wording.RESEARCH_STATEMENT, wording.RESEARCH_USE_ONLY_ZH]
+    if context.is_demonstration:
+        comments.append(wording.DEMONSTRATION_STATEMENT)
+    if isinstance(analysis, HematomaFound):
+        comments.append(
+            f"Hematoma volume {analysis.measurements.volume_ml:.1f} mL. "
+            f"Probability of expansion {wording.probability_words(analysis.prediction)}."
+        )
+    else:
+        comments.append(wording.no_hematoma_sentence(source.grid.shape_zyx[0]))
+    comments += wording.model_sentences(*context.models)
+    comments += wording.flag_sentences(analysis.flags)
+    return comments
+
+
+def _capture_comment(capture: Dataset) -> TextContentItem:
+    """Return a comment that refers to one capture.
+
+    The image library cannot: its entries need an acquisition modality (CID 29).
+    """
+    comment = _comment(str(capture.ImageComments))
+    image = ImageContentItem(
+        name=codes.VISUAL_EXPLANATION,
+        referenced_sop_class_uid=capture.SOPClassUID,
+        referenced_sop_instance_uid=capture.SOPInstanceUID,
+        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
+    )
+    comment.ContentSequence = ContentSequence([image])
+    return comment
+
+
+def _source_evidence(source: SourceSeries) -> list[Dataset]:
+    """Return one complete header per source instance."""
+    evidence = []
+    for instance in source.instances():
+        header = source.slice_header(0)
+        header.SOPClassUID = instance.sop_class_uid
+        header.SOPInstanceUID = instance.sop_instance_uid
+        evidence.append(header)
+    return evidence
+
+
+def _answer(question: Code, answer: Code) -> CodeContentItem:
+    return CodeContentItem(name=question, value=answer, relationship_type=_CONTAINS)
+
+
+def _comment(text: str) -> TextContentItem:
+    return TextContentItem(name=codes.COMMENT, value=text, relationship_type=_CONTAINS)
+
+
+def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container

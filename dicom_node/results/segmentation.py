@@ -1,0 +1,141 @@
+"""The hematoma as a DICOM Segmentation on the grid of the source images."""
+
+from typing import Final
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    Segmentation,
+    SegmentationTypeValues,
+    SegmentDescription,
+)
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.results import codes, wording
+from dicom_node.results.context import ResultContext
+from dicom_node.results.header import stamp
+from dicom_node.results.identity import ResultIdentity, ResultRole
+from dicom_node.results.source import SourceImage, SourceSeries
+from pipeline.volume import HematomaMask
+
+SERIES_NUMBER: Final = 901
+SERIES_DESCRIPTION: Final = f"AI Hematoma SEG {wording.RESEARCH_MARK}"
+#: Name of the lesion in Tracking ID; the same in segmentation and report.
+LESION: Final = "hematoma-1"
+#: Recommended display colour: a clear red, L* a* b* of sRGB (220, 40, 40).
+_COLOR: Final = CIELabColor(48.0, 68.0, 48.0)
+
+
+def encode_segmentation(
+    mask: HematomaMask,
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset:
+    """Return a BINARY Segmentation with one segment (PS3.3, section A.51).
+
+    Every frame lies exactly on one source image and names it, so that tilted, uneven and
+    enhanced multi-frame sources need no resampling. Frames without hematoma are left out.
+
+    Parameters
+    ----------
+    mask : HematomaMask
+        Mask on the grid of `source`, not empty.
+
+    Returns
+    -------
+    Dataset
+        Explicit VR Little Endian, ready to be written; a repeat gives the same bytes.
+    """
+    names = _slice_names(source, identity)
+    segmentation = Segmentation(
+        source_images=[
+            source.slice_header(index, sop_instance_uid=name) for index, name in enumerate(names)
+        ],
+        pixel_array=mask.voxels_zyx.astype(np.uint8),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(identity, context)],
+        series_instance_uid=identity.uid(ResultRole.SEGMENTATION_SERIES),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=identity.uid(ResultRole.SEGMENTATION),
+        instance_number=1,
+        manufacturer=context.manufacturer,
+        manufacturer_model_name=context.model_name,
+        software_versions=context.software_versions[0],
+        device_serial_number=context.device_serial_number,
+        content_description="Intracerebral hematoma, research use only",
+        content_creator_name=f"{context.model_name}^",
+        content_label="HEMATOMA",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=True,
+    )
+    result = Dataset()
+    result.update(segmentation)
+    result.preamble = segmentation.preamble
+    result.BodyPartExamined = "HEAD"
+    _name_dimensions(result, identity.uid(ResultRole.SEGMENTATION_DIMENSIONS))
+    _name_sources(result, dict(zip(names, source.images, strict=True)), source)
+    stamp(
+        result,
+        source=source,
+        context=context,
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+    )
+    return result
+
+
+def _slice_names(source: SourceSeries, identity: ResultIdentity) -> list[str]:
+    """Return one UID per slice: of the image, or made up where an image holds many slices."""
+    return [
+        image.sop_instance_uid
+        if image.frame_number is None
+        else identity.uid(
+            ResultRole.SEGMENTATION, f"{image.sop_instance_uid} {image.frame_number}"
+        )
+        for image in source.images
+    ]
+
+
+def _segment(identity: ResultIdentity, context: ResultContext) -> SegmentDescription:
+    model = context.segmentation_card
+    return SegmentDescription(
+        segment_number=1,
+        segment_label="Hematoma",
+        segmented_property_category=codes.MORPHOLOGICALLY_ABNORMAL,
+        segmented_property_type=codes.HEMORRHAGE,
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=model.name,
+            family=codes.ARTIFICIAL_INTELLIGENCE,
+            version=model.version,
+            source=context.manufacturer,
+        ),
+        tracking_uid=identity.lesion_uid(LESION),
+        tracking_id=LESION,
+        anatomic_regions=[codes.BRAIN],
+        display_color=_COLOR,
+    )
+
+
+def _name_dimensions(result: Dataset, uid: str) -> None:
+    """Replace the random Dimension Organization UID, in the organization and every index."""
+    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
+    for index in result.DimensionIndexSequence:
+        index.DimensionOrganizationUID = uid
+
+
+def _name_sources(result: Dataset, images: dict[str, SourceImage], source: SourceSeries) -> None:
+    """Refer to instance and frame instead of the names that slices had been given."""
+    for frame in result.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.DerivationImageSequence:
+            for item in derivation.SourceImageSequence:
+                item.update(images[str(item.ReferencedSOPInstanceUID)].reference())
+    instances = source.instances()
+    result.SourceImageSequence = [image.reference() for image in instances]
+    series = result.ReferencedSeriesSequence[0]
+    series.ReferencedInstanceSequence = [image.reference() for image in instances]

@@ -1,0 +1,93 @@
+"""Every sentence that a reader finds in a result: in DICOM objects, picture and page.
+
+The plain strings are ASCII; Chinese stands beside English where a reader of either may look.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from dicom_node.results.identity import ModelIdentity
+from pipeline.prediction import HeLabel, HePrediction
+from pipeline.quality_flags import QualityFlag
+from pipeline.triplet import TripletPosition
+
+RESEARCH_USE_ONLY: Final = "RESEARCH USE ONLY"
+NOT_FOR_CLINICAL_USE: Final = "NOT FOR CLINICAL USE"
+RESEARCH_USE_ONLY_ZH: Final = "仅供科研使用，不得用于临床诊断"  # noqa: RUF001 - a Chinese comma
+RESEARCH_STATEMENT: Final = (
+    f"{RESEARCH_USE_ONLY}. Made by software without review by a physician; "
+    "not for diagnosis or treatment."
+)
+DEMONSTRATION: Final = "DEMONSTRATION MODEL - SIMULATED TRAINING DATA"
+DEMONSTRATION_STATEMENT: Final = (
+    f"{DEMONSTRATION}. The models were trained on simulated heads; "
+    "their numbers say nothing about a patient."
+)
+RESEARCH_MARK: Final = "[RESEARCH]"
+
+CATEGORY: Final[dict[HeLabel, str]] = {
+    HeLabel.HE: "EXPANSION PREDICTED",
+    HeLabel.NHE: "NO EXPANSION PREDICTED",
+}
+
+POSITION: Final[dict[TripletPosition, str]] = {
+    TripletPosition.MAX_MINUS_1: "slice below the largest",
+    TripletPosition.MAX: "slice of largest hematoma area",
+    TripletPosition.MAX_PLUS_1: "slice above the largest",
+}
+
+FLAG: Final[dict[QualityFlag, str]] = {
+    QualityFlag.THICK_SLICES: "Slices are thicker than 5 mm; small hematomas may be missed.",
+    QualityFlag.MIXED_THICKNESS: "The series mixes slices of different thickness.",
+    QualityFlag.UNEVEN_SPACING: "Slices are unevenly spaced; volumes account for it.",
+    QualityFlag.SLICES_MISSING: "Slices are missing; gaps were bridged by interpolation.",
+    QualityFlag.DUPLICATE_POSITIONS: "Several images lie at one position; one was used.",
+    QualityFlag.NON_CT_DROPPED: "Localizers or captures in the series were left out.",
+    QualityFlag.TILT_CORRECTED: "Gantry tilt was corrected.",
+    QualityFlag.OBLIQUE: "Slices are inclined against the patient's axes.",
+    QualityFlag.LOSSY_SOURCE: "The images had been compressed with loss.",
+    QualityFlag.HU_IMPLAUSIBLE: "Hounsfield units are implausible; check the calibration.",
+    QualityFlag.NOT_A_HEAD: "The content does not look like a human head.",
+    QualityFlag.CONTRAST_SUSPECTED: "Contrast agent is suspected; the models expect none.",
+    QualityFlag.FEW_HEMATOMA_SLICES: "The hematoma lies on fewer than 3 slices.",
+    QualityFlag.HEMATOMA_AT_EDGE: "The hematoma touches the edge of the scan; "
+    "it may be larger than measured.",
+}
+
+#: Flags that ask about the hematoma: without one they cannot be answered.
+HEMATOMA_FLAGS: Final = frozenset({QualityFlag.FEW_HEMATOMA_SLICES, QualityFlag.HEMATOMA_AT_EDGE})
+
+
+def flag_sentences(flags: Iterable[QualityFlag]) -> tuple[str, ...]:
+    """Return one sentence per raised flag, in the order in which flags are declared."""
+    raised = frozenset(flags)
+    return tuple(FLAG[flag] for flag in QualityFlag if flag in raised)
+
+
+def model_sentences(segmentation: ModelIdentity, classification: ModelIdentity) -> tuple[str, str]:
+    """Return name, version and the first digits of the weights' digest of both models."""
+    return (
+        f"Segmentation model: {_model_words(segmentation)}.",
+        f"Expansion model: {_model_words(classification)}.",
+    )
+
+
+def probability_words(prediction: HePrediction) -> str:
+    """Return probability, threshold and category in one line."""
+    relation = ">=" if prediction.label is HeLabel.HE else "<"
+    return (
+        f"{prediction.probability:.2f} {relation} {prediction.threshold:.2f}: "
+        f"{CATEGORY[prediction.label]}"
+    )
+
+
+def no_hematoma_sentence(slice_count: int) -> str:
+    """Return the finding that there is none, with what it rests on."""
+    return (
+        f"No intracerebral hematoma above the size floor of the model was found "
+        f"in {slice_count} slices analysed."
+    )
+
+
+def _model_words(model: ModelIdentity) -> str:
+    return f"{model.name} {model.version} (weights {model.weights_sha256[:12]})"
