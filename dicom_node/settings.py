@@ -1,0 +1,220 @@
+"""What a site can set, as frozen values.
+
+The models mirror ``config/node.toml`` one to one: a table is a model, a key is a field. They know
+what a value may be; `dicom_node.settings_file` reads the file and words the faults.
+"""
+
+import ipaddress
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+#: Longest AE title (PS3.5, section 6.2, VR AE).
+MAX_AE_TITLE_LENGTH = 16
+
+#: Entry of ``node.callers`` that lets everybody in.
+ANY_CALLER = "*"
+
+#: The node itself and the command-line tools of DCMTK: on its loopback address the node can be
+#: tried out at once, and nobody else gets in.
+DEFAULT_CALLERS = ("ICHNODE", "STORESCU", "DCMSEND", "ECHOSCU")
+
+#: Where patients' images and the ledger lie unless a site says otherwise.
+DEFAULT_DATA_DIR = Path("~/.local/share/ichnode")
+
+_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?")
+_PEER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def _ae_title(value: str) -> str:
+    if len(value) > MAX_AE_TITLE_LENGTH or not _AE_TITLE.fullmatch(value):
+        raise ValueError(
+            "an AE title: 1 to 16 printable ASCII characters, no backslash, "
+            "no space at either end (PS3.5, section 6.2)"
+        )
+    return value
+
+
+def _peer_name(value: str) -> str:
+    if not _PEER_NAME.fullmatch(value):
+        raise ValueError(
+            "a short name: lower-case letters, digits, '-' and '_', at most 32 characters"
+        )
+    return value
+
+
+def _host(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value) or re.fullmatch(r"[\d.]+", value):
+            raise ValueError("an IP address or host name, for example 10.0.0.7") from None
+    return value
+
+
+def _regular_expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from error
+    return value
+
+
+def _home(value: Path) -> Path:
+    return value.expanduser()
+
+
+def _caller_title(value: str) -> str:
+    return value if value == ANY_CALLER else _ae_title(value)
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+CallerTitle = Annotated[str, AfterValidator(_caller_title)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Millimetres = Annotated[float, Field(gt=0, le=50)]
+HomePath = Annotated[Path, AfterValidator(_home)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class NodeSettings(_Table):
+    """How the node is known on the network and where it keeps its data."""
+
+    ae_title: AeTitle = "ICHNODE"
+    host: Host = "127.0.0.1"
+    port: Port = 11112
+    callers: Annotated[tuple[CallerTitle, ...], Field(min_length=1)] = DEFAULT_CALLERS
+    data_dir: HomePath = Field(default_factory=lambda: _home(DEFAULT_DATA_DIR))
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
+    max_associations: Annotated[int, Field(ge=1, le=500)] = 20
+    network_timeout_s: Seconds = 60.0
+    free_space_floor_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
+
+
+class PeerSettings(_Table):
+    """An AE that the node calls: a destination of results, or only a partner for echo and send."""
+
+    name: Annotated[str, AfterValidator(_peer_name)]
+    ae_title: AeTitle
+    host: Host
+    port: Port
+    receives_results: bool = False
+    connect_timeout_s: Seconds = 10.0
+    association_timeout_s: Seconds = 30.0
+    response_timeout_s: Seconds = 60.0
+
+
+class AssemblySettings(_Table):
+    """When a series, and then its study, counts as complete."""
+
+    quiet_time_s: Seconds = 5.0
+    force_time_s: Seconds = 60.0
+    study_quiet_time_s: Seconds = 5.0
+    study_limit_s: Seconds = 30.0
+
+
+class SeriesAttribute(StrEnum):
+    """What a selection rule may look at."""
+
+    DESCRIPTION = "description"  #: Series Description
+    PROTOCOL = "protocol"  #: Protocol Name
+    BODY_PART = "body_part"  #: Body Part Examined
+    KERNEL = "kernel"  #: Convolution Kernel
+    IMAGE_TYPE = "image_type"  #: Image Type, values joined by backslashes
+    MANUFACTURER = "manufacturer"  #: Manufacturer
+    STATION = "station"  #: Station Name
+
+
+class RuleSettings(_Table):
+    """A pattern that is searched in one attribute of a series."""
+
+    attribute: SeriesAttribute
+    pattern: Annotated[str, AfterValidator(_regular_expression)]
+
+
+class PreferenceSettings(RuleSettings):
+    """Points for a series in which a pattern is found."""
+
+    points: Annotated[int, Field(ge=-1000, le=1000)]
+
+
+class SelectionSettings(_Table):
+    """Which series of a study are analysed.
+
+    A list of rules that is absent stands for the node's own, `dicom_node.intake.default_rules`;
+    an empty one for no rule at all.
+    """
+
+    series_per_study: Annotated[int, Field(ge=1, le=100)] = 1
+    minimum_slices: Annotated[int, Field(ge=1, le=10_000)] = 10
+    maximum_thickness_mm: Annotated[float, Field(gt=0, le=50)] = 10.0
+    preferred_thickness_mm: tuple[Millimetres, Millimetres] = (2.5, 5.0)
+    thickness_points: Annotated[int, Field(ge=0, le=1000)] = 20
+    maximum_angle_deg: Annotated[float, Field(ge=0, le=90)] = 45.0
+    contrast_allowed: bool = False
+    include: tuple[RuleSettings, ...] | None = None
+    exclude: tuple[RuleSettings, ...] | None = None
+    prefer: tuple[PreferenceSettings, ...] | None = None
+
+
+class WorkerSettings(_Table):
+    """How analyses are run."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
+    segmentation_bundle: str = "ich-segmentation-demo"
+    classification_bundle: str = "he-classification-demo"
+    time_limit_s: Seconds = 600.0
+    lease_s: Seconds = 60.0
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    first_retry_s: Seconds = 30.0
+    longest_wait_s: Seconds = 600.0
+
+
+class DeliverySettings(_Table):
+    """How often a result that could not be delivered is sent again."""
+
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 50
+    first_retry_s: Seconds = 5.0
+    longest_wait_s: Seconds = 3600.0
+    refusal_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
+    refusal_first_retry_s: Seconds = 60.0
+
+
+class WebSettings(_Table):
+    """The read-only status page."""
+
+    enabled: bool = True
+    host: Host = "127.0.0.1"
+    port: Port = 8180
+
+
+class LogSettings(_Table):
+    """What the processes write to standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(_Table):
+    """Everything that a site can set; the whole of ``config/node.toml``."""
+
+    node: NodeSettings = NodeSettings()
+    peers: tuple[PeerSettings, ...] = ()
+    assembly: AssemblySettings = AssemblySettings()
+    selection: SelectionSettings = SelectionSettings()
+    worker: WorkerSettings = WorkerSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def destinations(self) -> tuple[PeerSettings, ...]:
+        """The peers that are sent results."""
+        return tuple(peer for peer in self.peers if peer.receives_results)
