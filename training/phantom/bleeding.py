@@ -25,7 +25,7 @@ def bleed_into(
         return _head(brain, extra_axial, None, (0.0, 0.0, 0.0), None, whole,
                      np.zeros((1, 1, 1), np.float32), np.zeros((1, 1, 1), np.float32))
     center = grid.to_head_mm(plan.center)
-    reach = 2.6 * ball_radius_mm(max(plan.volume_ml, growth.follow_up_ml)) + 22
+    reach = 2.2 * ball_radius_mm(max(plan.volume_ml, growth.follow_up_ml)) + 15
     box = _box_around(center, reach, grid.shape_zyx)
     coordinates = _head_coordinates(box)
     allowed = _allowed(grid, brain, box, plan)
@@ -39,7 +39,7 @@ def bleed_into(
 def _head(brain, extra_axial, plan, center, shape, box, allowed, fill):  # type: ignore[no-untyped-def]
     return Head(
         hu_zyx=brain.hu_zyx, depth_mm=brain.depth_mm, ventricle=brain.ventricle,
-        extra_axial=extra_axial, fluid_mm=brain.fluid_mm, plan=plan, center_mm=center,
+        extra_axial=extra_axial, plan=plan, center_mm=center,
         shape=shape, box=box, allowed=allowed, ventricle_fill=fill,
     )
 

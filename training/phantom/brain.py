@@ -114,7 +114,7 @@ def _cerebrum(
     """Return cortex, white matter and deep nuclei, in HU."""
     x, y, z = xyz
     gray, white = traits.gray_hu, traits.white_hu
-    ribbon = inside(fluid - CORTEX_MM - 0.5 * smooth_noise(rng, x.shape, 18.0), 1.4)
+    ribbon = inside(fluid - CORTEX_MM - 0.9 * smooth_noise(rng, x.shape, 14.0), 2.6)
     hu = white + ribbon * np.float32(gray - white)
     hu += np.float32(0.8) * smooth_noise(rng, x.shape, 30.0)
     hu += np.float32(0.7) * smooth_noise(rng, x.shape, 8.0)
@@ -151,7 +151,7 @@ def _hindbrain(
     width = np.abs(x)
     stem = brain_stem(x, y, z)
     hemisphere = ellipsoid(
-        width, y, z, center=(23, 58, -30), radii_mm=(31, 34, 30), exponent=2.4
+        width, y, z, center=(23, 58, -30), radii_mm=(34, 37, 32), exponent=2.6
     )
     vermis = ellipsoid(x, y, z, center=(0, 57, -18), radii_mm=(12, 22, 28))
     peduncle = tube(width, y, z, path=((11, 32, -34), (22, 46, -37)), radii_mm=[7.5, 8.5])

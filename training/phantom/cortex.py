@@ -8,7 +8,7 @@ from training.phantom.head_grid import HeadGrid
 from training.phantom.traits import HeadTraits
 
 #: Thickness of the cortical ribbon as CT shows it.
-CORTEX_MM = 3.8
+CORTEX_MM = 3.4
 
 
 def fluid_distance(
@@ -23,10 +23,10 @@ def fluid_distance(
     atrophy = np.float32(traits.atrophy)
     reach = _surface_coordinates(thin)
     depth_thin = depth_mm[::2, ::2, ::2]
-    primary = _sheets(rng, thin, reach, wavelength_mm=34.0)
-    secondary = _sheets(rng, thin, reach, wavelength_mm=20.0)
-    floor = 15 + 5 * smooth_noise(rng, thin.shape_zyx, 20.0)
-    width = 0.45 + 1.1 * atrophy + 0.25 * smooth_noise(rng, thin.shape_zyx, 25.0)
+    primary = _sheets(rng, thin, reach, wavelength_mm=25.0)
+    secondary = _sheets(rng, thin, reach, wavelength_mm=15.0)
+    floor = 21 + 6 * smooth_noise(rng, thin.shape_zyx, 20.0)
+    width = 0.12 + 1.15 * atrophy + 0.2 * smooth_noise(rng, thin.shape_zyx, 25.0)
     # A sulcus narrows with depth and closes at its floor.
     open_to = 1 - depth_thin / np.maximum(floor, 6)
     sulcus = primary - np.where(open_to > 0, width * (0.35 + open_to), open_to * 14)
@@ -35,7 +35,7 @@ def fluid_distance(
     sulcus = np.minimum(sulcus, minor)
     sulcus = np.minimum(sulcus, _insula(rng, thin, atrophy))
     distance = double(np.asarray(sulcus, dtype=np.float32), grid.shape_zyx)
-    rim = 0.7 + 2.2 * atrophy * sigmoid((20 - grid.y) / 25)
+    rim = 0.4 + 2.4 * atrophy * sigmoid((20 - grid.y) / 25)
     return np.minimum(distance, depth_mm - rim)
 
 
@@ -45,7 +45,7 @@ def fissure_distance(x: Array, y: Array, z: Array, *, atrophy: float) -> Array:
     callosum = np.sqrt(((y - 6) / 43) ** 2 + ((z - 1) / 29) ** 2)
     below = np.maximum(callosum_gap(callosum), np.where((z < -12) & (y > -24), 9.0, -9.0))
     return np.asarray(
-        np.maximum(np.abs(x) - (0.7 + 1.3 * atrophy), below), dtype=np.float32
+        np.maximum(np.abs(x) - (0.3 + 1.2 * atrophy), below), dtype=np.float32
     )
 
 

@@ -175,7 +175,7 @@ def _subdural(rng: np.random.Generator, grid: HeadGrid, brain: Brain, share: Arr
     depth = brain.depth_mm[box]
     crescent = np.maximum(depth - thickness, 3 - side * x)
     part = inside(np.asarray(crescent, dtype=np.float32), 1.2) * inside(-depth)
-    part *= inside(0.8 - thickness, 1.0)
+    part *= inside(0.8 - thickness, 1.0) * inside(np.minimum(28 - side * x, 22 - z), 6.0)
     acute = rng.random() < 0.7
     hu = rng.uniform(55, 74) if acute else rng.uniform(38, 52)
     value = np.asarray(hu + 4 * smooth_noise(rng, x.shape, 14.0), dtype=np.float32)

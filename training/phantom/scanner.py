@@ -111,8 +111,8 @@ def draw_protocol(
         slice_thickness_mm=slice_thickness_mm,
         pixel_mm=float(rng.uniform(0.42, 0.5)),
         tilt_deg=float(tilt_deg),
-        noise_hu=float(rng.uniform(2.2, 4.2) * thin),
-        kernel_px=float(rng.uniform(0.75, 1.25)),
+        noise_hu=float(rng.uniform(2.2, 4.8) * thin),
+        kernel_px=float(rng.uniform(0.55, 1.25)),
         rotation_deg=(float(rotation[0]), float(rotation[1]), float(rotation[2])),
         shift_mm=(float(rng.normal(0, 4)), float(rng.normal(0, 5))),
         first_mm=float(rng.uniform(-66, -48)),
@@ -256,6 +256,7 @@ def _add_head_rest(rng: np.random.Generator, hu: Array, protocol: Protocol) -> N
     gap = np.hypot(mm[None, :] * 0.98, mm[:, None] - center) - radius
     below = mm[:, None] > center + 0.35 * radius
     foam = np.clip(6 - np.abs(gap - 5), 0, 1) * below
-    shell = np.clip(1.6 - np.abs(gap - 11), 0, 1) * below
-    rest = np.float32(AIR_HU) + np.float32(120) * foam + np.float32(780) * shell
+    shell = np.clip(1.6 - np.abs(gap - 11) + rng.uniform(0, 1), 0, 1) * below
+    rest = np.float32(AIR_HU) + np.float32(120) * foam
+    rest += np.float32(rng.uniform(500, 1400)) * shell
     np.maximum(hu, rest[None], out=hu)

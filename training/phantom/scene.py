@@ -15,7 +15,7 @@ from training.phantom.scanner import Lattice, Protocol, to_slices
 from training.phantom.skull import AIR_HU
 
 #: Share of the hematoma's volume that displaces brain; the rest dissects or destroys it.
-DISPLACING_SHARE = 0.55
+DISPLACING_SHARE = 0.8
 
 #: Every n-th point of the lattice at which displacement is computed.
 _COARSE_STEP = 8
@@ -27,9 +27,9 @@ class Head:
 
     Attributes
     ----------
-    hu_zyx, depth_mm, ventricle, extra_axial, fluid_mm : ndarray of float32, shape (Z, Y, X)
-        Density, depth below the skull, shares of ventricle and of blood outside the brain, and
-        distance to fluid, on the head grid.
+    hu_zyx, depth_mm, ventricle, extra_axial : ndarray of float32, shape (Z, Y, X)
+        Density, depth below the skull, shares of ventricle and of blood outside the brain, on
+        the head grid.
     plan : LesionPlan or None
         The hematoma; None where the patient has none.
     center_mm : Point
@@ -48,7 +48,6 @@ class Head:
     depth_mm: Array
     ventricle: Array
     extra_axial: Array
-    fluid_mm: Array
     plan: LesionPlan | None
     center_mm: Point
     shape: HematomaShape | None
@@ -80,7 +79,7 @@ def expose(head: Head, lattice: Lattice, protocol: Protocol, *, is_follow_up: bo
     hu = _sample(head.hu_zyx, pulled, AIR_HU)
     shares: dict[Label, Array] = {}
     if head.extra_axial.any():
-        shares[Label.EXTRA_AXIAL] = _sample(head.extra_axial, pulled, 0.0)
+        shares[Label.EXTRA_AXIAL] = _sample_where_any(head.extra_axial, pulled)
     if head.shape is not None and head.plan is not None:
         _bleed(head, points, pulled, hu, shares, is_follow_up=is_follow_up)
     picture = to_slices(hu, lattice, protocol, outside=AIR_HU)
@@ -103,6 +102,17 @@ def _sample(values: Array, points: Array, outside: float) -> Array:
             values, points, order=1, mode="constant", cval=outside, output=np.float32
         )
     )
+
+
+def _sample_where_any(values: Array, points: Array) -> Array:
+    """Return the samples of a field that is zero but in a part of the head."""
+    slices = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        used = np.flatnonzero(values.any(axis=others))
+        slices.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1))
+    part = _part_of_lattice(points, (slices[0], slices[1], slices[2]))
+    return _placed(_sample(values, points[:, *part], 0.0), part, points.shape[1:])
 
 
 def _displaced(head: Head, points: Array, *, is_follow_up: bool) -> Array:
@@ -151,7 +161,7 @@ def _bleed(
     )
     allowed = _sample(head.allowed, local, 0.0) * (1 - ventricle[part])
     edema = _sample(head.shape.edema_mm, local, 0.0) * (1.25 if is_follow_up else 1.0)
-    tissue = inside(1.0 - _sample(head.fluid_mm, pulled[:, *part], -9.0), 2.0)
+    tissue = inside(18 - hu[part], 8.0) * inside(hu[part] - 60, 8.0)
     watery = inside(surface - edema, 3.0) * allowed * tissue
     hu[part] -= watery * np.clip(hu[part] - 20, 0, 11)
     blood = inside(surface, head.plan.edge_mm) * allowed
@@ -169,9 +179,9 @@ def _ventricle_blood(
     """Return the share of ventricle, after filling it with as much blood as the plan says."""
     if head.plan is None:
         return np.zeros(hu.shape, dtype=np.float32)
-    ventricle = _sample(head.ventricle, pulled, 0.0)
+    ventricle = _sample_where_any(head.ventricle, pulled)
     if head.plan.reaches_ventricle:
-        filled = ventricle * _sample(head.ventricle_fill, pulled, 0.0)
+        filled = _sample_where_any(head.ventricle * head.ventricle_fill, pulled)
         blend(hu, filled, head.plan.blood_hu - 6.0)
         shares[Label.INTRAVENTRICULAR] = filled
     return ventricle

@@ -73,7 +73,7 @@ def base_height_mm(x: Array, y: Array) -> Array:
     """
     width = np.abs(x)
     petrous = 12 + 0.36 * width
-    anterior = sigmoid((-26 - y) / 2.5)
+    anterior = sigmoid((-23 - 0.005 * (width - 32) ** 2 - y) / 2.5)
     posterior = sigmoid((y - petrous) / np.where(width < 14, 5.0, 2.5))
     front = -20 + 0.05 * (width - 25) - 5 * np.exp(-((width / 8) ** 2))
     middle = -23 - 19 * sigmoid((width - 17) / 2.5)
@@ -134,7 +134,9 @@ def _add_vault(
     """Add the bone around the cavity: two tables and the diploe between, thick at the base."""
     wall = double(_wall_mm(rng, grid.thinned(), traits), grid.shape_zyx)
     base = sigmoid((-14 - grid.z) / 3) * sigmoid((60 - grid.y) / 6)
-    wall += base * (3.0 + 2.5 * smooth_noise(rng, grid.shape_zyx, 22.0))
+    wall += base * (2.5 + 2.5 * smooth_noise(rng, grid.shape_zyx, 22.0))
+    roof = sigmoid((-15 - grid.z) / 2) * sigmoid((-28 - grid.y) / 3)
+    wall = np.asarray(np.maximum(wall * (1 - roof) + 2.2 * roof, 1.5), dtype=np.float32)
     middle = depth / wall  # -1 at the outer table, 0 at the inner
     marrow = 420 + 170 * smooth_noise(rng, grid.shape_zyx, 7.0)
     table = np.abs(middle + 0.5) * 2
@@ -194,8 +196,8 @@ def _add_face(rng: np.random.Generator, grid: HeadGrid, hu: Array, skin_depth: A
     for side, size in zip((-1, 1), frontal, strict=True):
         if size > 0.35:
             lobe = ellipsoid(
-                x, y, z, center=(side * 11, -81, -12 + 4 * size),
-                radii_mm=(11 * size, 3.2, 13 * size),
+                x, y, z, center=(side * 11, -76, -12 + 4 * size),
+                radii_mm=(11 * size, 2.6, 13 * size),
             )
             air = np.minimum(air, lobe)
     blend(part, inside(air - 2.0), 750.0)

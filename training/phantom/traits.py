@@ -49,7 +49,7 @@ def draw_traits(rng: np.random.Generator) -> HeadTraits:
     is_male = bool(rng.random() < MALE_SHARE)
     size = rng.normal(0.955 if is_male else 0.925, 0.025)
     atrophy = float(np.clip((age - 35) / 60 + rng.normal(0, 0.2), 0.0, 1.0))
-    white = rng.normal(28.0, 1.3)
+    white = rng.normal(29.5, 2.0)
     x, y, z = size * (1 + rng.normal(0, 0.02, 3))
     return HeadTraits(
         age_years=age,
@@ -57,7 +57,7 @@ def draw_traits(rng: np.random.Generator) -> HeadTraits:
         scale_xyz=(float(x), float(y), float(z)),
         atrophy=atrophy,
         ventricle_scale=float(np.clip(0.8 + 0.75 * atrophy + rng.normal(0, 0.18), 0.55, 2.1)),
-        gray_hu=float(white + rng.normal(8.5, 1.0)),
+        gray_hu=float(white + rng.normal(9.3, 1.2)),
         white_hu=float(white),
         fluid_hu=float(rng.normal(6.5, 2.0)),
         skull_mm=float(np.clip(rng.normal(6.8, 1.0), 4.5, 10.0)),

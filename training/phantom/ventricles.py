@@ -73,6 +73,6 @@ def basal_cisterns(x: Array, y: Array, z: Array, *, atrophy: float) -> Array:
     stem = tube(
         width, y, z, path=((8, -8, -19), (26, -10, -15), (37, -8, -9)), radii_mm=[2.2 * wide] * 3
     )
-    around = np.maximum(np.abs(brain_stem(x, y, z) - 1.6 * wide) - 1.6 * wide, np.abs(z + 9) - 13)
-    colliculi = ellipsoid(x, y, z, center=(0, 40, -2), radii_mm=(11, 5.0 * wide, 7), exponent=1.8)
+    around = np.maximum(np.abs(brain_stem(x, y, z) - 1.2 * wide) - 1.2 * wide, np.abs(z + 13) - 8)
+    colliculi = ellipsoid(x, y, z, center=(0, 41, -5), radii_mm=(11, 4.0 * wide, 7), exponent=1.8)
     return np.minimum(np.minimum(suprasellar, stem), np.minimum(around, colliculi))
