@@ -144,10 +144,12 @@ class SimulatedPatient:
 
     @property
     def follow_up_ml(self) -> float:
-        """Volume at the second scan: measured, or as planned if none was taken."""
+        """Volume at the second scan: measured, or grown as planned if none was taken."""
         if self.follow_up is not None:
             return self.follow_up.label_ml(Label.HEMATOMA)
-        return self.growth.follow_up_ml if self.growth is not None else 0.0
+        if self.growth is None or self.lesion is None:
+            return 0.0
+        return self.baseline_ml * self.growth.follow_up_ml / self.lesion.volume_ml
 
     @property
     def has_expansion(self) -> bool:

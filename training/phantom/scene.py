@@ -87,13 +87,18 @@ def expose(head: Head, lattice: Lattice, protocol: Protocol, *, is_follow_up: bo
 
 
 def _indices(lattice: Lattice) -> Array:
-    """Return the head grid's indices of the lattice's points, shape (3, planes, rows, columns)."""
-    return np.stack(
+    """Return the head grid's indices of the lattice's points, shape (3, planes, rows, columns).
+
+    What a tilted scan sees below the grid continues the lowest plane: the neck goes on.
+    """
+    points = np.stack(
         [
             axis - np.float32(first)
             for axis, first in zip((lattice.z, lattice.y, lattice.x), ORIGIN_ZYX_MM, strict=True)
         ]
     )
+    np.maximum(points[0], 0, out=points[0])
+    return points
 
 
 def _sample(values: Array, points: Array, outside: float) -> Array:
@@ -159,7 +164,9 @@ def _bleed(
     surface = _sample(
         head.shape.follow_up_mm if is_follow_up else head.shape.baseline_mm, local, 99.0
     )
-    allowed = _sample(head.allowed, local, 0.0) * (1 - ventricle[part])
+    # Where the two overlap by much, the hematoma has bulged into the ventricle and closed it.
+    kept = ventricle[part] * inside(-1.5 - surface, 3.0)
+    allowed = _sample(head.allowed, local, 0.0) * (1 - kept)
     edema = _sample(head.shape.edema_mm, local, 0.0) * (1.25 if is_follow_up else 1.0)
     tissue = inside(18 - hu[part], 8.0) * inside(hu[part] - 60, 8.0)
     watery = inside(surface - edema, 3.0) * allowed * tissue
