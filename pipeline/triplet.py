@@ -1,5 +1,6 @@
 """The three slices that the classifier sees: Max-1, Max, Max+1 on the native grid."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -199,7 +200,8 @@ def _region_of_interest(
 def _around(occupied: NDArray[np.int64], reach: float, size: int) -> tuple[int, int]:
     """Return begin and end of the pixels within `reach` of the middle of `occupied`."""
     middle = (int(occupied.min()) + int(occupied.max())) / 2
-    return max(round(middle - reach), 0), min(round(middle + reach) + 1, size)
+    begin = math.floor(middle - reach + 0.5)
+    return max(begin, 0), min(begin + round(2 * reach) + 1, size)
 
 
 def _largest_piece(hematoma_yx: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,0 +1,140 @@
+"""The straight line from a volume to an opinion, with a fake that sees a ball."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from mask_builder import BLOOD_HU, ball
+
+from pipeline.analysis import HematomaFound, NoHematomaFound, Step, analyze
+from pipeline.prediction import HeLabel, HePrediction
+from pipeline.quality_flags import QualityFlag
+from pipeline.saliency import SaliencyMaps, SliceSaliency
+from pipeline.triplet import SliceTriplet
+from pipeline.volume import CtVolume, HematomaMask, Vector, regular_grid
+
+SPACING_ZYX_MM = (5.0, 1.0, 1.0)
+SHAPE_ZYX = (28, 160, 180)
+CENTRE_ZYX_MM = (70.0, 80.0, 90.0)
+
+
+@dataclass
+class BrightBlood:
+    """An opinion that calls blood what has the density of blood."""
+
+    said: list[str] = field(default_factory=list)
+
+    def segment(self, volume: CtVolume) -> HematomaMask:
+        """Return the voxels of blood density."""
+        self.said.append("asked to segment")
+        return HematomaMask(voxels_zyx=volume.hu_zyx == BLOOD_HU, grid=volume.grid)
+
+    def classify(self, triplet: SliceTriplet) -> HePrediction:
+        """Return a rising probability."""
+        self.said.append("asked to classify")
+        values = tuple(0.2 * (index + 1) for index in range(len(triplet.slices)))
+        return HePrediction(slice_probabilities=values, threshold=0.3)
+
+    def explain(self, triplet: SliceTriplet, prediction: HePrediction) -> SaliencyMaps:
+        """Return maps of zeros."""
+        self.said.append("asked to explain")
+        assert len(prediction.slice_probabilities) == len(triplet.slices)
+        return SaliencyMaps(
+            slices=tuple(
+                SliceSaliency(
+                    position=part.position,
+                    slice_index=part.slice_index,
+                    roi=part.roi,
+                    heat_yx=np.zeros(part.image_yx.shape, np.float32),
+                )
+                for part in triplet.slices
+            )
+        )
+
+
+def head(
+    *,
+    radius_mm: float,
+    centre_zyx_mm: Vector = CENTRE_ZYX_MM,
+    flags: frozenset[QualityFlag] = frozenset(),
+) -> CtVolume:
+    """Return an ellipsoid of brain in a shell of bone in air, with a ball of blood."""
+    z, y, x = np.meshgrid(
+        *(np.arange(size) * step for size, step in zip(SHAPE_ZYX, SPACING_ZYX_MM, strict=True)),
+        indexing="ij",
+    )
+    middle = [(size - 1) * step / 2 for size, step in zip(SHAPE_ZYX, SPACING_ZYX_MM, strict=True)]
+    reach = np.sqrt(
+        ((z - middle[0]) / 90) ** 2 + ((y - middle[1]) / 75) ** 2 + ((x - middle[2]) / 65) ** 2
+    )
+    hu = np.where(reach <= 1, 32, -1000).astype(np.int16)
+    hu[(reach > 0.9) & (reach <= 1)] = 900
+    if radius_mm > 0:
+        blood = ball(
+            radius_mm=radius_mm,
+            spacing_zyx_mm=SPACING_ZYX_MM,
+            shape_zyx=SHAPE_ZYX,
+            centre_zyx_mm=centre_zyx_mm,
+        )
+        hu[blood.voxels_zyx] = BLOOD_HU
+    return CtVolume(
+        hu_zyx=hu,
+        grid=regular_grid(SHAPE_ZYX, SPACING_ZYX_MM),
+        slice_thickness_mm=(SPACING_ZYX_MM[0],) * SHAPE_ZYX[0],
+        flags=flags,
+    )
+
+
+def test_a_ball_is_found_measured_judged_and_explained():
+    """A ball of 20 mm radius has 33.5 mL, 40 mm of diameter and its middle at slice 14."""
+    found = analyze(head(radius_mm=20), BrightBlood())
+
+    assert isinstance(found, HematomaFound)
+    assert found.measurements.volume_ml == pytest.approx(4 / 3 * np.pi * 20**3 / 1000, rel=0.02)
+    assert found.measurements.long_axis.length_mm == pytest.approx(40, abs=1)
+    assert found.measurements.max_area_slice == 14
+    assert [part.slice_index for part in found.triplet.slices] == [13, 14, 15]
+    assert found.prediction.probability == pytest.approx(0.4)
+    assert found.prediction.label is HeLabel.HE
+    assert [part.roi for part in found.saliency.slices] == [
+        part.roi for part in found.triplet.slices
+    ]
+
+
+def test_no_hematoma_is_a_finding():
+    """A head without blood is not judged any further."""
+    models = BrightBlood()
+
+    assert isinstance(analyze(head(radius_mm=0), models), NoHematomaFound)
+    assert models.said == ["asked to segment"]
+
+
+def test_every_step_is_told_before_it_begins():
+    """The listener hears the steps in their order, and the models are asked in that order."""
+    models = BrightBlood()
+
+    analyze(head(radius_mm=20), models, on_step=models.said.append)
+
+    assert [said for said in models.said if isinstance(said, Step)] == list(Step)
+    assert models.said.index(Step.SEGMENT) < models.said.index("asked to segment")
+    assert models.said.index(Step.CLASSIFY) < models.said.index("asked to classify")
+
+
+def test_doubts_about_volume_and_mask_are_both_reported():
+    """The reader saw a tilt; the bleed lies in the lowest slice: both are on the result."""
+    volume = head(
+        radius_mm=20,
+        centre_zyx_mm=(0.0, 80.0, 90.0),
+        flags=frozenset({QualityFlag.TILT_CORRECTED}),
+    )
+
+    found = analyze(volume, BrightBlood())
+
+    assert {QualityFlag.HEMATOMA_AT_EDGE, QualityFlag.TILT_CORRECTED} <= found.flags
+
+
+def test_doubts_about_the_volume_are_reported_without_hematoma():
+    """What the reader saw goes with the finding that there is nothing."""
+    flags = frozenset({QualityFlag.SLICES_MISSING})
+
+    assert flags <= analyze(head(radius_mm=0, flags=flags), BrightBlood()).flags
