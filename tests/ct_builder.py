@@ -6,6 +6,7 @@ the slices, the same head is scanned: nested ellipsoids of scalp, skull and brai
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,8 +141,7 @@ def build_ct_series(  # noqa: PLR0913 - every option of a CT series that a test 
         hu = head_hu(pixels + origin.astype(np.float32), balls)
         if noise_hu:
             hu = hu + noise_hu * rng.standard_normal(shape_yx)
-        ds = Dataset()
-        ds.update(shared)
+        ds = deepcopy(shared)  # a test may change one instance alone
         ds.SOPInstanceUID = _uid("image", shared.SeriesInstanceUID, index)
         ds.InstanceNumber = ds.AcquisitionNumber = index + 1
         ds.ImagePositionPatient = [_decimal(v) for v in origin]

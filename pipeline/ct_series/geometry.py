@@ -108,13 +108,13 @@ def thicknesses_mm(slices: Sequence[CtSlice]) -> tuple[float, ...]:
 def has_gaps(grid: VoxelGrid, thickness_mm: Sequence[float]) -> bool:
     """Whether slices seem to be missing between others.
 
-    A step is a gap if it is longer, by `GAP_FACTOR`, than the median of the steps around it and
-    than the thicker of its two slices. Slices that lie apart everywhere are no gap.
+    A step is a gap if it is longer, by `GAP_FACTOR`, than the steps before and after it and than
+    the thicker of its two slices. Slices that lie apart everywhere have no gap.
     """
     steps = grid.slice_steps_mm
     thickness = np.asarray(thickness_mm or np.zeros(len(steps) + 1))
     slab = np.maximum(thickness[:-1], thickness[1:])
-    usual = np.array([_median_around(steps, index) for index in range(len(steps))])
+    usual = np.array([_usual_step_mm(steps, index) for index in range(len(steps))])
     return bool(np.any(steps > GAP_FACTOR * np.maximum(slab, usual)))
 
 
@@ -150,12 +150,11 @@ def _disagrees(slices: Sequence[CtSlice], shear: float) -> bool:
     return nominal > OBLIQUE_DEG and abs(nominal - shear) > OBLIQUE_DEG
 
 
-def _median_around(steps: NDArray[np.float64], index: int) -> float:
-    near = np.r_[
-        steps[max(index - NEIGHBOUR_STEPS, 0) : index],
-        steps[index + 1 : index + 1 + NEIGHBOUR_STEPS],
-    ]
-    return float(np.median(near))
+def _usual_step_mm(steps: NDArray[np.float64], index: int) -> float:
+    """Return the larger of the median steps before and after one step, 0 for an only step."""
+    before = steps[max(index - NEIGHBOUR_STEPS, 0) : index]
+    after = steps[index + 1 : index + 1 + NEIGHBOUR_STEPS]
+    return max((float(np.median(side)) for side in (before, after) if side.size), default=0.0)
 
 
 def _angle_deg(direction: NDArray[np.float64], axis: tuple[float, float, float]) -> float:

@@ -6,7 +6,7 @@ refuses the series with a reason.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import InvalidOperation
 from typing import Any
 
@@ -48,9 +48,9 @@ class ImageHeader:
         Per-frame and shared functional groups of the frame, in the order of precedence.
     """
 
-    instance: Dataset
+    instance: Dataset = field(repr=False)  # a data set must never reach a log
     frame_number: int | None = None
-    groups: tuple[Dataset, ...] = ()
+    groups: tuple[Dataset, ...] = field(default=(), repr=False)
 
     def value(self, keyword: str) -> Any:  # noqa: ANN401 - the door to pydicom's values
         """Return an attribute's value, or None if it is absent or malformed."""

@@ -10,9 +10,9 @@ from pipeline.ct_series.refusal import refusal
 from pipeline.rejection import RejectionCode
 from pipeline.volume import SliceSource, Vector
 
-#: Pixel spacings that a CT of a head can have: inner ears are reconstructed with 0.1 mm, the
-#: widest field (700 mm on 256 pixels) gives 2.7 mm.
-PIXEL_SPACING_RANGE_MM = (0.05, 3.0)
+#: Pixel spacings that are believed. Inner ears are reconstructed with 0.1 mm, the widest field
+#: (700 mm on 256 pixels) gives 2.7 mm; at 5 mm a hematoma of 1 mL is two pixels wide.
+PIXEL_SPACING_RANGE_MM = (0.05, 5.0)
 
 #: Length and scalar product of direction cosines may be off by this much, else they are not
 #: believed. Scanners round them to 6 digits.
