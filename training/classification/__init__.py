@@ -1,0 +1,1 @@
+"""Fit and judge the classifier of hematoma expansion on triplets of slices."""

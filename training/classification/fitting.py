@@ -1,0 +1,210 @@
+"""The fit: epochs over the training patients, the best one kept, resumable at any epoch."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pipeline.classification.vit import build_vit
+from training.classification.augmentation import augment
+from training.classification.calibration import PlattScaling, fit_platt, fold_into_head
+from training.classification.learner import Learner, margins
+from training.classification.metrics import auc, youden_threshold
+from training.classification.recipe import Recipe
+from training.classification.slices import (
+    SliceSet,
+    draw_epoch,
+    expanded,
+    sign_names,
+    slice_set,
+)
+from training.classification.split import Split
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """What one epoch brought.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    learning_rate : float
+        Of its last step.
+    outcome_loss, signs_loss : float
+        Mean over its steps.
+    validation_auc : float
+        Patient-level AUC of the averaged weights.
+    """
+
+    epoch: int
+    learning_rate: float
+    outcome_loss: float
+    signs_loss: float
+    validation_auc: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedClassifier:
+    """The classifier of the best epoch, calibrated.
+
+    Attributes
+    ----------
+    network : VisionTransformer
+        Its softmax gives the calibrated probability.
+    threshold : float
+        Youden's on the validation cases.
+    scaling : PlattScaling
+        What was folded into the head.
+    record : EpochRecord
+        The epoch that was chosen.
+    """
+
+    network: "VisionTransformer"
+    threshold: float
+    scaling: PlattScaling
+    record: EpochRecord
+
+
+def fit(
+    split: Split,
+    recipe: Recipe,
+    *,
+    output: Path,
+    on_epoch: Callable[[EpochRecord], None],
+) -> FittedClassifier:
+    """Return the classifier that the recipe makes of these cases.
+
+    After each epoch the whole state is written to ``output/state.pt``; a later call with the
+    same cases and recipe goes on from there and arrives at the same result.
+
+    Parameters
+    ----------
+    split : Split
+        Cases to learn, and cases that choose epoch, calibration and threshold.
+    recipe : Recipe
+        Every choice.
+    output : Path
+        Folder for ``state.pt``, ``best.pt`` and ``log.csv``.
+    on_epoch : callable
+        Told of each epoch when it is done.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    signs = sign_names(split.training)
+    size = recipe.network.input_size
+    training = slice_set(split.training, input_size=size, signs=signs)
+    validation = slice_set(split.validation, input_size=size, signs=signs)
+    steps = -(-len(training) // recipe.schedule.batch_size)
+    learner = Learner(recipe, sign_count=len(signs), steps_per_epoch=steps)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    records = _resume(output, learner, generator)
+    for epoch in range(len(records) + 1, recipe.schedule.epochs + 1):
+        losses = _epoch(learner, training, recipe, generator)
+        means = validation.case_means(torch.sigmoid(margins(learner.average, validation)))
+        record = EpochRecord(
+            epoch=epoch,
+            learning_rate=learner.learning_rate(),
+            outcome_loss=losses[0],
+            signs_loss=losses[1],
+            validation_auc=auc(expanded(split.validation), means),
+        )
+        best = max((past.validation_auc for past in records), default=-1.0)
+        if record.validation_auc > best:
+            _write(output / "best.pt", {"network": learner.average.state_dict()})
+        records.append(record)
+        _keep(output, learner, generator, records)
+        on_epoch(record)
+    return _calibrated(output, recipe, split, validation, records)
+
+
+def read_log(path: Path) -> list[EpochRecord]:
+    """Return the epochs of a ``log.csv``."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            EpochRecord(
+                epoch=int(row["epoch"]),
+                **{key: float(value) for key, value in row.items() if key != "epoch"},
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def _epoch(
+    learner: Learner, training: SliceSet, recipe: Recipe, generator: torch.Generator
+) -> tuple[float, float]:
+    batches = draw_epoch(
+        training,
+        he_share=recipe.balance.he_share,
+        batch_size=recipe.schedule.batch_size,
+        generator=generator,
+    )
+    outcome = signs = 0.0
+    for chosen in batches:
+        images = augment(training.images[chosen], recipe.augmentation, generator=generator)
+        outcome_step, signs_step = learner.learn(
+            images, training.labels[chosen], training.signs[chosen]
+        )
+        outcome += outcome_step / len(batches)
+        signs += signs_step / len(batches)
+    return outcome, signs
+
+
+def _resume(output: Path, learner: Learner, generator: torch.Generator) -> list[EpochRecord]:
+    path = output / "state.pt"
+    if not path.exists():
+        return []
+    state = torch.load(path, weights_only=True)
+    learner.restore(state["learner"])
+    generator.set_state(state["generator"])
+    torch.set_rng_state(state["dropout"])
+    return [EpochRecord(**record) for record in state["records"]]
+
+
+def _keep(
+    output: Path, learner: Learner, generator: torch.Generator, records: list[EpochRecord]
+) -> None:
+    state = {
+        "learner": learner.state(),
+        "generator": generator.get_state(),
+        "dropout": torch.get_rng_state(),
+        "records": [asdict(record) for record in records],
+    }
+    _write(output / "state.pt", state)
+    with (output / "log.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)])
+        writer.writeheader()
+        writer.writerows(asdict(record) for record in records)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_suffix(".part")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _calibrated(
+    output: Path,
+    recipe: Recipe,
+    split: Split,
+    validation: SliceSet,
+    records: list[EpochRecord],
+) -> FittedClassifier:
+    network = build_vit(recipe.network.architecture, recipe.network.arguments)
+    network.load_state_dict(torch.load(output / "best.pt", weights_only=True)["network"])
+    slice_margins = margins(network, validation)
+    outcome = expanded(split.validation)
+    scaling = fit_platt(slice_margins.numpy(), outcome[validation.cases.numpy()])
+    means = validation.case_means(scaling.probabilities(slice_margins))
+    fold_into_head(network, scaling)
+    return FittedClassifier(
+        network=network.eval(),
+        threshold=youden_threshold(outcome, means),
+        scaling=scaling,
+        record=max(records, key=lambda record: record.validation_auc),
+    )

@@ -1,0 +1,149 @@
+"""The learner: network, optimiser and running average, one step at a time."""
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pipeline.classification.vit import as_channels, build_vit, logits
+from pipeline.prediction import HeLabel
+from training.classification.recipe import Recipe
+from training.classification.slices import SliceSet
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
+
+#: Slices per step when nothing is learned.
+PREDICTION_BATCH = 64
+
+
+class Learner:
+    """A classifier that learns, with a second head for the signs.
+
+    The second head only exists while learning. It makes the network look at what a reader
+    would look at, which a few dozen expanded hematomas alone cannot teach.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Network, schedule and weights of the loss.
+    sign_count : int
+        Number of recorded signs.
+    steps_per_epoch : int
+        For the learning rate.
+    """
+
+    def __init__(self, recipe: Recipe, *, sign_count: int, steps_per_epoch: int) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._steps_per_epoch = steps_per_epoch
+        self._step = 0
+        self.network = build_vit(recipe.network.architecture, recipe.network.arguments)
+        self._sign_head = nn.Linear(self.network.num_features, sign_count)
+        self.average = copy.deepcopy(self.network).eval()
+        self._optimizer = torch.optim.AdamW(
+            [*self.network.parameters(), *self._sign_head.parameters()],
+            lr=recipe.schedule.learning_rate,
+            weight_decay=recipe.schedule.weight_decay,
+        )
+
+    def learn(
+        self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
+    ) -> tuple[float, float]:
+        """Take one step and return the losses of outcome and signs.
+
+        Parameters
+        ----------
+        images : Tensor of float32, shape (N, 1, S, S)
+            Prepared and varied slices.
+        labels : Tensor of int64, shape (N,)
+            `HeLabel`.
+        signs : Tensor of float32, shape (N, K)
+            In [0, 1], NaN where unknown.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.network.train()
+        outcome_loss, signs_loss = self._losses(images, labels, signs)
+        balance = self._recipe.balance
+        outcome_counts = self._step >= balance.signs_only_epochs * self._steps_per_epoch
+        loss = outcome_loss * float(outcome_counts) + signs_loss * balance.signs_weight
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimizer.step()
+        self._step += 1
+        self._update_average()
+        return float(outcome_loss.detach()), float(signs_loss.detach())
+
+    def learning_rate(self) -> float:
+        """Return the rate of the next step: linear rise, then half a cosine to the end."""
+        schedule = self._recipe.schedule
+        epoch = self._step / self._steps_per_epoch
+        if epoch < schedule.warmup_epochs:
+            return (
+                schedule.learning_rate
+                * (epoch + 1 / self._steps_per_epoch)
+                / (schedule.warmup_epochs + 1 / self._steps_per_epoch)
+            )
+        span = max(schedule.epochs - schedule.warmup_epochs, 1)
+        share = (1 + math.cos(math.pi * min((epoch - schedule.warmup_epochs) / span, 1))) / 2
+        return schedule.final_learning_rate + share * (
+            schedule.learning_rate - schedule.final_learning_rate
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a later process needs to go on."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "sign_head": self._sign_head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self._step,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._sign_head.load_state_dict(state["sign_head"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._step = state["step"]
+
+    def _losses(
+        self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = self.network.forward_features(as_channels(self.network, images))
+        embedding = self.network.forward_head(tokens, pre_logits=True)
+        outcome = functional.cross_entropy(
+            self.network.head(embedding),
+            labels,
+            label_smoothing=self._recipe.balance.label_smoothing,
+        )
+        known = ~torch.isnan(signs)
+        if not known.any():
+            return outcome, outcome.new_zeros(())
+        found = functional.binary_cross_entropy_with_logits(
+            self._sign_head(embedding)[known], signs[known]
+        )
+        return outcome, found
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # a young average forgets faster, so that the random start does not linger
+        keep = min(self._recipe.schedule.averaging, self._step / (self._step + 10))
+        for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(value, 1 - keep)
+
+
+def margins(network: "VisionTransformer", slices: SliceSet) -> torch.Tensor:
+    """Return by how much the HE logit exceeds the NHE logit, for each slice, shape (N,)."""
+    network.eval()
+    with torch.inference_mode():
+        outputs = torch.cat(
+            [logits(network, batch) for batch in torch.split(slices.images, PREDICTION_BATCH)]
+        )
+    return (outputs[:, HeLabel.HE] - outputs[:, HeLabel.NHE]).double()

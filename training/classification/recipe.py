@@ -1,0 +1,157 @@
+"""The recipe: every choice that turns triplets into a classifier, read from TOML."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The network and what it is given.
+
+    Attributes
+    ----------
+    architecture : str
+        As for `pipeline.classification.vit.build_vit`.
+    arguments : dict
+        Its arguments.
+    input_size : int
+        Height and width of the input in pixels.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    input_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long and how fast.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training patients.
+    batch_size : int
+        Slices per step.
+    warmup_epochs : int
+        Epochs in which the learning rate rises from zero.
+    learning_rate, final_learning_rate : float
+        Ends of the cosine; the paper gives 2e-4 and 1e-4.
+    weight_decay : float
+        Decoupled weight decay; zero makes the optimiser plain Adam, as in the paper.
+    averaging : float
+        Share of the running average of the weights that stays at each step, in [0, 1).
+        The average is what is validated and released; 0 switches it off.
+    """
+
+    epochs: int
+    batch_size: int
+    warmup_epochs: int
+    learning_rate: float
+    final_learning_rate: float
+    weight_decay: float
+    averaging: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """What counts how much.
+
+    Attributes
+    ----------
+    he_share : float
+        Share of HE slices that is drawn, in (0, 1).
+    signs_weight : float
+        Weight of the recorded signs in the loss, against 1 for the outcome.
+    signs_only_epochs : int
+        First epochs, in which the outcome does not count yet.
+    label_smoothing : float
+        Softening of the outcome in the loss.
+    """
+
+    he_share: float
+    signs_weight: float
+    signs_only_epochs: int
+    label_smoothing: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How far a training slice may differ from the one that was cropped.
+
+    Attributes
+    ----------
+    flip : bool
+        Mirror left and right for every second slice.
+    rotation_deg, shift, scale : float
+        Greatest turn, greatest shift as part of the side, greatest relative size change.
+    contrast, brightness : float
+        Greatest relative change of contrast, greatest shift as part of the grey range.
+    noise : float
+        Greatest standard deviation of added noise, as part of the grey range.
+    """
+
+    flip: bool
+    rotation_deg: float
+    shift: float
+    scale: float
+    contrast: float
+    brightness: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All of it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    seed : int
+        Decides split, initial weights, sampling and augmentation.
+    validation_share : float
+        Part of the patients that chooses epoch and threshold.
+    """
+
+    name: str
+    seed: int
+    validation_share: float
+    network: Network
+    schedule: Schedule
+    balance: Balance
+    augmentation: Augmentation
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe that a TOML file holds.
+
+    Raises
+    ------
+    ValueError
+        If keys are missing or unknown; all of them are named.
+    """
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    sections = {
+        "network": Network,
+        "schedule": Schedule,
+        "balance": Balance,
+        "augmentation": Augmentation,
+    }
+    faults = _faults(Recipe, table, "")
+    for name, section in sections.items():
+        faults += _faults(section, table.get(name, {}), f"{name}.")
+    if faults:
+        raise ValueError(f"{path.name}: " + "; ".join(faults))
+    parts = {name: section(**table[name]) for name, section in sections.items()}
+    return Recipe(**{**table, **parts})
+
+
+def _faults(section: type, table: dict[str, Any], prefix: str) -> list[str]:
+    known = {field.name for field in dataclasses.fields(section)}
+    missing = [f"{prefix}{name} is missing" for name in sorted(known - table.keys())]
+    unknown = [f"{prefix}{name} is not known" for name in sorted(table.keys() - known)]
+    return missing + unknown

@@ -1,0 +1,85 @@
+"""The slices of many cases as tensors, ready to be drawn into batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.classification.transform import to_batch
+from pipeline.prediction import HeLabel
+from training.classification.case import TripletCase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SliceSet:
+    """All slices of some cases.
+
+    Attributes
+    ----------
+    images : Tensor of float32, shape (N, 1, S, S)
+        Prepared by `pipeline.classification.transform`.
+    labels : Tensor of int64, shape (N,)
+        `HeLabel` of the slice's case.
+    signs : Tensor of float32, shape (N, K)
+        Recorded signs of the case; NaN where nobody recorded them.
+    cases : Tensor of int64, shape (N,)
+        Number of the case in the sequence that the set was made of.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    signs: torch.Tensor
+    cases: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def case_means(self, slice_values: torch.Tensor) -> NDArray[np.float64]:
+        """Return the mean over each case's slices, shape (number of cases,)."""
+        numbers = self.cases.numpy()
+        sums = np.bincount(numbers, weights=slice_values.double().numpy())
+        return np.asarray(sums / np.bincount(numbers), dtype=np.float64)
+
+
+def sign_names(cases: Sequence[TripletCase]) -> tuple[str, ...]:
+    """Return the names of all signs that were recorded for anybody, sorted."""
+    return tuple(sorted({name for case in cases for name in case.signs}))
+
+
+def expanded(cases: Sequence[TripletCase]) -> NDArray[np.bool_]:
+    """Return who expanded, in the order given, shape (N,)."""
+    return np.array([case.label is HeLabel.HE for case in cases], dtype=bool)
+
+
+def slice_set(
+    cases: Sequence[TripletCase], *, input_size: int, signs: tuple[str, ...]
+) -> SliceSet:
+    """Return the slices of all cases in order, prepared as for inference."""
+    counts = [len(case.images_yx) for case in cases]
+    values = [[case.signs.get(name, np.nan) for name in signs] for case in cases]
+    repeats = torch.tensor(counts)
+    return SliceSet(
+        images=to_batch(
+            [image for case in cases for image in case.images_yx], input_size=input_size
+        ),
+        labels=torch.tensor([int(case.label) for case in cases]).repeat_interleave(repeats),
+        signs=torch.tensor(values, dtype=torch.float32)
+        .reshape(len(cases), len(signs))
+        .repeat_interleave(repeats, dim=0),
+        cases=torch.arange(len(cases)).repeat_interleave(repeats),
+    )
+
+
+def draw_epoch(
+    slices: SliceSet, *, he_share: float, batch_size: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Return the batches of one epoch as indices; HE slices make the share asked for.
+
+    As many slices are drawn as there are, with replacement.
+    """
+    is_he = slices.labels == int(HeLabel.HE)
+    weights = torch.where(is_he, he_share / is_he.sum(), (1 - he_share) / (~is_he).sum())
+    drawn = torch.multinomial(weights, len(slices), replacement=True, generator=generator)
+    return list(torch.split(drawn, batch_size))
