@@ -1,0 +1,148 @@
+"""Times the node beside its peers: python -m tests.bench [receive] [start] [analyze].
+
+Peers run in the same repetition as the node, with TCP_NODELAY set, and the figures quoted are
+medians of ratios within a repetition: on a shared machine nothing else can be compared.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import receivers
+
+CONSOLE = Console()
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="make bench")
+    parser.add_argument("parts", nargs="*", default=["start", "receive", "analyze"])
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--images", type=int, default=100, help="per repetition and receiver")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench-output")
+    wanted = parser.parse_args()
+    parts: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
+        "start": bench_start,
+        "receive": bench_receive,
+        "analyze": bench_analyze,
+    }
+    load = os.getloadavg()[0]
+    CONSOLE.print(f"{os.cpu_count()} cores, load {load:.1f}, {wanted.repetitions} repetitions")
+    results = {name: parts[name](wanted) for name in wanted.parts}
+    wanted.output.mkdir(parents=True, exist_ok=True)
+    target = wanted.output / "bench.json"
+    target.write_text(json.dumps({"load_at_start": load, **results}, indent=1))
+    CONSOLE.print(f"results: {target}")
+
+
+def bench_start(wanted: argparse.Namespace) -> dict[str, object]:
+    """Time the two --help commands, python's own start beside them."""
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "ichnode --help": [sys.executable, "-m", "dicom_node", "--help"],
+        "ichtrain --help": [sys.executable, "-m", "training", "--help"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(wanted.repetitions):
+        for name, command in commands.items():
+            times[name].append(_seconds_of(command))
+    return _show("start-up", times, reference="python -c pass", unit="s")
+
+
+def bench_receive(wanted: argparse.Namespace) -> dict[str, object]:
+    """Time one storescu against every receiver, interleaved."""
+    if not shutil.which("storescu"):
+        CONSOLE.print("receive: skipped, dcmtk's storescu is not installed")
+        return {}
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for repetition in range(wanted.repetitions):
+            images = _images(Path(scratch) / f"images-{repetition}", wanted.images, repetition)
+            for name, start in receivers.available().items():
+                folder = Path(scratch) / f"{name}-{repetition}"
+                folder.mkdir()
+                with start(folder) as receiver:
+                    seconds = _send(images, receiver)
+                times.setdefault(receiver.name, []).append(seconds / wanted.images * 1000)
+    reference = next((name for name in times if name.startswith("Orthanc")), next(iter(times)))
+    return _show("receive, one storescu, ms per 512x512 image", times, reference, unit="ms")
+
+
+def bench_analyze(wanted: argparse.Namespace) -> dict[str, object]:
+    """Time the steps of `ichnode analyze` on a simulated patient."""
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        series = Path(scratch) / "series"
+        make = [sys.executable, "-m", "training", "phantom", "--patients", "1", "--seed", "77"]
+        subprocess.run(
+            [*make, "--no-follow-up", "--format", "dicom", "--output", str(series)],
+            check=True,
+            capture_output=True,
+        )
+        for repetition in range(wanted.repetitions):
+            output = Path(scratch) / f"out-{repetition}"
+            command = [sys.executable, "-m", "dicom_node", "analyze", str(series)]
+            times.setdefault("whole command", []).append(
+                _seconds_of([*command, "--output", str(output)])
+            )
+            record = json.loads((output / "analysis.json").read_text())
+            for step, seconds in record["seconds"].items():
+                times.setdefault(step, []).append(seconds)
+    return _show("analyze, 5 mm head", times, reference="whole command", unit="s")
+
+
+def _images(folder: Path, count: int, repetition: int) -> Path:
+    from ct_builder import build_ct_series, save_series
+
+    save_series(build_ct_series(slices=count, spacing_mm=1.0, seed=repetition, noise_hu=4), folder)
+    return folder
+
+
+def _send(images: Path, receiver: receivers.Receiver) -> float:
+    storescu = ["storescu", "-aec", receiver.ae_title, "+sd", "127.0.0.1", str(receiver.port)]
+    environment = {**os.environ, "TCP_NODELAY": "1"}
+    return _seconds_of([*storescu, str(images)], environment)
+
+
+def _seconds_of(command: list[str], environment: dict[str, str] | None = None) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
+    return time.perf_counter() - start
+
+
+def _show(
+    title: str, times: dict[str, list[float]], reference: str, *, unit: str
+) -> dict[str, object]:
+    table = Table(title=title)
+    for column in ("what", f"median {unit}", "min", "max", f"x {reference}"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    ratios = {}
+    for name, values in times.items():
+        pairs = zip(values, times[reference], strict=True)
+        ratios[name] = statistics.median(value / other for value, other in pairs)
+        table.add_row(
+            name,
+            f"{statistics.median(values):.3f}",
+            f"{min(values):.3f}",
+            f"{max(values):.3f}",
+            f"{ratios[name]:.2f}",
+        )
+    CONSOLE.print(table)
+    return {"unit": unit, "times": times, "reference": reference, "median_ratios": ratios}
+
+
+if __name__ == "__main__":
+    main()

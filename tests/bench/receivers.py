@@ -1,0 +1,134 @@
+"""Storage SCPs to be timed, each as a process of its own with an empty store."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """A storage SCP that runs.
+
+    Attributes
+    ----------
+    name : str
+        As in the table.
+    ae_title : str
+        To call it by.
+    port : int
+        On 127.0.0.1.
+    pid : int
+        Process whose memory and CPU time are read.
+    """
+
+    name: str
+    ae_title: str
+    port: int
+    pid: int
+
+
+@contextmanager
+def ichnode(folder: Path) -> Iterator[Receiver]:
+    """Run the receiver of this project: raw bytes, two syncs and a ledger row per image."""
+    port = free_port()
+    config = folder / "node.toml"
+    data = folder / "data"
+    config.write_text(
+        f'[node]\nport = {port}\ncallers = ["*"]\ndata_dir = "{data}"\n'
+        "free_space_floor_mb = 0\n[web]\nenabled = false\n"
+    )
+    command = [sys.executable, "-m", "dicom_node", "serve", "--only", "receiver"]
+    with _process([*command, "--config", str(config)], folder, port) as pid:
+        yield Receiver(name="ichnode (durable)", ae_title="ICHNODE", port=port, pid=pid)
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[Receiver]:
+    """Run dcmtk's storescp, bit preserving; it never syncs."""
+    port = free_port()
+    store = folder / "store"
+    store.mkdir()
+    command = ["storescp", "+B", "-od", str(store), "-aet", "STORESCP", str(port)]
+    with _process(command, folder, port) as pid:
+        yield Receiver(
+            name="dcmtk storescp (not durable)", ae_title="STORESCP", port=port, pid=pid
+        )
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Receiver]:
+    """Run Orthanc with its defaults; it syncs each file."""
+    port = free_port()
+    config = folder / "orthanc.json"
+    config.write_text(
+        json.dumps(
+            {
+                "StorageDirectory": str(folder / "db"),
+                "IndexDirectory": str(folder / "db"),
+                "HttpServerEnabled": False,
+                "DicomPort": port,
+                "DicomAet": "ORTHANC",
+                "DicomAlwaysAllowStore": True,
+                "Plugins": [],
+            }
+        )
+    )
+    with _process([_orthanc_program(), str(config)], folder, port) as pid:
+        yield Receiver(name="Orthanc (durable)", ae_title="ORTHANC", port=port, pid=pid)
+
+
+def available() -> dict[str, object]:
+    """Return the receivers that can run here, by name of their function."""
+    found: dict[str, object] = {"ichnode": ichnode}
+    if shutil.which("storescp"):
+        found["storescp"] = storescp
+    if _orthanc_program():
+        found["orthanc"] = orthanc
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _orthanc_program() -> str:
+    return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin") or ""
+
+
+@contextmanager
+def _process(command: list[str], folder: Path, port: int) -> Iterator[int]:
+    environment = {"PATH": "/usr/bin:/bin:/usr/sbin", "TCP_NODELAY": "1", "HOME": str(folder)}
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+        try:
+            _wait_for(port, process, folder)
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    limit = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < limit and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(
+        f"{process.args} does not listen: {(folder / 'log.txt').read_text()[-800:]}"
+    )
