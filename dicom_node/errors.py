@@ -13,7 +13,6 @@ NodeError
 │   ├── IllegalTransitionError    a move that the table of states does not list
 │   ├── LostLeaseError            the claim belongs to somebody else by now
 │   └── UnknownEntryError         no such series, job or delivery
-├── ResultError                   result objects are not fit to be sent; a repeat would not help
 ├── OutboxError                   result objects could not be made durable
 └── DeliveryError                 a result did not reach its destination
     └── PeerError                 the peer as a whole did not take part
@@ -24,6 +23,8 @@ NodeError
 """
 
 import traceback
+
+from pipeline.errors import PipelineError
 
 
 class NodeError(Exception):
@@ -78,10 +79,6 @@ class UnknownEntryError(LedgerError, LookupError):
     """The ledger holds no such series, job or delivery."""
 
 
-class ResultError(NodeError, ValueError):
-    """Result objects are not fit to be sent; a repeat would make the same ones."""
-
-
 class OutboxError(NodeError, OSError):
     """Result objects could not be made durable."""
 
@@ -122,13 +119,15 @@ class PeerTimeoutError(PeerError, TimeoutError):
     """The peer did not answer in time."""
 
 
-def describe_error(error: BaseException) -> str:
+def describe_error(
+    error: BaseException, *, trusted: tuple[type[BaseException], ...] = (NodeError, PipelineError)
+) -> str:
     """Return what an error says, without what a foreign library might quote.
 
-    Only the node's own messages are known to be free of patient attributes. Of any other
-    error the type is named, and the place where it was raised.
+    Only the messages of `trusted` errors are known to be free of patient attributes. Of any
+    other error the type is named, and the place where it was raised.
     """
-    if isinstance(error, NodeError):
+    if isinstance(error, trusted):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:

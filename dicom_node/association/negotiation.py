@@ -1,0 +1,169 @@
+"""Calling a peer: one association, or an error that says in words why there is none."""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from pydicom.uid import UID
+from pynetdicom import AE, build_context, evt
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from dicom_node.association.dicom_stack import set_up_dicom_stack
+from dicom_node.association.file_format import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
+from dicom_node.association.peers import Peer
+from dicom_node.errors import (
+    AssociationAbortedError,
+    AssociationRejectedError,
+    PeerError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+    from pynetdicom.transport import AssociationSocket
+
+#: An association request holds at most this many contexts: odd IDs from 1 to 255 (PS3.8, 9.3.2.2).
+MAX_CONTEXTS = 128
+
+#: SOP class and transfer syntax of one presentation context.
+Pair = tuple[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Negotiated:
+    """An association with a peer, as far as it came.
+
+    Attributes
+    ----------
+    association : Association
+        Established unless no context at all was accepted.
+    accepted : frozenset of Pair
+        What may be sent.
+    """
+
+    association: "Association"
+    accepted: frozenset[Pair]
+
+
+@dataclass(slots=True)
+class _Course:
+    """What happened on the way to an association."""
+
+    connected: bool = False
+    answers: list[object] = field(default_factory=list)
+
+
+@contextmanager
+def negotiate(
+    peer: Peer, pairs: Iterable[Pair], *, timer: Callable[[], float]
+) -> Iterator[Negotiated]:
+    """Open an association with one presentation context per pair; release it at the end.
+
+    If the peer takes part but rejects every context, `Negotiated.accepted` is empty and the
+    association is over already.
+
+    Parameters
+    ----------
+    peer
+        Who is called.
+    pairs
+        SOP class and transfer syntax of each proposed context.
+    timer
+        Returns seconds on a clock that never goes back.
+
+    Raises
+    ------
+    PeerError
+        If there is no association; the class says which way it failed, the message why.
+    ValueError
+        If more pairs are given than an association can hold.
+    """
+    proposed = list(dict.fromkeys(pairs))
+    if len(proposed) > MAX_CONTEXTS:
+        raise ValueError(f"At most {MAX_CONTEXTS} contexts fit, got {len(proposed)}")
+    set_up_dicom_stack()
+    course = _Course()
+    started = timer()
+    association = _entity(peer).associate(
+        peer.host,
+        peer.port,
+        contexts=[build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed],
+        ae_title=peer.ae_title,
+        max_pdu=peer.max_pdu,
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, _on_connection, [course]),
+            (evt.EVT_ACSE_RECV, _on_answer, [course]),
+        ],
+    )
+    accepted = frozenset(
+        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in association.accepted_contexts
+    )
+    if not association.is_established and (accepted or not association.rejected_contexts):
+        raise _failure(peer, course, seconds=timer() - started)
+    try:
+        yield Negotiated(association=association, accepted=accepted)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _entity(peer: Peer) -> AE:
+    entity = AE(ae_title=peer.calling_ae_title)
+    entity.connection_timeout = peer.connect_timeout_s
+    entity.acse_timeout = peer.acse_timeout_s
+    entity.dimse_timeout = peer.dimse_timeout_s
+    entity.network_timeout = peer.network_timeout_s
+    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    return entity
+
+
+def _on_connection(event: evt.Event, course: _Course) -> None:
+    course.connected = True
+    transport = cast("AssociationSocket", event.assoc.dul.socket)
+    if transport.socket is not None:
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _on_answer(event: evt.Event, course: _Course) -> None:
+    course.answers.append(getattr(event, "primitive", None))
+
+
+def _failure(peer: Peer, course: _Course, *, seconds: float) -> PeerError:
+    """Return the error that describes why there is no association."""
+    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    if not course.connected:
+        return PeerUnreachableError(f"No connection to {where}: {_connection_fault(peer)}")
+    for answer in course.answers:
+        if isinstance(answer, A_ASSOCIATE) and answer.result:
+            return AssociationRejectedError(
+                f"{where} rejected the association: {answer.reason_str}, "
+                f"{answer.result_str} by {answer.source_str}",
+                result=answer.result,
+                source=int(answer.result_source or 0),
+                reason=int(answer.diagnostic or 0),
+            )
+    if not course.answers and seconds >= peer.acse_timeout_s:
+        return PeerTimeoutError(
+            f"{where} accepted the connection but did not answer the association request "
+            f"within {peer.acse_timeout_s:g} s"
+        )
+    return AssociationAbortedError(f"{where} aborted while the association was negotiated")
+
+
+def _connection_fault(peer: Peer) -> str:
+    # pynetdicom keeps the reason to its log; a second attempt tells it.
+    try:
+        socket.create_connection((peer.host, peer.port), timeout=peer.connect_timeout_s).close()
+    except TimeoutError:
+        return f"no answer within {peer.connect_timeout_s:g} s"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "it failed, a second attempt succeeded"

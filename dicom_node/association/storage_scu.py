@@ -1,0 +1,191 @@
+"""The storage user: sends files to a peer and reports the fate of each of them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import UID
+
+from dicom_node.association.file_format import split_file
+from dicom_node.association.negotiation import Negotiated, Pair, negotiate
+from dicom_node.association.peers import Peer
+from dicom_node.association.presentation import PLAIN
+from dicom_node.errors import AssociationAbortedError, PeerTimeoutError
+
+#: File meta information is far shorter than this.
+_LONGEST_META = 16384
+
+_PLAIN = frozenset(str(syntax) for syntax in PLAIN)
+
+_SUCCESS = 0x0000
+
+#: Stored with coercion or with elements discarded (PS3.4, table B.2-1): the object is there.
+_WARNINGS = range(0xB000, 0xC000)
+
+#: Words for failures (PS3.4, table B.2-1, and PS3.7, annex C), first fitting range wins.
+_FAILURES: tuple[tuple[range, str], ...] = (
+    (range(0x0122, 0x0123), "SOP class not supported"),
+    (range(0x0124, 0x0125), "not authorised"),
+    (range(0xA700, 0xA800), "out of resources"),
+    (range(0xA900, 0xAA00), "data set does not match SOP class"),
+    (range(0xC000, 0xD000), "cannot understand"),
+)
+
+
+class SendKind(StrEnum):
+    """The fate of one file."""
+
+    ACCEPTED = "accepted"  #: Success
+    WARNING = "warning"  #: stored, with a remark
+    REFUSED = "refused"  #: the peer answered with a failure status
+    CONTEXT_REJECTED = "context_rejected"  #: the peer does not take this class in this encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingFile:
+    """A DICOM file to send; the UIDs are those of its file meta information."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOutcome:
+    """What became of one file.
+
+    Attributes
+    ----------
+    file : OutgoingFile
+        Which one.
+    kind : SendKind
+        What the peer did.
+    status : int or None
+        DIMSE status, None if it was not sent.
+    message : str
+        The same in words.
+    """
+
+    file: OutgoingFile
+    kind: SendKind
+    status: int | None
+    message: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the peer has the object now."""
+        return self.kind in {SendKind.ACCEPTED, SendKind.WARNING}
+
+
+def outgoing_file(path: Path) -> OutgoingFile:
+    """Return a file with its UIDs, read from its file meta information.
+
+    Raises
+    ------
+    ValueError
+        If it is no DICOM file.
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        meta, _ = split_file(file.read(_LONGEST_META))
+    return OutgoingFile(
+        path=path,
+        sop_class_uid=meta.sop_class_uid,
+        sop_instance_uid=meta.sop_instance_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+    )
+
+
+def send_files(
+    peer: Peer,
+    files: Sequence[OutgoingFile],
+    *,
+    on_outcome: Callable[[SendOutcome], None] = lambda _outcome: None,
+    timer: Callable[[], float] = time.monotonic,
+) -> tuple[SendOutcome, ...]:
+    """Send files over one association, in the order given, and return the fate of each.
+
+    A file that the peer refuses does not keep the following ones back.
+
+    Parameters
+    ----------
+    peer
+        Who is called.
+    files
+        What is sent. Each travels as it is; only between the two plain transfer syntaxes it is
+        converted, if the peer accepts just the other one.
+    on_outcome
+        Called as soon as the fate of a file is known, so that it is remembered even if the
+        association breaks at a later one.
+    timer
+        Returns seconds on a clock that never goes back.
+
+    Raises
+    ------
+    PeerError
+        If there is no association, or it breaks. Files without outcome were not acknowledged.
+    """
+    if not files:
+        return ()
+    outcomes = []
+    with negotiate(peer, _proposed(files), timer=timer) as negotiated:
+        for file in files:
+            outcome = _send(peer, negotiated, file, timer)
+            outcomes.append(outcome)
+            on_outcome(outcome)
+    return tuple(outcomes)
+
+
+def _proposed(files: Sequence[OutgoingFile]) -> Iterator[Pair]:
+    for file in files:
+        yield file.sop_class_uid, file.transfer_syntax_uid
+        if file.transfer_syntax_uid in _PLAIN:
+            for syntax in PLAIN:
+                yield file.sop_class_uid, str(syntax)
+
+
+def _send(
+    peer: Peer, negotiated: Negotiated, file: OutgoingFile, timer: Callable[[], float]
+) -> SendOutcome:
+    syntaxes = {
+        syntax for sop_class, syntax in negotiated.accepted if sop_class == file.sop_class_uid
+    }
+    as_it_is = file.transfer_syntax_uid in syntaxes
+    if not as_it_is and not (file.transfer_syntax_uid in _PLAIN and syntaxes & _PLAIN):
+        return SendOutcome(
+            file=file,
+            kind=SendKind.CONTEXT_REJECTED,
+            status=None,
+            message=f"{peer.name} does not accept {UID(file.sop_class_uid).name} "
+            f"in {UID(file.transfer_syntax_uid).name}",
+        )
+    started = timer()
+    try:
+        answer = negotiated.association.send_c_store(file.path if as_it_is else dcmread(file.path))
+    except RuntimeError:  # pynetdicom's word for: no longer established
+        raise AssociationAbortedError(f"{peer.name} ended the association early") from None
+    if "Status" in answer:
+        return _outcome(peer, file, int(answer.Status))
+    if timer() - started >= peer.dimse_timeout_s:
+        raise PeerTimeoutError(
+            f"{peer.name} did not answer C-STORE within {peer.dimse_timeout_s:g} s"
+        )
+    raise AssociationAbortedError(f"{peer.name} aborted the association during C-STORE")
+
+
+def _outcome(peer: Peer, file: OutgoingFile, status: int) -> SendOutcome:
+    if status == _SUCCESS:
+        kind, words = SendKind.ACCEPTED, "accepted"
+    elif status in _WARNINGS:
+        kind, words = SendKind.WARNING, "stored with a warning"
+    else:
+        kind = SendKind.REFUSED
+        words = next((text for span, text in _FAILURES if status in span), "failed")
+    return SendOutcome(
+        file=file, kind=kind, status=status, message=f"{peer.name}: {words} (0x{status:04X})"
+    )

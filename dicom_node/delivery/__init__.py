@@ -1,0 +1,1 @@
+"""From the outbox to the peers: durable files, ordered, retried deliveries."""

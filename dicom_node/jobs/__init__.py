@@ -1,0 +1,1 @@
+"""The ledger and those who move it along: states, claims, worker, timetable."""

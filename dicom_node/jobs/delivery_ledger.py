@@ -1,0 +1,300 @@
+"""The couriers' side of the ledger: what goes where, and what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import Session, aliased
+
+from dicom_node.errors import LostLeaseError, UnknownEntryError
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.results_store import revive, settle_jobs
+from dicom_node.jobs.state import DeliveryState, move_delivery
+from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.timeline import EventKind, record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelItem:
+    """One object in a courier's hand.
+
+    Attributes
+    ----------
+    delivery_id : int
+        Row in the ledger.
+    token : int
+        Rises with every claim: an older one can change nothing any more.
+    attempts : int
+        Which attempt this is, counted from 1.
+    refusals : int
+        How often the destination took part and refused the object.
+    kind, sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
+        What it is.
+    path : Path
+        Relative to the outbox.
+    """
+
+    delivery_id: int
+    token: int
+    attempts: int
+    refusals: int
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What one courier takes to one destination in one association.
+
+    Attributes
+    ----------
+    destination : str
+        Name of the peer.
+    courier : str
+        Who holds the claim.
+    result_set_id : int
+        Results that belong together.
+    items : tuple of ParcelItem
+        In the order they are sent.
+    """
+
+    destination: str
+    courier: str
+    result_set_id: int
+    items: tuple[ParcelItem, ...]
+
+
+class DeliveryLedger:
+    """One row per object and destination, claimed per destination.
+
+    At one time one courier serves a destination, so nothing is sent twice side by side. Result
+    sets of one series go out in the order they were made: what supersedes never overtakes.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(
+        self, destination: str, courier: str, *, now: datetime, lease_s: float
+    ) -> Parcel | None:
+        """Return the next due objects of one result set, now this courier's, or None."""
+        with self._database.write() as session:
+            if session.scalar(select(exists().where(*_in_hand(destination, now)))):
+                return None
+            _release_lost(session, destination, now)
+            result_set_id = session.scalar(_next_due(destination, now))
+            if result_set_id is None:
+                return None
+            rows = session.execute(
+                select(DeliveryRow, ObjectRow)
+                .join(ObjectRow, ObjectRow.object_id == DeliveryRow.object_id)
+                .where(
+                    DeliveryRow.result_set_id == result_set_id,
+                    DeliveryRow.destination == destination,
+                    DeliveryRow.state == DeliveryState.PENDING,
+                    DeliveryRow.next_attempt_at <= now,
+                )
+                .order_by(ObjectRow.send_order)
+            ).all()
+            for delivery, _ in rows:
+                delivery.state = move_delivery(delivery.state, DeliveryState.SENDING)
+                delivery.claimed_by = courier
+                delivery.token += 1
+                delivery.attempts += 1
+                delivery.lease_until = now + timedelta(seconds=lease_s)
+            return Parcel(
+                destination=destination,
+                courier=courier,
+                result_set_id=result_set_id,
+                items=tuple(_item(delivery, stored) for delivery, stored in rows),
+            )
+
+    def renew(self, parcel: Parcel, *, now: datetime, lease_s: float) -> None:
+        """Extend the lease of what is still in hand. Raises LostLeaseError if nothing is."""
+        with self._database.write() as session:
+            held = [
+                row
+                for item in parcel.items
+                if (row := session.get(DeliveryRow, item.delivery_id)) is not None
+                and _is_held(row, item)
+            ]
+            if not held:
+                raise LostLeaseError(
+                    f"{parcel.courier} holds nothing for {parcel.destination} any more"
+                )
+            for row in held:
+                row.lease_until = now + timedelta(seconds=lease_s)
+
+    def accept(self, item: ParcelItem, message: str, *, now: datetime) -> None:
+        """Note that the destination has the object. Raises LostLeaseError."""
+        with self._database.write() as session:
+            row = _held(session, item)
+            row.state = move_delivery(row.state, DeliveryState.ACCEPTED)
+            row.accepted_at = now
+            _end_attempt(session, row, item, EventKind.ACCEPTED, message, now=now)
+
+    def postpone(
+        self,
+        item: ParcelItem,
+        reason: str,
+        *,
+        refused: bool,
+        again_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        """Note that an attempt failed; it gives up if `again_at` is None.
+
+        Parameters
+        ----------
+        item
+            What was not delivered.
+        reason
+            Why, in words.
+        refused
+            Whether the destination refused this object, instead of not taking part at all.
+        again_at
+            When to try again.
+        now
+            The present.
+
+        Raises
+        ------
+        LostLeaseError
+            If the claim is no longer the courier's.
+        """
+        with self._database.write() as session:
+            row = _held(session, item)
+            row.refusals += refused
+            if again_at is None:
+                row.state = move_delivery(row.state, DeliveryState.DEAD)
+            else:
+                row.state = move_delivery(row.state, DeliveryState.PENDING)
+                row.next_attempt_at = again_at
+            _end_attempt(session, row, item, EventKind.NOT_ACCEPTED, reason, now=now)
+
+    def retry(self, destination: str, now: datetime) -> int:
+        """Try again at once what waits for a destination or gave up; return how many objects.
+
+        An operator's decision, usually after the peer was repaired.
+
+        Raises
+        ------
+        UnknownEntryError
+            If nothing was ever meant for this destination.
+        """
+        with self._database.write() as session:
+            rows = session.scalars(
+                select(DeliveryRow).where(DeliveryRow.destination == destination)
+            ).all()
+            if not rows:
+                raise UnknownEntryError(f"Nothing was ever meant for destination {destination}")
+            waiting = [row for row in rows if row.state is DeliveryState.PENDING]
+            dead = [row for row in rows if row.state is DeliveryState.DEAD]
+            for row in waiting:
+                row.next_attempt_at = now
+            for result_set_id in {row.result_set_id for row in dead}:
+                revive(session, result_set_id, now, destination=destination)
+            return len(waiting) + len(dead)
+
+    def sweep(self, now: datetime) -> int:
+        """Take objects from couriers whose lease ran out; return how many."""
+        with self._database.write() as session:
+            return _release_lost(session, None, now)
+
+
+def _in_hand(destination: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        DeliveryRow.destination == destination,
+        DeliveryRow.state == DeliveryState.SENDING,
+        DeliveryRow.lease_until >= now,
+    )
+
+
+def _release_lost(session: Session, destination: str | None, now: datetime) -> int:
+    lost = select(DeliveryRow).where(
+        DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.lease_until < now
+    )
+    if destination is not None:
+        lost = lost.where(DeliveryRow.destination == destination)
+    rows = session.scalars(lost).all()
+    for row in rows:
+        row.state = move_delivery(row.state, DeliveryState.PENDING)
+        row.reason = f"{row.claimed_by} stopped without a word"
+        row.next_attempt_at = now
+        row.lease_until = None
+    session.flush()
+    return len(rows)
+
+
+def _next_due(destination: str, now: datetime) -> Select[int]:
+    earlier, earlier_set = aliased(DeliveryRow), aliased(ResultSetRow)
+    overtakes = exists().where(
+        earlier.result_set_id == earlier_set.result_set_id,
+        earlier_set.series_uid == ResultSetRow.series_uid,
+        earlier.result_set_id < DeliveryRow.result_set_id,
+        earlier.destination == destination,
+        earlier.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+    )
+    return (
+        select(DeliveryRow.result_set_id)
+        .join(ResultSetRow, ResultSetRow.result_set_id == DeliveryRow.result_set_id)
+        .where(
+            DeliveryRow.destination == destination,
+            DeliveryRow.state == DeliveryState.PENDING,
+            DeliveryRow.next_attempt_at <= now,
+            ~overtakes,
+        )
+        .order_by(DeliveryRow.result_set_id)
+        .limit(1)
+    )
+
+
+def _item(row: DeliveryRow, stored: ObjectRow) -> ParcelItem:
+    return ParcelItem(
+        delivery_id=row.delivery_id,
+        token=row.token,
+        attempts=row.attempts,
+        refusals=row.refusals,
+        kind=stored.kind,
+        sop_class_uid=stored.sop_class_uid,
+        sop_instance_uid=stored.sop_instance_uid,
+        transfer_syntax_uid=stored.transfer_syntax_uid,
+        path=Path(stored.path),
+    )
+
+
+def _is_held(row: DeliveryRow, item: ParcelItem) -> bool:
+    return row.state is DeliveryState.SENDING and row.token == item.token
+
+
+def _held(session: Session, item: ParcelItem) -> DeliveryRow:
+    row = session.get(DeliveryRow, item.delivery_id)
+    if row is None or not _is_held(row, item):
+        raise LostLeaseError(f"Delivery {item.delivery_id} is no longer in this courier's hand")
+    return row
+
+
+def _end_attempt(
+    session: Session,
+    row: DeliveryRow,
+    item: ParcelItem,
+    kind: EventKind,
+    text: str,
+    *,
+    now: datetime,
+) -> None:
+    row.reason = text
+    row.lease_until = None
+    series_uid, job_id = session.execute(
+        select(ResultSetRow.series_uid, JobRow.job_id)
+        .outerjoin(JobRow, JobRow.result_set_id == ResultSetRow.result_set_id)
+        .where(ResultSetRow.result_set_id == row.result_set_id)
+        .limit(1)
+    ).one()
+    record(session, now, series_uid, kind, f"{item.kind}: {text}", job_id=job_id)
+    session.flush()
+    settle_jobs(session, row.result_set_id, now)

@@ -1,0 +1,289 @@
+"""The workers' side of the ledger: claims, leases, ends of jobs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
+
+from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.results_store import add_result_set, predecessor_of, revive, settle_jobs
+from dicom_node.jobs.retry import RetryPolicy, next_attempt
+from dicom_node.jobs.state import JobState, SeriesState, move_job, move_series
+from dicom_node.jobs.tables import (
+    InstanceRow,
+    JobInstanceRow,
+    JobRow,
+    ObjectRow,
+    SeriesRow,
+)
+from dicom_node.jobs.task import (
+    AnalysisTask,
+    Claim,
+    ObjectKind,
+    PredecessorObject,
+    StoredObject,
+)
+from dicom_node.jobs.timeline import EventKind
+from dicom_node.jobs.timeline import record as note
+
+
+class JobLedger:
+    """The `JobQueue` of the node: rows that workers claim for a time.
+
+    A claim carries a token that rises with every claim of the job. A worker that was thought dead
+    and comes back holds an older token, and whatever it does is refused: so two workers never
+    both finish a job.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(
+        self, worker: str, *, now: datetime, lease_s: float, time_limit_s: float
+    ) -> Claim | None:
+        """Return the next job, now this worker's, or None if nothing waits.
+
+        Urgent jobs come first, then the oldest. Two jobs of one series never run at the same time.
+        """
+        other = aliased(JobRow)
+        busy = exists().where(
+            other.series_uid == JobRow.series_uid, other.state == JobState.ANALYZING
+        )
+        waiting = (
+            select(JobRow)
+            .where(JobRow.state == JobState.QUEUED, JobRow.available_at <= now, ~busy)
+            .order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.job_id)
+            .limit(1)
+        )
+        with self._database.write() as session:
+            job = session.scalar(waiting)
+            if job is None:
+                return None
+            deadline_at = now + timedelta(seconds=time_limit_s)
+            lease_until = min(now + timedelta(seconds=lease_s), deadline_at)
+            job.state = move_job(job.state, JobState.ANALYZING)
+            job.claimed_by = worker
+            job.token += 1
+            job.attempts += 1
+            job.started_at = now
+            job.lease_until = lease_until
+            job.deadline_at = deadline_at
+            note(session, now, job.series_uid, EventKind.CLAIMED, worker, job_id=job.job_id)
+            return Claim(
+                task=_task(session, job),
+                worker=worker,
+                token=job.token,
+                attempts=job.attempts,
+                lease_until=lease_until,
+                deadline_at=deadline_at,
+            )
+
+    def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> None:
+        """Extend the lease, never beyond the deadline. Raises LostLeaseError."""
+        with self._database.write() as session:
+            job = _claimed(session, claim)
+            job.lease_until = min(now + timedelta(seconds=lease_s), claim.deadline_at)
+
+    def note_step(self, claim: Claim, step: str, *, now: datetime) -> None:
+        """Write down that a step begins. Raises LostLeaseError."""
+        with self._database.write() as session:
+            job = _claimed(session, claim)
+            note(session, now, job.series_uid, EventKind.STEP, step, job_id=job.job_id)
+
+    def complete(
+        self,
+        claim: Claim,
+        objects: Sequence[StoredObject],
+        *,
+        model_digest: str,
+        configuration_digest: str,
+        destinations: Sequence[str],
+        record: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        """Store results and deliveries, and end the analysis, in one transaction.
+
+        If there are results of the same input, model and configuration already, those stay and
+        the new ones are dropped: a repeat makes no second result set.
+
+        Raises
+        ------
+        LostLeaseError
+            If the claim is no longer the worker's.
+        """
+        with self._database.write() as session:
+            job = _claimed(session, claim)
+            result_set = add_result_set(
+                session,
+                job,
+                objects,
+                model_digest=model_digest,
+                configuration_digest=configuration_digest,
+                destinations=destinations,
+                now=now,
+            )
+            job.state = move_job(job.state, JobState.DELIVERING)
+            job.result_set_id = result_set.result_set_id
+            _end_attempt(job, "", record=record, now=now)
+            note(
+                session,
+                now,
+                job.series_uid,
+                EventKind.RESULTS,
+                f"{len(objects)} objects for {len(destinations)} destination(s)",
+                job_id=job.job_id,
+            )
+            session.flush()
+            settle_jobs(session, result_set.result_set_id, now)
+
+    def reject(
+        self, claim: Claim, reason: str, *, record: Mapping[str, Any], now: datetime
+    ) -> None:
+        """End the job: the series cannot be analysed.
+
+        Series of the study that were only outranked are considered again. Raises LostLeaseError.
+        """
+        with self._database.write() as session:
+            job = _claimed(session, claim)
+            job.state = move_job(job.state, JobState.REJECTED)
+            _end_attempt(job, reason, record=record, now=now)
+            note(session, now, job.series_uid, EventKind.REJECTED, reason, job_id=job.job_id)
+            outranked = select(SeriesRow).where(
+                SeriesRow.study_uid == job.study_uid,
+                SeriesRow.state == SeriesState.SET_ASIDE,
+                SeriesRow.eligible,
+            )
+            for series in session.scalars(outranked):
+                series.state = move_series(series.state, SeriesState.COMPLETE)
+                series.complete_at = now
+                note(session, now, series.series_uid, EventKind.RECONSIDERED)
+
+    def fail(self, claim: Claim, reason: str, *, again_at: datetime | None, now: datetime) -> None:
+        """End the attempt: the job waits until `again_at`, or gives up if that is None.
+
+        Raises
+        ------
+        LostLeaseError
+            If the claim is no longer the worker's.
+        """
+        with self._database.write() as session:
+            _fail(session, _claimed(session, claim), reason, again_at=again_at, now=now)
+
+    def sweep(self, policy: RetryPolicy, now: datetime) -> int:
+        """Take jobs from workers whose lease ran out; return how many."""
+        with self._database.write() as session:
+            lost = session.scalars(
+                select(JobRow).where(JobRow.state == JobState.ANALYZING, JobRow.lease_until < now)
+            ).all()
+            for job in lost:
+                if job.deadline_at is not None and now >= job.deadline_at:
+                    reason = f"{job.claimed_by} exceeded the time limit"
+                else:
+                    reason = f"{job.claimed_by} stopped without a word"
+                again_at = next_attempt(policy, failures=job.attempts, now=now)
+                _fail(session, job, reason, again_at=again_at, now=now)
+            return len(lost)
+
+    def retry(self, job_id: int, now: datetime) -> None:
+        """Give a failed job all its attempts again: an operator's decision.
+
+        If its results are there already, only the deliveries that gave up are tried again.
+
+        Raises
+        ------
+        UnknownEntryError
+            If there is no such job.
+        IllegalTransitionError
+            If the job did not fail.
+        """
+        with self._database.write() as session:
+            job = session.get(JobRow, job_id)
+            if job is None:
+                raise UnknownEntryError(f"There is no job {job_id}")
+            if job.state is JobState.FAILED and job.result_set_id is not None:
+                revive(session, job.result_set_id, now)
+                return
+            if job.state is not JobState.FAILED:
+                raise IllegalTransitionError(f"Job {job_id} is {job.state}, it did not fail")
+            job.state = move_job(job.state, JobState.QUEUED)
+            job.attempts = 0
+            job.available_at = now
+            job.reason = ""
+            note(session, now, job.series_uid, EventKind.RETRIED, job_id=job_id)
+
+
+def _claimed(session: Session, claim: Claim) -> JobRow:
+    job = session.get(JobRow, claim.task.job_id)
+    if job is None or job.state is not JobState.ANALYZING or job.token != claim.token:
+        raise LostLeaseError(
+            f"Job {claim.task.job_id} is no longer {claim.worker}'s: claim {claim.token} is over"
+        )
+    return job
+
+
+def _task(session: Session, job: JobRow) -> AnalysisTask:
+    files = session.scalars(
+        select(InstanceRow.path)
+        .join(JobInstanceRow)
+        .where(JobInstanceRow.job_id == job.job_id)
+        .order_by(InstanceRow.instance_id)
+    )
+    earlier = predecessor_of(session, job.series_uid)
+    objects = (
+        session.scalars(
+            select(ObjectRow)
+            .where(ObjectRow.result_set_id == earlier.result_set_id)
+            .order_by(ObjectRow.send_order)
+        ).all()
+        if earlier is not None
+        else ()
+    )
+    return AnalysisTask(
+        job_id=job.job_id,
+        series_instance_uid=job.series_uid,
+        study_instance_uid=job.study_uid,
+        input_digest=job.input_digest,
+        files=tuple(Path(path) for path in files),
+        arrival_flags=frozenset(job.flags.split()),
+        predecessors=tuple(
+            PredecessorObject(
+                kind=ObjectKind(row.kind),
+                sop_class_uid=row.sop_class_uid,
+                sop_instance_uid=row.sop_instance_uid,
+                series_instance_uid=row.series_instance_uid,
+                study_instance_uid=job.study_uid,
+            )
+            for row in objects
+        ),
+    )
+
+
+def _end_attempt(
+    job: JobRow, reason: str, *, record: Mapping[str, Any] | None = None, now: datetime
+) -> None:
+    job.reason = reason
+    job.lease_until = None
+    job.deadline_at = None
+    job.finished_at = now
+    if record is not None:
+        job.record = json.dumps(dict(record))
+
+
+def _fail(
+    session: Session, job: JobRow, reason: str, *, again_at: datetime | None, now: datetime
+) -> None:
+    _end_attempt(job, reason, now=now)
+    if again_at is None:
+        job.state = move_job(job.state, JobState.FAILED)
+        kind = EventKind.FAILED
+    else:
+        job.state = move_job(job.state, JobState.QUEUED)
+        job.available_at = again_at
+        job.finished_at = None
+        kind = EventKind.ATTEMPT_FAILED
+    note(session, now, job.series_uid, kind, reason, job_id=job.job_id)

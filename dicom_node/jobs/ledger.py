@@ -1,0 +1,81 @@
+"""The one truth of the node: everything that a restart must not forget."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node.jobs.arrivals import Arrivals
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.delivery_ledger import DeliveryLedger
+from dicom_node.jobs.job_ledger import JobLedger
+from dicom_node.jobs.presence import PresenceLedger
+from dicom_node.jobs.process_identity import ProcessIdentity
+from dicom_node.jobs.reports import Reports
+from dicom_node.jobs.series_ledger import SeriesLedger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The ledger, one part for each who moves it along.
+
+    Attributes
+    ----------
+    arrivals : Arrivals
+        For the receiver.
+    series : SeriesLedger
+        For the office.
+    jobs : JobLedger
+        For workers.
+    deliveries : DeliveryLedger
+        For couriers.
+    presence : PresenceLedger
+        For every process.
+    reports : Reports
+        For whoever only looks.
+    patient_salt : bytes
+        Key of the hash that tells patients apart.
+    database : Database
+        What they all write to.
+    """
+
+    arrivals: Arrivals
+    series: SeriesLedger
+    jobs: JobLedger
+    deliveries: DeliveryLedger
+    presence: PresenceLedger
+    reports: Reports
+    patient_salt: bytes
+    database: Database
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+
+def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
+    """Return the ledger in a file, made if absent.
+
+    Parameters
+    ----------
+    path
+        The SQLite file. It must be on a local disk.
+    process
+        Who writes.
+
+    Raises
+    ------
+    LedgerVersionError
+        If the file was written by another version of the node.
+    LedgerUnavailableError
+        If it cannot be opened.
+    """
+    database = Database(path)
+    return Ledger(
+        arrivals=Arrivals(database, process),
+        series=SeriesLedger(database),
+        jobs=JobLedger(database),
+        deliveries=DeliveryLedger(database),
+        presence=PresenceLedger(database),
+        reports=Reports(database),
+        patient_salt=database.patient_salt,
+        database=database,
+    )

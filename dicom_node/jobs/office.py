@@ -1,0 +1,86 @@
+"""The timed work of the node: series become complete, leases run out."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from dicom_node.intake.assembly import AssemblyRules
+from dicom_node.intake.selection import SelectionRules
+from dicom_node.jobs.ledger import Ledger
+from dicom_node.jobs.worker import JobRules
+
+LOGGER = logging.getLogger(__name__)
+
+#: A process that did not beat for so long is dead; it beats every 5 s.
+SILENT_S = 30.0
+
+
+class AssemblyOffice:
+    """Looks at the series whose time has come.
+
+    Parameters
+    ----------
+    ledger
+        Holds series and deadlines.
+    assembly, selection
+        Rules of the site.
+    clock
+        Returns the present as an aware time.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        assembly: AssemblyRules,
+        selection: SelectionRules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._series = ledger.series
+        self._assembly = assembly
+        self._selection = selection
+        self._clock = clock
+
+    def tick(self) -> None:
+        """Judge due series, then compare the series of due studies. Raises LedgerError."""
+        for series_uid in self._series.due(self._assembly, self._clock()):
+            self._series.assess(series_uid, self._assembly, self._clock())
+        for study_uid in self._series.due_studies(self._assembly, self._clock()):
+            self._series.decide(study_uid, self._selection, self._clock())
+
+
+class Sweeper:
+    """Takes from the dead what they held.
+
+    Parameters
+    ----------
+    ledger
+        Holds claims and processes.
+    job_rules
+        How often a job is tried.
+    clock
+        Returns the present as an aware time.
+    silent_s
+        After this long without a heart-beat a process counts as dead.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        job_rules: JobRules,
+        clock: Callable[[], datetime],
+        silent_s: float = SILENT_S,
+    ) -> None:
+        self._ledger = ledger
+        self._job_rules = job_rules
+        self._clock = clock
+        self._silent_s = silent_s
+
+    def tick(self) -> None:
+        """Release lost jobs, lost deliveries and lost associations. Raises LedgerError."""
+        jobs = self._ledger.jobs.sweep(self._job_rules.retry, self._clock())
+        deliveries = self._ledger.deliveries.sweep(self._clock())
+        self._ledger.presence.sweep(self._clock(), silent_s=self._silent_s)
+        if jobs or deliveries:
+            LOGGER.warning("Released %s lost jobs and %s lost deliveries", jobs, deliveries)

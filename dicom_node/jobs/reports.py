@@ -1,0 +1,191 @@
+"""What a person may want to know of the ledger."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+from dicom_node.jobs.status import (
+    DeliveryStatus,
+    JobStatus,
+    ObjectStatus,
+    Overview,
+    ProcessStatus,
+    SeriesStatus,
+    TimelineEntry,
+)
+from dicom_node.jobs.tables import (
+    DeliveryRow,
+    EventRow,
+    InstanceRow,
+    JobRow,
+    ObjectRow,
+    ProcessRow,
+    SeriesRow,
+)
+
+StateT = TypeVar("StateT", SeriesState, JobState, DeliveryState)
+
+
+class Reports:
+    """Reads the ledger and changes nothing. Every method raises LedgerUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def overview(self, *, limit: int = 200) -> Overview:
+        """Return the last series and how many things are in which state."""
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(SeriesRow).order_by(SeriesRow.last_received_at.desc()).limit(limit)
+            ).all()
+            return Overview(
+                series=_series(session, rows),
+                series_by_state=_counts(session, SeriesRow.state),
+                jobs_by_state=_counts(session, JobRow.state),
+                deliveries_by_state=_counts(session, DeliveryRow.state),
+            )
+
+    def series(self, series_uid: str) -> SeriesStatus | None:
+        """Return one series, None if the ledger does not know it."""
+        with self._database.read() as session:
+            row = session.get(SeriesRow, series_uid)
+            return _series(session, [row])[0] if row is not None else None
+
+    def timeline(self, series_uid: str) -> tuple[TimelineEntry, ...]:
+        """Return what happened to a series, oldest first."""
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(EventRow)
+                .where(EventRow.series_uid == series_uid)
+                .order_by(EventRow.event_id)
+            )
+            return tuple(
+                TimelineEntry(at=row.at, kind=row.kind, text=row.text, job_id=row.job_id)
+                for row in rows
+            )
+
+    def processes(self) -> tuple[ProcessStatus, ...]:
+        """Return the processes of the node, the latest start first."""
+        with self._database.read() as session:
+            rows = session.scalars(select(ProcessRow).order_by(ProcessRow.started_at.desc()))
+            return tuple(
+                ProcessStatus(
+                    name=row.name,
+                    host=row.host,
+                    pid=row.pid,
+                    started_at=row.started_at,
+                    seen_at=row.seen_at,
+                    ended_at=row.ended_at,
+                )
+                for row in rows
+            )
+
+    def objects(self, job_id: int) -> tuple[ObjectStatus, ...]:
+        """Return the results of a job, in the order they are sent."""
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(ObjectRow)
+                .join(JobRow, JobRow.result_set_id == ObjectRow.result_set_id)
+                .where(JobRow.job_id == job_id)
+                .order_by(ObjectRow.send_order)
+            )
+            return tuple(
+                ObjectStatus(
+                    kind=row.kind,
+                    sop_class_uid=row.sop_class_uid,
+                    sop_instance_uid=row.sop_instance_uid,
+                    path=Path(row.path),
+                )
+                for row in rows
+            )
+
+    def outbox_paths(self) -> frozenset[Path]:
+        """Return the files of the outbox that belong to a result, relative to it."""
+        with self._database.read() as session:
+            return frozenset(Path(path) for path in session.scalars(select(ObjectRow.path)))
+
+
+def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, ...]:
+    uids = [row.series_uid for row in rows]
+    images = dict(
+        session.execute(
+            select(InstanceRow.series_uid, func.count())
+            .where(InstanceRow.series_uid.in_(uids), InstanceRow.current)
+            .group_by(InstanceRow.series_uid)
+        ).tuples()
+    )
+    jobs = {
+        job.series_uid: job
+        for job in session.scalars(
+            select(JobRow).where(JobRow.series_uid.in_(uids)).order_by(JobRow.job_id)
+        )
+    }
+    deliveries = _deliveries(session, jobs.values())
+    return tuple(
+        SeriesStatus(
+            series_instance_uid=row.series_uid,
+            study_instance_uid=row.study_uid,
+            state=row.state,
+            reason=row.reason,
+            calling_ae_title=row.calling_ae_title,
+            images=images.get(row.series_uid, 0),
+            first_received_at=row.first_received_at,
+            last_received_at=row.last_received_at,
+            job=_job(job) if (job := jobs.get(row.series_uid)) else None,
+            deliveries=tuple(deliveries.get(job.result_set_id, ())) if job else (),
+        )
+        for row in rows
+    )
+
+
+def _deliveries(
+    session: Session, jobs: Iterable[JobRow]
+) -> dict[int | None, list[DeliveryStatus]]:
+    result_sets = {job.result_set_id for job in jobs if job.result_set_id is not None}
+    found: dict[int | None, list[DeliveryStatus]] = {}
+    pairs = session.execute(
+        select(DeliveryRow, ObjectRow)
+        .join(ObjectRow, ObjectRow.object_id == DeliveryRow.object_id)
+        .where(DeliveryRow.result_set_id.in_(result_sets))
+        .order_by(DeliveryRow.destination, ObjectRow.send_order)
+    )
+    for row, stored in pairs:
+        found.setdefault(row.result_set_id, []).append(
+            DeliveryStatus(
+                delivery_id=row.delivery_id,
+                destination=row.destination,
+                kind=stored.kind,
+                sop_instance_uid=stored.sop_instance_uid,
+                state=row.state,
+                attempts=row.attempts,
+                reason=row.reason,
+                next_attempt_at=row.next_attempt_at,
+                accepted_at=row.accepted_at,
+            )
+        )
+    return found
+
+
+def _job(row: JobRow) -> JobStatus:
+    return JobStatus(
+        job_id=row.job_id,
+        state=row.state,
+        reason=row.reason,
+        attempts=row.attempts,
+        flags=frozenset(row.flags.split()),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        supersedes=row.supersedes,
+        record=json.loads(row.record) if row.record else {},
+    )
+
+
+def _counts(session: Session, state: InstrumentedAttribute[StateT]) -> dict[StateT, int]:
+    return dict(session.execute(select(state, func.count()).group_by(state)).tuples())

@@ -1,0 +1,139 @@
+"""Result sets in the ledger: one per input, model and configuration."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_node.jobs.state import DeliveryState, JobState, move_delivery, move_job
+from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.task import StoredObject
+from dicom_node.jobs.timeline import EventKind, record
+
+
+def add_result_set(
+    session: Session,
+    job: JobRow,
+    objects: Sequence[StoredObject],
+    *,
+    model_digest: str,
+    configuration_digest: str,
+    destinations: Sequence[str],
+    now: datetime,
+) -> ResultSetRow:
+    """Return the result set of a job with its objects and deliveries, new unless it was there."""
+    key = {
+        "series_uid": job.series_uid,
+        "input_digest": job.input_digest,
+        "model_digest": model_digest,
+        "configuration_digest": configuration_digest,
+    }
+    known = session.scalar(select(ResultSetRow).filter_by(**key))
+    if known is not None:
+        return known
+    earlier = predecessor_of(session, job.series_uid)
+    result_set = ResultSetRow(
+        **key, created_at=now, supersedes=earlier.result_set_id if earlier else None
+    )
+    session.add(result_set)
+    session.flush()
+    if earlier is not None:
+        job.supersedes = session.scalar(
+            select(JobRow.job_id).where(JobRow.result_set_id == earlier.result_set_id).limit(1)
+        )
+    for order, stored in enumerate(objects):
+        _add_object(session, result_set, stored, order=order, destinations=destinations, now=now)
+    return result_set
+
+
+def predecessor_of(session: Session, series_uid: str) -> ResultSetRow | None:
+    """Return the latest result set of a series, which a new one supersedes."""
+    return session.scalar(
+        select(ResultSetRow)
+        .where(ResultSetRow.series_uid == series_uid)
+        .order_by(ResultSetRow.result_set_id.desc())
+        .limit(1)
+    )
+
+
+def revive(
+    session: Session, result_set_id: int, now: datetime, *, destination: str | None = None
+) -> None:
+    """Give the dead deliveries of a result set all their attempts again."""
+    dead = select(DeliveryRow).where(
+        DeliveryRow.result_set_id == result_set_id, DeliveryRow.state == DeliveryState.DEAD
+    )
+    if destination is not None:
+        dead = dead.where(DeliveryRow.destination == destination)
+    for row in session.scalars(dead):
+        row.state = move_delivery(row.state, DeliveryState.PENDING)
+        row.attempts = 0
+        row.refusals = 0
+        row.next_attempt_at = now
+    failed = select(JobRow).where(
+        JobRow.result_set_id == result_set_id, JobRow.state == JobState.FAILED
+    )
+    for job in session.scalars(failed):
+        job.state = move_job(job.state, JobState.DELIVERING)
+        job.reason = ""
+        record(session, now, job.series_uid, EventKind.RETRIED, "deliveries", job_id=job.job_id)
+
+
+def settle_jobs(session: Session, result_set_id: int, now: datetime) -> None:
+    """End the jobs of a result set whose deliveries have all come to an end."""
+    rows = session.scalars(
+        select(DeliveryRow).where(DeliveryRow.result_set_id == result_set_id)
+    ).all()
+    dead = [row for row in rows if row.state is DeliveryState.DEAD]
+    if any(row.state in {DeliveryState.PENDING, DeliveryState.SENDING} for row in rows):
+        return
+    jobs = session.scalars(
+        select(JobRow).where(
+            JobRow.result_set_id == result_set_id, JobRow.state == JobState.DELIVERING
+        )
+    )
+    for job in jobs:
+        if dead:
+            job.state = move_job(job.state, JobState.FAILED)
+            job.reason = f"{len(dead)} of {len(rows)} deliveries gave up: {dead[0].reason}"
+            record(session, now, job.series_uid, EventKind.FAILED, job.reason, job_id=job.job_id)
+            continue
+        job.state = move_job(job.state, JobState.DELIVERED)
+        job.reason = ""
+        record(session, now, job.series_uid, EventKind.DELIVERED, job_id=job.job_id)
+
+
+def _add_object(
+    session: Session,
+    result_set: ResultSetRow,
+    stored: StoredObject,
+    *,
+    order: int,
+    destinations: Sequence[str],
+    now: datetime,
+) -> None:
+    row = ObjectRow(
+        result_set_id=result_set.result_set_id,
+        send_order=order,
+        kind=stored.kind.value,
+        sop_class_uid=stored.sop_class_uid,
+        sop_instance_uid=stored.sop_instance_uid,
+        series_instance_uid=stored.series_instance_uid,
+        transfer_syntax_uid=stored.transfer_syntax_uid,
+        path=str(stored.path),
+        size_bytes=stored.size_bytes,
+        content_digest=stored.content_digest,
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        DeliveryRow(
+            object_id=row.object_id,
+            result_set_id=result_set.result_set_id,
+            destination=destination,
+            state=DeliveryState.PENDING,
+            next_attempt_at=now,
+        )
+        for destination in destinations
+    )

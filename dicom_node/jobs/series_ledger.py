@@ -1,0 +1,239 @@
+"""The office's side of the ledger: which series are complete, and which are analysed."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from dicom_node.intake.assembly import (
+    AssemblyRules,
+    Complete,
+    Conflict,
+    SeriesAssembly,
+    Waiting,
+    judge,
+)
+from dicom_node.intake.instance import Orientation, SeriesAttributes, SliceAttributes
+from dicom_node.intake.selection import Candidate, SelectionRules
+from dicom_node.intake.selection import select as select_series
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.state import JobState, SeriesState, move_series
+from dicom_node.jobs.tables import (
+    AssociationRow,
+    AssociationSeriesRow,
+    HeaderVariantRow,
+    InstanceRow,
+    JobInstanceRow,
+    JobRow,
+    SeriesRow,
+)
+from dicom_node.jobs.timeline import EventKind, record
+
+#: Jobs in these states make another one of the same images superfluous.
+_USEFUL = (JobState.QUEUED, JobState.ANALYZING, JobState.DELIVERING, JobState.DELIVERED)
+
+#: A series with a job in one of these states holds a place of its study.
+_HOLDING = (*_USEFUL, JobState.FAILED)
+
+
+class SeriesLedger:
+    """Moves series from their arrival to a job."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, rules: AssemblyRules, now: datetime) -> tuple[str, ...]:
+        """Return the series that time may have made complete. Raises LedgerUnavailableError."""
+        with self._database.read() as session:
+            return tuple(
+                session.scalars(
+                    select(SeriesRow.series_uid).where(
+                        SeriesRow.state == SeriesState.RECEIVING,
+                        SeriesRow.look_at <= now,
+                        SeriesRow.last_received_at <= now - timedelta(seconds=rules.quiet_s),
+                    )
+                )
+            )
+
+    def assess(self, series_uid: str, rules: AssemblyRules, now: datetime) -> None:
+        """Judge a series and note the verdict, in one transaction. Raises LedgerError."""
+        with self._database.write() as session:
+            series = session.get_one(SeriesRow, series_uid)
+            if series.state is not SeriesState.RECEIVING:
+                return
+            verdict = judge(_assembly(session, series), rules, now)
+            series.reason = verdict.reason
+            match verdict:
+                case Waiting(look_again_at=look_again_at):
+                    series.look_at = look_again_at
+                case Complete(flags=flags):
+                    series.state = move_series(series.state, SeriesState.COMPLETE)
+                    series.flags = " ".join(sorted(flags))
+                    series.complete_at = now
+                    series.look_at = None
+                    record(session, now, series_uid, EventKind.COMPLETE, verdict.reason)
+                case Conflict():
+                    series.look_at = None
+                    _set_aside(session, series, verdict.reason, now=now, eligible=False)
+
+    def due_studies(self, rules: AssemblyRules, now: datetime) -> tuple[str, ...]:
+        """Return the studies whose complete series can be compared now.
+
+        That is when nothing of the study is arriving any more, or when the first complete series
+        has waited long enough.
+        """
+        complete = select(SeriesRow.study_uid).where(SeriesRow.state == SeriesState.COMPLETE)
+        with self._database.read() as session:
+            rows = session.scalars(select(SeriesRow).where(SeriesRow.study_uid.in_(complete)))
+            studies: dict[str, list[SeriesRow]] = {}
+            for row in rows:
+                studies.setdefault(row.study_uid, []).append(row)
+        return tuple(uid for uid, series in studies.items() if _is_due(series, rules, now))
+
+    def decide(self, study_uid: str, rules: SelectionRules, now: datetime) -> None:
+        """Choose among the complete series of a study and make jobs. Raises LedgerError."""
+        with self._database.write() as session:
+            complete = session.scalars(
+                select(SeriesRow).where(
+                    SeriesRow.study_uid == study_uid, SeriesRow.state == SeriesState.COMPLETE
+                )
+            ).all()
+            selection = select_series(
+                [_candidate(session, series) for series in complete],
+                rules,
+                already_chosen=_chosen_before(session, study_uid),
+            )
+            for series in complete:
+                refusal = selection.refused.get(series.series_uid)
+                if refusal is not None:
+                    _set_aside(session, series, refusal.reason, now=now, eligible=refusal.eligible)
+                    continue
+                series.state = move_series(series.state, SeriesState.CHOSEN)
+                series.reason = selection.chosen[series.series_uid]
+                record(session, now, series.series_uid, EventKind.CHOSEN, series.reason)
+                _make_job(session, series, now)
+
+
+def _assembly(session: Session, series: SeriesRow) -> SeriesAssembly:
+    images = _current_images(session, series.series_uid)
+    still_open = session.scalar(
+        select(func.count())
+        .select_from(AssociationSeriesRow)
+        .join(AssociationRow)
+        .where(
+            AssociationSeriesRow.series_uid == series.series_uid,
+            AssociationRow.closed_at.is_(None),
+        )
+    )
+    return SeriesAssembly(
+        slices=tuple(_slice_attributes(image) for image in images),
+        last_received_at=series.last_received_at,
+        open_associations=still_open or 0,
+        patients=len({image.patient_key for image in images}),
+        studies=len({image.study_uid for image in images}),
+    )
+
+
+def _current_images(session: Session, series_uid: str) -> Sequence[InstanceRow]:
+    return session.scalars(
+        select(InstanceRow).where(InstanceRow.series_uid == series_uid, InstanceRow.current)
+    ).all()
+
+
+def _slice_attributes(image: InstanceRow) -> SliceAttributes:
+    position = json.loads(image.position) if image.position else None
+    orientation = json.loads(image.orientation) if image.orientation else None
+    return SliceAttributes(
+        instance_number=image.instance_number,
+        position_lps_mm=tuple(position) if position else None,
+        orientation=tuple(orientation) if orientation else None,
+        frames=image.frames,
+    )
+
+
+def _is_due(series: list[SeriesRow], rules: AssemblyRules, now: datetime) -> bool:
+    complete_at = [row.complete_at for row in series if row.complete_at is not None]
+    waited_s = (now - min(complete_at)).total_seconds() if complete_at else 0.0
+    if waited_s >= rules.study_limit_s:
+        return True
+    quiet_s = (now - max(row.last_received_at for row in series)).total_seconds()
+    arriving = any(row.state is SeriesState.RECEIVING for row in series)
+    return not arriving and quiet_s >= rules.study_quiet_s
+
+
+def _candidate(session: Session, series: SeriesRow) -> Candidate:
+    images = _current_images(session, series.series_uid)
+    variants = Counter(image.variant_id for image in images)
+    (common_variant, _), *_ = variants.most_common(1)
+    header = json.loads(session.get_one(HeaderVariantRow, common_variant).attributes)
+    orientations = Counter(image.orientation for image in images if image.frames == 1)
+    (orientation, alike), *_ = orientations.most_common(1) or [("", 0)]
+    frames = sum(image.frames for image in images if image.frames > 1)
+    return Candidate(
+        series_instance_uid=series.series_uid,
+        attributes=replace(SeriesAttributes(), **header),
+        orientation=_orientation(orientation),
+        slices=max(alike, frames),
+    )
+
+
+def _orientation(text: str) -> Orientation | None:
+    if not text:
+        return None
+    a, b, c, d, e, f = json.loads(text)
+    return (a, b, c, d, e, f)
+
+
+def _chosen_before(session: Session, study_uid: str) -> int:
+    """Return how many series of a study hold their place: chosen, and not rejected since."""
+    held = exists().where(JobRow.series_uid == SeriesRow.series_uid, JobRow.state.in_(_HOLDING))
+    return (
+        session.scalar(
+            select(func.count()).where(
+                SeriesRow.study_uid == study_uid, SeriesRow.state == SeriesState.CHOSEN, held
+            )
+        )
+        or 0
+    )
+
+
+def _set_aside(
+    session: Session, series: SeriesRow, reason: str, *, now: datetime, eligible: bool
+) -> None:
+    series.state = move_series(series.state, SeriesState.SET_ASIDE)
+    series.reason = reason
+    series.eligible = eligible
+    record(session, now, series.series_uid, EventKind.SET_ASIDE, reason)
+
+
+def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
+    """Queue an analysis of the series as it is now, unless there is one of the same images."""
+    images = _current_images(session, series.series_uid)
+    contents = sorted(f"{image.sop_instance_uid} {image.content_digest}" for image in images)
+    input_digest = sha256("\n".join(contents).encode()).hexdigest()
+    same = exists().where(
+        JobRow.series_uid == series.series_uid,
+        JobRow.input_digest == input_digest,
+        JobRow.state.in_(_USEFUL),
+    )
+    if session.scalar(select(same)):
+        return
+    job = JobRow(
+        series_uid=series.series_uid,
+        study_uid=series.study_uid,
+        input_digest=input_digest,
+        state=JobState.QUEUED,
+        flags=series.flags,
+        created_at=now,
+        available_at=now,
+    )
+    session.add(job)
+    session.flush()
+    session.add_all(
+        JobInstanceRow(job_id=job.job_id, instance_id=image.instance_id) for image in images
+    )

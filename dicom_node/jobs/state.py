@@ -1,0 +1,102 @@
+"""Where series, jobs and deliveries stand, and what may follow what."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from dicom_node.errors import IllegalTransitionError
+
+
+class SeriesState(StrEnum):
+    """Where a series stands. The values are stored; never rename one."""
+
+    RECEIVING = "receiving"  #: images arrive, or are waited for
+    COMPLETE = "complete"  #: waits for the other series of its study
+    CHOSEN = "chosen"  #: has an analysis job, whose state says the rest
+    SET_ASIDE = "set_aside"  #: is not analysed; says why
+
+
+class JobState(StrEnum):
+    """Where an analysis job stands. The values are stored; never rename one."""
+
+    QUEUED = "queued"  #: waits for a worker
+    ANALYZING = "analyzing"  #: a worker runs the pipeline
+    DELIVERING = "delivering"  #: results encoded, not yet accepted everywhere
+    DELIVERED = "delivered"  #: every destination answered Success
+    REJECTED = "rejected"  #: the series cannot be analysed; says why
+    WITHDRAWN = "withdrawn"  #: more images came before a worker took it; a new job follows
+    FAILED = "failed"  #: gave up; an operator must look
+
+
+class DeliveryState(StrEnum):
+    """Where one object stands on its way to one destination. The values are stored."""
+
+    PENDING = "pending"  #: waits for its time
+    SENDING = "sending"  #: a courier has it in hand
+    ACCEPTED = "accepted"  #: the destination answered Success
+    DEAD = "dead"  #: gave up; an operator must look
+
+
+#: What may follow what. A state without successors is final.
+SERIES_TRANSITIONS: Mapping[SeriesState, frozenset[SeriesState]] = {
+    SeriesState.RECEIVING: frozenset({SeriesState.COMPLETE, SeriesState.SET_ASIDE}),
+    SeriesState.COMPLETE: frozenset(
+        {SeriesState.RECEIVING, SeriesState.CHOSEN, SeriesState.SET_ASIDE}
+    ),
+    SeriesState.CHOSEN: frozenset({SeriesState.RECEIVING}),
+    SeriesState.SET_ASIDE: frozenset({SeriesState.RECEIVING, SeriesState.COMPLETE}),
+}
+
+#: ANALYZING leads back to QUEUED when a worker died or failed; FAILED leads on when an operator
+#: retries the analysis or the deliveries.
+JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.ANALYZING, JobState.WITHDRAWN}),
+    JobState.ANALYZING: frozenset(
+        {JobState.QUEUED, JobState.DELIVERING, JobState.REJECTED, JobState.FAILED}
+    ),
+    JobState.DELIVERING: frozenset({JobState.DELIVERED, JobState.FAILED}),
+    JobState.DELIVERED: frozenset(),
+    JobState.REJECTED: frozenset(),
+    JobState.WITHDRAWN: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED, JobState.DELIVERING}),
+}
+
+#: SENDING leads back to PENDING when the attempt failed or the courier died.
+DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.SENDING}),
+    DeliveryState.SENDING: frozenset(
+        {DeliveryState.PENDING, DeliveryState.ACCEPTED, DeliveryState.DEAD}
+    ),
+    DeliveryState.ACCEPTED: frozenset(),
+    DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
+}
+
+State = TypeVar("State", SeriesState, JobState, DeliveryState)
+
+
+def advance(current: State, to: State, transitions: Mapping[State, frozenset[State]]) -> State:
+    """Return the new state, if the table lists the move.
+
+    Raises
+    ------
+    IllegalTransitionError
+        If it does not.
+    """
+    if to not in transitions[current]:
+        raise IllegalTransitionError(f"{current} cannot become {to}")
+    return to
+
+
+def move_series(current: SeriesState, to: SeriesState) -> SeriesState:
+    """Return the new state of a series. Raises IllegalTransitionError."""
+    return advance(current, to, SERIES_TRANSITIONS)
+
+
+def move_job(current: JobState, to: JobState) -> JobState:
+    """Return the new state of a job. Raises IllegalTransitionError."""
+    return advance(current, to, JOB_TRANSITIONS)
+
+
+def move_delivery(current: DeliveryState, to: DeliveryState) -> DeliveryState:
+    """Return the new state of a delivery. Raises IllegalTransitionError."""
+    return advance(current, to, DELIVERY_TRANSITIONS)

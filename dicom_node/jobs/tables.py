@@ -1,0 +1,288 @@
+"""The tables of the ledger.
+
+Patients appear in one column, `InstanceRow.patient_key`: a keyed hash that tells two patients
+apart. No table holds a name, a number or a date of a patient.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Dialect, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+
+#: Version of the tables. A ledger with a higher one is refused.
+SCHEMA_VERSION = 1
+
+
+class AwareTime(TypeDecorator[datetime]):
+    """An aware time, stored as text in UTC with microseconds, so that it sorts as it reads."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Return the text; a time without zone is a fault of the caller."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"A time in the ledger must be aware, got {value}")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the signature of SQLAlchemy
+        """Return the time."""
+        del dialect
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class StateText(TypeDecorator[Any]):
+    """A state, stored by its value."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def __init__(self, states: type[SeriesState] | type[JobState] | type[DeliveryState]) -> None:
+        super().__init__()
+        self.states = states
+
+    def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ANN401 - the signature of SQLAlchemy
+        """Return the value of the state."""
+        del dialect
+        return None if value is None else str(self.states(value).value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:  # noqa: ANN401 - the signature of SQLAlchemy
+        """Return the state."""
+        del dialect
+        return None if value is None else self.states(value)
+
+
+class Table(DeclarativeBase):
+    """The declarative root of all tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy at class creation
+        datetime: AwareTime,
+        SeriesState: StateText(SeriesState),
+        JobState: StateText(JobState),
+        DeliveryState: StateText(DeliveryState),
+    }
+
+
+class MetaRow(Table):
+    """Facts about the ledger itself: version, salt."""
+
+    __tablename__ = "ledger_meta"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class ProcessRow(Table):
+    """A process of the node and when it was last seen alive."""
+
+    __tablename__ = "processes"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class AssociationRow(Table):
+    """An association that brought at least one instance."""
+
+    __tablename__ = "associations"
+
+    association_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    process_token: Mapped[str] = mapped_column(String(64), index=True)
+    calling_ae_title: Mapped[str] = mapped_column(String(16))
+    called_ae_title: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(64))
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class AssociationSeriesRow(Table):
+    """Which series an association brought instances of."""
+
+    __tablename__ = "association_series"
+
+    association_id: Mapped[str] = mapped_column(
+        ForeignKey("associations.association_id"), primary_key=True
+    )
+    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+
+
+class SeriesRow(Table):
+    """A series and where it stands. `look_at` is when time alone may change that."""
+
+    __tablename__ = "series"
+
+    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    state: Mapped[SeriesState]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    first_received_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+    look_at: Mapped[datetime | None]
+    complete_at: Mapped[datetime | None]
+    eligible: Mapped[bool] = mapped_column(default=False)
+    flags: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (Index("series_due", "state", "look_at"),)
+
+
+class HeaderVariantRow(Table):
+    """What selection may know of the images of a series, once per distinct header."""
+
+    __tablename__ = "header_variants"
+
+    variant_id: Mapped[int] = mapped_column(primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
+    attributes: Mapped[str] = mapped_column(Text)
+
+
+class InstanceRow(Table):
+    """One instance in custody, one version of it. Only current versions are analysed."""
+
+    __tablename__ = "instances"
+
+    instance_id: Mapped[int] = mapped_column(primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"))
+    study_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    content_digest: Mapped[str] = mapped_column(String(64))
+    patient_key: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(Text, unique=True)
+    size_bytes: Mapped[int]
+    received_at: Mapped[datetime]
+    association_id: Mapped[str] = mapped_column(String(64))
+    current: Mapped[bool]
+    variant_id: Mapped[int] = mapped_column(ForeignKey("header_variants.variant_id"))
+    instance_number: Mapped[int | None]
+    position: Mapped[str] = mapped_column(Text, default="")
+    orientation: Mapped[str] = mapped_column(Text, default="")
+    frames: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        UniqueConstraint("series_uid", "sop_instance_uid", "content_digest"),
+        Index("instances_of_series", "series_uid", "current"),
+    )
+
+
+class JobRow(Table):
+    """An analysis of one series as it was at one moment."""
+
+    __tablename__ = "jobs"
+
+    job_id: Mapped[int] = mapped_column(primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
+    study_uid: Mapped[str] = mapped_column(String(64))
+    input_digest: Mapped[str] = mapped_column(String(64))
+    state: Mapped[JobState] = mapped_column(index=True)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    flags: Mapped[str] = mapped_column(Text, default="")
+    priority: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    token: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    available_at: Mapped[datetime]
+    claimed_by: Mapped[str] = mapped_column(String(64), default="")
+    lease_until: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    supersedes: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
+    result_set_id: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
+    record: Mapped[str] = mapped_column(Text, default="")
+
+
+class JobInstanceRow(Table):
+    """The instances that a job was made of."""
+
+    __tablename__ = "job_instances"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.job_id"), primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.instance_id"), primary_key=True)
+
+
+class ResultSetRow(Table):
+    """The results of one input, one model and one configuration: there is only one."""
+
+    __tablename__ = "result_sets"
+
+    result_set_id: Mapped[int] = mapped_column(primary_key=True)
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
+    input_digest: Mapped[str] = mapped_column(String(64))
+    model_digest: Mapped[str] = mapped_column(String(64))
+    configuration_digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    supersedes: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
+
+    __table_args__ = (
+        UniqueConstraint("series_uid", "input_digest", "model_digest", "configuration_digest"),
+    )
+
+
+class ObjectRow(Table):
+    """One result object in the outbox."""
+
+    __tablename__ = "objects"
+
+    object_id: Mapped[int] = mapped_column(primary_key=True)
+    result_set_id: Mapped[int] = mapped_column(ForeignKey("result_sets.result_set_id"), index=True)
+    send_order: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int]
+    content_digest: Mapped[str] = mapped_column(String(64))
+
+
+class DeliveryRow(Table):
+    """One object on its way to one destination."""
+
+    __tablename__ = "deliveries"
+
+    delivery_id: Mapped[int] = mapped_column(primary_key=True)
+    object_id: Mapped[int] = mapped_column(ForeignKey("objects.object_id"))
+    result_set_id: Mapped[int] = mapped_column(ForeignKey("result_sets.result_set_id"), index=True)
+    destination: Mapped[str] = mapped_column(String(64))
+    state: Mapped[DeliveryState]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
+    token: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+    claimed_by: Mapped[str] = mapped_column(String(64), default="")
+    lease_until: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("object_id", "destination"),
+        Index("deliveries_due", "destination", "state", "next_attempt_at"),
+    )
+
+
+class EventRow(Table):
+    """What happened to a series, in the order it happened."""
+
+    __tablename__ = "events"
+
+    event_id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    series_uid: Mapped[str] = mapped_column(String(64), index=True)
+    job_id: Mapped[int | None]
+    kind: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str] = mapped_column(Text, default="")

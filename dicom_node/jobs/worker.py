@@ -1,0 +1,292 @@
+"""The worker: takes a job, has it analysed, puts the results where they cannot be lost."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from dicom_node.errors import LedgerError, LostLeaseError, NodeError, describe_error, stack_of
+from dicom_node.jobs.queue import JobQueue
+from dicom_node.jobs.retry import RetryPolicy, next_attempt
+from dicom_node.jobs.task import (
+    AnalysisOutcome,
+    AnalysisTask,
+    Analyzed,
+    Claim,
+    Rejected,
+    ResultObject,
+    StoredObject,
+)
+from pipeline.errors import PipelineError, SeriesRejectedError
+
+LOGGER = logging.getLogger(__name__)
+
+#: Beats per lease: two may be lost before the lease is.
+_BEATS_PER_LEASE = 3
+
+
+class Analyst(Protocol):
+    """Whatever turns the files of a series into results; warm models live in it."""
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of the weights."""
+
+    @property
+    def configuration_digest(self) -> str:
+        """Digest of whatever else changes a result."""
+
+    def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
+        """Return results, or why there can be none. May raise SeriesRejectedError for that."""
+
+
+class ResultStore(Protocol):
+    """Whatever makes result objects durable."""
+
+    def store(self, objects: Sequence[ResultObject]) -> tuple[StoredObject, ...]:
+        """Write every object, or raise OutboxError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRules:
+    """How long and how often a job is tried.
+
+    Attributes
+    ----------
+    lease_s : float
+        A worker that was not heard of for so long has lost its job.
+    time_limit_s : float
+        An analysis that takes longer is ended.
+    retry : RetryPolicy
+        Attempts and waits.
+    permanent_errors : tuple of exception types
+        Errors that a repeat would raise again: the job fails at once. Their messages are shown,
+        so they must be free of patient attributes.
+
+    Raises
+    ------
+    ValueError
+        If a time is not positive.
+    """
+
+    lease_s: float = 60.0
+    time_limit_s: float = 900.0
+    retry: RetryPolicy = field(
+        default_factory=lambda: RetryPolicy(max_attempts=3, first_delay_s=30.0, cap_s=600.0)
+    )
+    permanent_errors: tuple[type[Exception], ...] = (PipelineError,)
+
+    def __post_init__(self) -> None:
+        for name in ("lease_s", "time_limit_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+class Worker:
+    """Works off jobs one after the other.
+
+    The analysis runs in this process, where the models are warm. A thread renews the lease. When
+    an analysis exceeds its time limit, that thread notes the failure and calls `on_overrun`,
+    which is meant to end the process: nothing else stops a hung library, and the supervisor
+    starts a fresh worker. Were even that thread stuck, the lease runs out and the office takes
+    the job away; the token of the claim keeps the old worker from doing anything with it.
+
+    Parameters
+    ----------
+    name
+        Who claims.
+    queue
+        Where jobs wait.
+    spool_root
+        Folder of the received files.
+    analyst
+        Does the analysis.
+    store
+        Makes the results durable.
+    destinations
+        Names of the peers that are sent the results.
+    rules
+        Times and attempts.
+    clock
+        Returns the present as an aware time.
+    on_overrun
+        Called when the time limit is exceeded, after the job was given up.
+    poll_s
+        Pause when nothing waits.
+    """
+
+    def __init__(  # noqa: PLR0913 - the worker's whole world, put together by bootstrap
+        self,
+        *,
+        name: str,
+        queue: JobQueue,
+        spool_root: Path,
+        analyst: Analyst,
+        store: ResultStore,
+        destinations: tuple[str, ...],
+        rules: JobRules,
+        clock: Callable[[], datetime],
+        on_overrun: Callable[[], None],
+        poll_s: float = 0.5,
+    ) -> None:
+        self._name = name
+        self._queue = queue
+        self._spool_root = spool_root
+        self._analyst = analyst
+        self._store = store
+        self._destinations = destinations
+        self._rules = rules
+        self._clock = clock
+        self._on_overrun = on_overrun
+        self._poll_s = poll_s
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; the job in hand is finished."""
+        while not stop.is_set():
+            try:
+                busy = self.work_once()
+            except LedgerError as error:
+                LOGGER.error("%s cannot reach the ledger: %s", self._name, error)  # noqa: TRY400
+                busy = False
+            if not busy:
+                stop.wait(self._poll_s)
+
+    def work_once(self) -> bool:
+        """Take one job to its end; return whether there was one. Raises LedgerError."""
+        claim = self._queue.claim(
+            self._name,
+            now=self._clock(),
+            lease_s=self._rules.lease_s,
+            time_limit_s=self._rules.time_limit_s,
+        )
+        if claim is None:
+            return False
+        LOGGER.info("%s begins job %s", self._name, claim.task.job_id)
+        try:
+            with _HeartBeat(self._queue, claim, self._rules, self._clock, self._on_overrun):
+                self._finish(claim, self._analyze(claim))
+        except LostLeaseError as error:
+            LOGGER.warning("%s drops its results: %s", self._name, error)
+        except SeriesRejectedError as error:
+            self._end(claim, Rejected(reason=str(error)))
+        except Exception as error:  # noqa: BLE001 - second of three: a job must end in a state
+            LOGGER.error("Job %s failed: %s", claim.task.job_id, stack_of(error))  # noqa: TRY400
+            self._give_back(claim, error)
+        return True
+
+    def _analyze(self, claim: Claim) -> AnalysisOutcome:
+        files = tuple(self._spool_root / path for path in claim.task.files)
+
+        def on_step(step: str) -> None:
+            self._queue.note_step(claim, step, now=self._clock())
+
+        return self._analyst.analyze(replace(claim.task, files=files), on_step=on_step)
+
+    def _finish(self, claim: Claim, outcome: AnalysisOutcome) -> None:
+        if isinstance(outcome, Rejected):
+            self._end(claim, outcome)
+            return
+        self._complete(claim, outcome, self._store.store(outcome.objects))
+
+    def _complete(self, claim: Claim, outcome: Analyzed, stored: Sequence[StoredObject]) -> None:
+        self._queue.complete(
+            claim,
+            stored,
+            model_digest=self._analyst.model_digest,
+            configuration_digest=self._analyst.configuration_digest,
+            destinations=self._destinations,
+            record=outcome.record,
+            now=self._clock(),
+        )
+        LOGGER.info("Job %s has %s results", claim.task.job_id, len(stored))
+
+    def _end(self, claim: Claim, rejected: Rejected) -> None:
+        try:
+            self._queue.reject(claim, rejected.reason, record=rejected.record, now=self._clock())
+            LOGGER.info("Job %s: series rejected", claim.task.job_id)
+        except LostLeaseError as error:
+            LOGGER.warning("%s drops its rejection: %s", self._name, error)
+
+    def _give_back(self, claim: Claim, error: Exception) -> None:
+        trusted: tuple[type[Exception], ...] = (
+            NodeError,
+            PipelineError,
+            *self._rules.permanent_errors,
+        )
+        again_at = next_attempt(self._rules.retry, failures=claim.attempts, now=self._clock())
+        if isinstance(error, self._rules.permanent_errors):
+            again_at = None
+        try:
+            self._queue.fail(
+                claim,
+                describe_error(error, trusted=trusted),
+                again_at=again_at,
+                now=self._clock(),
+            )
+        except LostLeaseError as lost:
+            LOGGER.warning("%s drops its failure: %s", self._name, lost)
+
+
+class _HeartBeat:
+    """Renews a lease in the background until the job is done or its time is up."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        claim: Claim,
+        rules: JobRules,
+        clock: Callable[[], datetime],
+        on_overrun: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._claim = claim
+        self._rules = rules
+        self._clock = clock
+        self._on_overrun = on_overrun
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart-beat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(self._pause_s()):
+            try:
+                if self._clock() >= self._claim.deadline_at:
+                    self._overrun()
+                    return
+                self._queue.renew(self._claim, now=self._clock(), lease_s=self._rules.lease_s)
+            except LostLeaseError as error:
+                LOGGER.warning("A lease was lost: %s", error)
+                return
+            except LedgerError as error:
+                LOGGER.warning("A lease was not renewed: %s", error)
+
+    def _pause_s(self) -> float:
+        left_s = (self._claim.deadline_at - self._clock()).total_seconds()
+        return max(0.0, min(self._rules.lease_s / _BEATS_PER_LEASE, left_s))
+
+    def _overrun(self) -> None:
+        LOGGER.error("Job %s exceeded its time limit", self._claim.task.job_id)
+        now = self._clock()
+        self._queue.fail(
+            self._claim,
+            f"the analysis took longer than {self._rules.time_limit_s:g} s",
+            again_at=next_attempt(self._rules.retry, failures=self._claim.attempts, now=now),
+            now=now,
+        )
+        self._on_overrun()
