@@ -88,6 +88,7 @@ def encode(
     report = encode_report(
         analysis,
         source=series,
+        volume=volume,
         segmentation=segmentation,
         captures=captures,
         identity=identity,

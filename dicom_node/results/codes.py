@@ -43,16 +43,16 @@ SUM_OF_VOXELS: Final = Code("126030", "DCM", "Sum of segmented voxel method for 
 MEAN: Final = Code("373098007", "SCT", "Mean")
 VOLUME_ABC2: Final = _private("HE_VOL_ABC2", "Volume by ABC/2")
 HE_PROBABILITY: Final = _private("HE_PROB", "Probability of hematoma expansion")
-HE_SLICE_PROBABILITY: Final = _private(
-    "HE_PROB_SLICE", "Probability of hematoma expansion from this slice"
-)
-HE_THRESHOLD: Final = _private("HE_THR", "Probability from which expansion is predicted")
+HE_SLICE_PROBABILITY: Final = _private("HE_PROB_SLICE", "Expansion probability from this slice")
+HE_THRESHOLD: Final = _private("HE_THR", "Cut-off of expansion probability")
+SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices analysed, no hematoma found")
 
 # Units
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
 SQUARE_MILLIMETER: Final = Code("mm2", "UCUM", "square millimeter")
 MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
 HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+SLICES: Final = Code("{slices}", "UCUM", "slices")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
 PIXELS: Final = Code("{pixels}", "UCUM", "Pixels")
 COSINE: Final = Code("{-1:1}", "UCUM", "{-1:1}")

@@ -47,6 +47,7 @@ class ResultRole(StrEnum):
     CAPTURE_SERIES = "capture series"
     CAPTURE = "capture"
     SLICE_TRACKING = "slice tracking"
+    ANALYSIS_TRACKING = "analysis tracking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,11 +29,17 @@ from pydicom.sr.coding import Code
 from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
-from dicom_node.results.outline import diameter_line, hematoma_outline, roi_outline
+from dicom_node.results.outline import (
+    diameter_line,
+    head_outline,
+    hematoma_outline,
+    roi_outline,
+)
 from dicom_node.results.segmentation import LESION
 from dicom_node.results.source import SourceSeries
 from pipeline.analysis import HematomaFound
 from pipeline.triplet import TripletPosition, TripletSlice
+from pipeline.volume import CtVolume
 
 Group = (
     PlanarROIMeasurementsAndQualitativeEvaluations
@@ -53,29 +59,79 @@ def measurement_groups(
     identity: ResultIdentity,
     context: ResultContext,
 ) -> list[Group]:
-    """Return the groups in the order in which viewers label them: numbers first, then lines."""
-    lesion = TrackingIdentifier(uid=identity.lesion_uid(LESION), identifier=LESION)
-    slices = zip(analysis.triplet.slices, analysis.prediction.slice_probabilities, strict=True)
+    """Return the groups in the order in which viewers label them.
+
+    Numbers come first. Of the groups that share the lesion's tracking UID viewers draw the
+    first coordinates: the outline on the slice of largest area. Its neighbours have tracking
+    UIDs of their own, or they would not be drawn.
+    """
+    slices = {
+        triplet_slice.position: _slice_group(
+            analysis,
+            triplet_slice,
+            probability,
+            tracking=_slice_tracking(triplet_slice.position, identity),
+            source=source,
+            context=context,
+        )
+        for triplet_slice, probability in zip(
+            analysis.triplet.slices, analysis.prediction.slice_probabilities, strict=True
+        )
+    }
     return [
-        _volume_group(analysis, lesion, source=source, segmentation=segmentation, context=context),
-        _diameter_group(analysis, lesion, source=source, context=context),
-        *(
-            _slice_group(
-                analysis,
-                triplet_slice,
-                probability,
-                source=source,
-                identity=identity,
-                context=context,
-            )
-            for triplet_slice, probability in slices
+        _volume_group(
+            analysis, identity, source=source, segmentation=segmentation, context=context
         ),
+        slices.pop(TripletPosition.MAX),
+        _diameter_group(analysis, identity, source=source, context=context),
+        *slices.values(),
     ]
+
+
+def analysis_group(
+    volume: CtVolume,
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Group:
+    """Return TID 1410 for a series without a hematoma: that it was looked at, and all of it.
+
+    The region is the head on the middle slice. TID 1500 would allow a report without any
+    group, but a common viewer shows a black image for it.
+    """
+    count = volume.grid.shape_zyx[0]
+    middle = count // 2
+    return _planar_group(
+        TrackingIdentifier(
+            uid=identity.uid(ResultRole.ANALYSIS_TRACKING), identifier="head analysed"
+        ),
+        _region(head_outline(volume.hu_zyx[middle]), source, middle),
+        context=context,
+        measurements=[
+            Measurement(name=codes.SLICES_WITHOUT_HEMATOMA, value=count, unit=codes.SLICES)
+        ],
+        evaluations=[QualitativeEvaluation(codes.CEREBRAL_HEMORRHAGE, codes.ABSENT)],
+        shows_hematoma=False,
+    )
+
+
+def _lesion_tracking(identity: ResultIdentity) -> TrackingIdentifier:
+    """Return TID 4108 for the lesion; the segment carries the same pair."""
+    return TrackingIdentifier(uid=identity.lesion_uid(LESION), identifier=LESION)
+
+
+def _slice_tracking(position: TripletPosition, identity: ResultIdentity) -> TrackingIdentifier:
+    if position is TripletPosition.MAX:
+        return _lesion_tracking(identity)
+    return TrackingIdentifier(
+        uid=identity.uid(ResultRole.SLICE_TRACKING, position), identifier=f"{LESION} {position}"
+    )
 
 
 def _volume_group(
     analysis: HematomaFound,
-    lesion: TrackingIdentifier,
+    identity: ResultIdentity,
     *,
     source: SourceSeries,
     segmentation: Dataset,
@@ -83,7 +139,7 @@ def _volume_group(
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Return TID 1411: the segment with everything that holds for the whole hematoma."""
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=lesion,
+        tracking_identifier=_lesion_tracking(identity),
         referenced_segment=ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
@@ -138,15 +194,15 @@ def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> lis
 
 def _diameter_group(
     analysis: HematomaFound,
-    lesion: TrackingIdentifier,
+    identity: ResultIdentity,
     *,
     source: SourceSeries,
     context: ResultContext,
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
-    """Return TID 1410: the long axis, whose line carries the lesion's labels."""
+    """Return TID 1410: the long axis and its line."""
     axis = analysis.measurements.long_axis
     return _planar_group(
-        lesion,
+        _lesion_tracking(identity),
         _region(diameter_line(axis), source, axis.slice_index),
         context=context,
         measurements=[
@@ -164,15 +220,14 @@ def _slice_group(
     triplet_slice: TripletSlice,
     probability: float,
     *,
+    tracking: TrackingIdentifier,
     source: SourceSeries,
-    identity: ResultIdentity,
     context: ResultContext,
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """Return TID 1410 for one slice of the triplet: outline and its share of the opinion.
 
     Where the slice holds no hematoma, the region that the classifier saw is drawn instead.
     """
-    position = triplet_slice.position
     outline = hematoma_outline(analysis.mask.voxels_zyx[triplet_slice.slice_index])
     measurements = [
         Measurement(
@@ -182,7 +237,7 @@ def _slice_group(
             algorithm_id=_algorithm(context.classification_card, context),
         )
     ]
-    if position is TripletPosition.MAX:
+    if triplet_slice.position is TripletPosition.MAX:
         measurements.append(
             Measurement(
                 name=codes.AREA,
@@ -192,10 +247,7 @@ def _slice_group(
         )
     region = roi_outline(triplet_slice.roi) if outline is None else outline
     return _planar_group(
-        TrackingIdentifier(
-            uid=identity.uid(ResultRole.SLICE_TRACKING, position),
-            identifier=f"{LESION} {position}",
-        ),
+        tracking,
         _region(region, source, triplet_slice.slice_index),
         context=context,
         measurements=measurements,
@@ -209,6 +261,7 @@ def _planar_group(
     *,
     context: ResultContext,
     measurements: list[Measurement],
+    evaluations: list[QualitativeEvaluation] | None = None,
     shows_hematoma: bool = True,
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     return PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -218,6 +271,7 @@ def _planar_group(
         finding_sites=[FindingSite(codes.BRAIN)],
         algorithm_id=_algorithm(context.segmentation_card, context),
         measurements=measurements,
+        qualitative_evaluations=evaluations,
     )
 
 

@@ -15,6 +15,8 @@ from pipeline.triplet import RegionOfInterest
 _CENTRE = 0.5
 #: Points that lie closer than this to the line between their neighbours are left out, in pixels.
 _TOLERANCE = 0.25
+#: Half way between air and water: soft tissue begins above it.
+_TISSUE_HU = -500
 
 
 def hematoma_outline(mask_yx: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -52,6 +54,24 @@ def roi_outline(roi: RegionOfInterest) -> NDArray[np.float64]:
             (roi.x0, roi.y0),
         ],
         dtype=np.float64,
+    )
+
+
+def head_outline(hu_yx: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the rectangle around everything denser than air, shape (5, 2).
+
+    A slice that holds nothing but air is enclosed as a whole.
+    """
+    rows, columns = np.nonzero(hu_yx > _TISSUE_HU)
+    if rows.size == 0:
+        return roi_outline(RegionOfInterest(y0=0, y1=hu_yx.shape[0], x0=0, x1=hu_yx.shape[1]))
+    return roi_outline(
+        RegionOfInterest(
+            y0=int(rows.min()),
+            y1=int(rows.max()) + 1,
+            x0=int(columns.min()),
+            x1=int(columns.max()) + 1,
+        )
     )
 
 

@@ -1,7 +1,7 @@
 """The structured report: Comprehensive 3D SR with root template TID 1500.
 
-With a hematoma it holds measurement groups; without one it holds the finding that there is
-none, and no group at all, which TID 1500 allows when there are qualitative evaluations.
+With a hematoma it holds what was measured on it; without one, the finding that there is none
+and what was looked at.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,15 @@ from dicom_node.results.context import ResultContext
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.image_library import image_library
-from dicom_node.results.measurement_groups import measurement_groups
+from dicom_node.results.measurement_groups import (
+    Group,
+    analysis_group,
+    measurement_groups,
+)
 from dicom_node.results.source import SourceSeries
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.quality_flags import QualityFlag
+from pipeline.volume import CtVolume
 
 SERIES_NUMBER: Final = 900
 SERIES_DESCRIPTION: Final = f"AI HE report {wording.RESEARCH_MARK}"
@@ -45,6 +50,7 @@ def encode_report(
     analysis: IchAnalysis,
     *,
     source: SourceSeries,
+    volume: CtVolume,
     segmentation: Dataset | None,
     captures: Sequence[Dataset],
     identity: ResultIdentity,
@@ -56,6 +62,8 @@ def encode_report(
     ----------
     analysis : IchAnalysis
         What was found.
+    volume : CtVolume
+        The volume that was analysed.
     segmentation : Dataset or None
         The SEG of the same result; None where there is no hematoma.
     captures : sequence of Dataset
@@ -66,32 +74,51 @@ def encode_report(
     Dataset
         Explicit VR Little Endian, ready to be written; a repeat gives the same bytes.
     """
-    items: list[ContentItem] = [*_opening(context), image_library(source)]
-    if isinstance(analysis, HematomaFound):
-        if segmentation is None:
-            raise ValueError("A report on a hematoma needs its segmentation")
-        groups = measurement_groups(
-            analysis,
-            source=source,
-            segmentation=segmentation,
-            identity=identity,
-            context=context,
-        )
-        items.append(
-            _container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group])
-        )
-    items.append(
+    groups = _groups(
+        analysis,
+        source=source,
+        volume=volume,
+        segmentation=segmentation,
+        identity=identity,
+        context=context,
+    )
+    items: list[ContentItem] = [
+        *_opening(context),
+        image_library(source),
+        _container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group]),
         _container(
             codes.QUALITATIVE_EVALUATIONS,
             [*_evaluations(analysis, source, context), *map(_capture_comment, captures)],
-        )
-    )
+        ),
+    ]
     root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
     root.ContentSequence = ContentSequence(items)
     evidence = [*_source_evidence(source), *captures]
     if segmentation is not None:
         evidence.append(segmentation)
     return _document(root, evidence, source=source, identity=identity, context=context)
+
+
+def _groups(
+    analysis: IchAnalysis,
+    *,
+    source: SourceSeries,
+    volume: CtVolume,
+    segmentation: Dataset | None,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> list[Group]:
+    if not isinstance(analysis, HematomaFound):
+        return [analysis_group(volume, source=source, identity=identity, context=context)]
+    if segmentation is None:
+        raise ValueError("A report on a hematoma needs its segmentation")
+    return measurement_groups(
+        analysis,
+        source=source,
+        segmentation=segmentation,
+        identity=identity,
+        context=context,
+    )
 
 
 def _document(

@@ -1,0 +1,187 @@
+"""Whether the report says what was found, in the layout that viewers can bear.
+
+Validators pass reports that lack a procedure, a reference or a number; the assertions here do
+not. They walk the content tree as plain items and use nothing of the code that built it.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_node.results import codes, wording
+from dicom_node.results.bundle import ResultObjects
+from dicom_node.results.source_frames import SourceFrames
+from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.quality_flags import QualityFlag
+
+#: Rounding of the report: two decimals of a volume, four of a probability.
+_VOLUME_TOLERANCE: Final = 0.0051
+_PROBABILITY_TOLERANCE: Final = 0.000051
+_STATUS: Final = {
+    "CompletionFlag": "COMPLETE",
+    "VerificationFlag": "UNVERIFIED",
+    "PreliminaryFlag": "PRELIMINARY",
+}
+
+
+def report_faults(
+    results: ResultObjects, frames: SourceFrames, analysis: IchAnalysis
+) -> list[str]:
+    """Return everything that is wrong with the report's content."""
+    report = results.report
+    try:
+        return [
+            *_document_faults(report),
+            *_evaluation_faults(report, analysis),
+            *_group_faults(report, results, analysis),
+            *_reference_faults(results, frames),
+        ]
+    except (AttributeError, IndexError, KeyError) as error:
+        return [f"the content tree cannot be read: {error}"]
+
+
+def _document_faults(report: Dataset) -> Iterator[str]:
+    """Yield faults of title, status, language, observer and procedure."""
+    for keyword, expected in _STATUS.items():
+        if report.get(keyword) != expected:
+            yield f"{keyword} is {report.get(keyword)}, not {expected}"
+    if not _is_named(report, codes.REPORT_TITLE):
+        yield "the title is not Imaging Measurement Report"
+    if report.ContentTemplateSequence[0].TemplateIdentifier != "1500":
+        yield "the root template is not TID 1500"
+    for question, answer in (
+        (codes.LANGUAGE, codes.ENGLISH),
+        (codes.OBSERVER_TYPE, codes.DEVICE),
+        (codes.PROCEDURE_REPORTED, codes.CT_UNSPECIFIED),
+    ):
+        if _answers(report, question) != [answer.value]:
+            yield f"{question.meaning} is not {answer.meaning}"
+    if not list(_named(report, codes.DEVICE_OBSERVER_UID)):
+        yield "the observer has no Device UID"
+
+
+def _evaluation_faults(report: Dataset, analysis: IchAnalysis) -> Iterator[str]:
+    """Yield faults of the finding, the quality flags and the comments."""
+    (container,) = _named(report, codes.QUALITATIVE_EVALUATIONS)
+    found = isinstance(analysis, HematomaFound)
+    expected = codes.PRESENT if found else codes.ABSENT
+    if _answers(container, codes.CEREBRAL_HEMORRHAGE) != [expected.value]:
+        yield f"{codes.CEREBRAL_HEMORRHAGE.meaning} is not {expected.meaning}"
+    for flag in QualityFlag:
+        answers = _answers(container, codes.QUALITY_FLAG[flag])
+        if len(answers) != 1 or (answers[0] == codes.PRESENT.value) != (flag in analysis.flags):
+            yield f"the quality flag {flag} is not answered as it was raised"
+    texts = [str(item.TextValue) for item in _named(container, codes.COMMENT)]
+    if wording.RESEARCH_STATEMENT not in texts:
+        yield "the research use statement is missing"
+
+
+def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis) -> Iterator[str]:
+    """Yield faults of the measurement groups."""
+    containers = list(_named(report, codes.IMAGING_MEASUREMENTS))
+    groups = list(_named(containers[0], codes.MEASUREMENT_GROUP)) if containers else []
+    if not groups:
+        yield "there is no measurement group: viewers would show a black image"
+    drawn = {_tracking(group) for group in groups if _has_coordinates(group)}
+    for number, group in enumerate(groups, start=1):
+        if _tracking(group) not in drawn:
+            yield f"group {number} has no coordinates: viewers would show a black image"
+    if isinstance(analysis, HematomaFound):
+        found, prediction = analysis.measurements, analysis.prediction
+        volumes: tuple[float, ...] = (found.volume_ml,)
+        probabilities: tuple[float, ...] = (prediction.probability,)
+    else:
+        volumes = probabilities = ()
+    for name, unit, expected, tolerance in (
+        (codes.VOLUME_BY_VOXELS, "cm3", volumes, _VOLUME_TOLERANCE),
+        (codes.HE_PROBABILITY, "1", probabilities, _PROBABILITY_TOLERANCE),
+    ):
+        numbers = [item for group in groups for item in _named(group, name)]
+        if len(numbers) != len(expected) or not all(
+            _measures(number, unit, value, tolerance)
+            for number, value in zip(numbers, expected, strict=True)
+        ):
+            yield f"{name.meaning} must be given {len(expected)} times, in {unit}, as measured"
+    segments = [item for group in groups for item in _named(group, codes.REFERENCED_SEGMENT)]
+    if not _refers_to_segment(segments, results.segmentation):
+        yield "the referenced segment is not that of the segmentation"
+
+
+def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[str]:
+    """Yield references that do not resolve, and objects that are not referred to."""
+    report = results.report
+    evidence = {
+        str(item.ReferencedSOPInstanceUID)
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    ours = {str(result.SOPInstanceUID) for result in results.in_send_order} - {
+        str(report.SOPInstanceUID)
+    }
+    known = frames.sop_instance_uids | ours
+    for uid in sorted(evidence - known):
+        yield f"evidence {uid} is neither source nor result"
+    if not evidence & frames.sop_instance_uids:
+        yield "no source image is evidence"
+    referred = {
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for item in _walk(report)
+        if item.get("ValueType") in ("IMAGE", "COMPOSITE")
+    }
+    for uid in sorted(referred - evidence):
+        yield f"reference {uid} is not evidence"
+    for uid in sorted(ours - referred):
+        yield f"result {uid} is not referred to"
+
+
+def _walk(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence") or ():
+        yield child
+        yield from _walk(child)
+
+
+def _is_named(item: Dataset, name: Code) -> bool:
+    names = item.get("ConceptNameCodeSequence")
+    if not names:
+        return False
+    return (names[0].CodeValue, names[0].CodingSchemeDesignator) == (
+        name.value,
+        name.scheme_designator,
+    )
+
+
+def _named(item: Dataset, name: Code) -> Iterator[Dataset]:
+    return (child for child in item.get("ContentSequence") or () if _is_named(child, name))
+
+
+def _answers(item: Dataset, question: Code) -> list[str]:
+    return [str(child.ConceptCodeSequence[0].CodeValue) for child in _named(item, question)]
+
+
+def _tracking(group: Dataset) -> str:
+    return next((str(item.UID) for item in _named(group, codes.TRACKING_UID)), "")
+
+
+def _has_coordinates(group: Dataset) -> bool:
+    return any(child.get("ValueType") == "SCOORD" for child in group.ContentSequence)
+
+
+def _measures(item: Dataset, unit: str, expected: float, tolerance: float) -> bool:
+    measured = item.MeasuredValueSequence[0]
+    return (
+        measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
+        and abs(float(measured.NumericValue) - expected) <= tolerance
+    )
+
+
+def _refers_to_segment(items: list[Dataset], segmentation: Dataset | None) -> bool:
+    """Return whether segment 1 of the segmentation is referred to once, or none if none is."""
+    references = [item.ReferencedSOPSequence[0] for item in items]
+    expected = [] if segmentation is None else [(str(segmentation.SOPInstanceUID), 1)]
+    return expected == [
+        (str(r.ReferencedSOPInstanceUID), int(r.get("ReferencedSegmentNumber", 0)))
+        for r in references
+    ]
