@@ -27,11 +27,14 @@ class ResultObjects:
         The SEG; None without a hematoma.
     report : Dataset
         The structured report that refers to the others.
+    source_series_uid : str
+        Series Instance UID of the images that were analysed.
     """
 
     captures: tuple[Dataset, ...]
     segmentation: Dataset | None
     report: Dataset
+    source_series_uid: str
 
     @property
     def in_send_order(self) -> tuple[Dataset, ...]:
@@ -94,4 +97,9 @@ def encode(
         identity=identity,
         context=context,
     )
-    return ResultObjects(captures=captures, segmentation=segmentation, report=report)
+    return ResultObjects(
+        captures=captures,
+        segmentation=segmentation,
+        report=report,
+        source_series_uid=series.series_instance_uid,
+    )

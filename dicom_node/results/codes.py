@@ -45,7 +45,7 @@ VOLUME_ABC2: Final = _private("HE_VOL_ABC2", "Volume by ABC/2")
 HE_PROBABILITY: Final = _private("HE_PROB", "Probability of hematoma expansion")
 HE_SLICE_PROBABILITY: Final = _private("HE_PROB_SLICE", "Expansion probability from this slice")
 HE_THRESHOLD: Final = _private("HE_THR", "Cut-off of expansion probability")
-SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices analysed, no hematoma found")
+SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices without hematoma")
 
 # Units
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")

@@ -29,6 +29,8 @@ CATEGORY: Final[dict[HeLabel, str]] = {
     HeLabel.HE: "EXPANSION PREDICTED",
     HeLabel.NHE: "NO EXPANSION PREDICTED",
 }
+#: The same by the name under which the label is stored.
+CATEGORY_OF_NAME: Final = {label.name: words for label, words in CATEGORY.items()}
 
 POSITION: Final[dict[TripletPosition, str]] = {
     TripletPosition.MAX_MINUS_1: "slice below the largest",

@@ -1,0 +1,116 @@
+"""The record of one analysis: what `analysis.json` and the ledger hold; no patient attribute."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from dicom_node.results import wording
+from dicom_node.results.context import ResultContext
+from dicom_node.results.identity import ModelIdentity
+from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.quality_flags import QualityFlag
+from pipeline.rejection import RejectionReason
+
+#: Decimals of stored numbers: more than the models know, enough to compare two runs.
+_DECIMALS = 6
+
+
+class RecordStatus(StrEnum):
+    """How an analysis ended. The values are stored; never rename one."""
+
+    HEMATOMA_FOUND = "hematoma_found"
+    NO_HEMATOMA_FOUND = "no_hematoma_found"
+    REJECTED = "rejected"
+
+
+def analysis_record(
+    analysis: IchAnalysis,
+    *,
+    series_instance_uid: str,
+    context: ResultContext,
+    steps_s: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the record of a series that was analysed.
+
+    Parameters
+    ----------
+    analysis : IchAnalysis
+        What was found.
+    series_instance_uid : str
+        The series.
+    context : ResultContext
+        Names the models.
+    steps_s : mapping of str to float
+        Seconds that each step took.
+
+    Returns
+    -------
+    dict
+        JSON values only. Without a hematoma volumes are 0 and probabilities None.
+    """
+    record = _record(series_instance_uid, context, steps_s)
+    record["flags"] = [flag.value for flag in QualityFlag if flag in analysis.flags]
+    if not isinstance(analysis, HematomaFound):
+        record["status"] = RecordStatus.NO_HEMATOMA_FOUND.value
+        for name in ("volume_ml", "mesh_volume_ml", "abc2_volume_ml"):
+            record[name] = 0.0
+        return record
+    found, prediction = analysis.measurements, analysis.prediction
+    record |= {
+        "status": RecordStatus.HEMATOMA_FOUND.value,
+        "volume_ml": round(found.volume_ml, _DECIMALS),
+        "mesh_volume_ml": round(found.mesh_volume_ml, _DECIMALS),
+        "abc2_volume_ml": round(found.abc2_volume_ml, _DECIMALS),
+        "he_probability": round(prediction.probability, _DECIMALS),
+        "he_label": prediction.label.name,
+        "slice_probabilities": [round(p, _DECIMALS) for p in prediction.slice_probabilities],
+    }
+    return record
+
+
+def rejection_record(
+    reason: RejectionReason,
+    *,
+    series_instance_uid: str,
+    context: ResultContext,
+    steps_s: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the record of a series that could not be analysed; volumes are None."""
+    record = _record(series_instance_uid, context, steps_s)
+    record["status"] = RecordStatus.REJECTED.value
+    record["reasons"] = [reason.message]
+    return record
+
+
+def _record(
+    series_instance_uid: str, context: ResultContext, steps_s: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return every key in its order, with what holds for every outcome."""
+    return {
+        "research_use_only": wording.RESEARCH_STATEMENT,
+        "series_instance_uid": series_instance_uid,
+        "status": "",
+        "reasons": [],
+        "flags": [],
+        "volume_ml": None,
+        "mesh_volume_ml": None,
+        "abc2_volume_ml": None,
+        "he_probability": None,
+        "he_label": None,
+        "slice_probabilities": [],
+        "model": {
+            "segmentation": _model(context.segmentation_card),
+            "classification": _model(context.classification_card),
+        },
+        "seconds": round(sum(steps_s.values()), 3),
+        "seconds_per_step": {step: round(seconds, 3) for step, seconds in steps_s.items()},
+    }
+
+
+def _model(model: ModelIdentity) -> dict[str, str | bool]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "weights_sha256": model.weights_sha256,
+        "demonstration": model.demonstration,
+    }

@@ -1,0 +1,43 @@
+"""The summary of one analysis for people: a picture, a page, and the record beside them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dicom_node.results.record import analysis_record, rejection_record
+from dicom_node.results.summary_page import summary_page
+from dicom_node.results.summary_picture import draw_summary
+from pipeline.analysis import IchAnalysis
+from pipeline.volume import CtVolume
+
+__all__ = ["analysis_record", "rejection_record", "write_summary"]
+
+
+def write_summary(
+    output: Path,
+    analysis: IchAnalysis | None,
+    volume: CtVolume | None,
+    record: Mapping[str, Any],
+) -> None:
+    """Write `summary.png`, `summary.html` and `analysis.json` into a folder.
+
+    Parameters
+    ----------
+    output : Path
+        Folder; made if it does not exist.
+    analysis : IchAnalysis or None
+        What was found; None for a rejected series.
+    volume : CtVolume or None
+        The volume; None where none could be read.
+    record : mapping
+        From `analysis_record` or `rejection_record`.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    picture = output / "summary.png"
+    draw_summary(analysis, volume, record).save(picture, optimize=True)
+    page = summary_page(record, picture.read_bytes())
+    (output / "summary.html").write_text(page, encoding="utf-8")
+    (output / "analysis.json").write_text(
+        json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

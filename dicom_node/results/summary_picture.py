@@ -1,0 +1,214 @@
+"""The summary as one picture: key slices with outline and Grad-CAM, and the numbers.
+
+The slices are turned so that the patient's front is above and the patient's left on the
+right, whatever way the scanner stored them.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from dicom_node.results import wording
+from dicom_node.results.chinese_line import chinese_line
+from dicom_node.results.picture import font, heat_color, overlay
+from dicom_node.results.record import RecordStatus
+from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.quality_flags import QualityFlag
+from pipeline.volume import CtVolume, VoxelGrid
+from pipeline.windowing import brain_window
+
+_WIDTH: Final = 1500
+_MARGIN: Final = 30
+_PANEL: Final = 460
+_HEADER: Final = 190
+_CAPTION: Final = 70
+_LINE: Final = 34
+_BACKGROUND: Final = (16, 20, 26)
+_WHITE: Final = (240, 243, 246)
+_GREY: Final = (165, 174, 184)
+_AMBER: Final = (255, 190, 60)
+_RED: Final = (255, 110, 100)
+_GREEN: Final = (120, 210, 140)
+#: Air round the head that stays in the picture, as a part of the head's size.
+_AIR: Final = 0.06
+#: Half way between air and water.
+_TISSUE_HU: Final = -500
+#: Where the key slices lie when there is no hematoma, as parts of the stack.
+_KEY_PARTS: Final = (0.35, 0.5, 0.65)
+_TITLE: Final = {
+    RecordStatus.HEMATOMA_FOUND: ("Hematoma found", _AMBER),
+    RecordStatus.NO_HEMATOMA_FOUND: ("No hematoma found", _GREEN),
+    RecordStatus.REJECTED: ("Not analysed", _RED),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Panel:
+    """One key slice: RGB pixels as stored, and its caption."""
+
+    pixels: NDArray[np.uint8]
+    heading: str
+    caption: str
+
+
+def draw_summary(
+    analysis: IchAnalysis | None, volume: CtVolume | None, record: Mapping[str, Any]
+) -> Image.Image:
+    """Return the summary picture; without a volume it says in words why there is none."""
+    panels = [] if volume is None else _panels(analysis, volume)
+    notes = _notes(record)
+    body = _PANEL + _CAPTION if panels else 0
+    height = _HEADER + body + _LINE * len(notes) + 3 * _LINE
+    image = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    _header(draw, record)
+    if volume is not None:
+        _draw_panels(image, draw, panels, volume)
+    if isinstance(analysis, HematomaFound):
+        _legend(draw)
+    y = _HEADER + body
+    for note in notes:
+        draw.text((_MARGIN, y), note, font=font(20), fill=_GREY)
+        y += _LINE
+    _footer(image, draw, height)
+    return image
+
+
+def _panels(analysis: IchAnalysis | None, volume: CtVolume) -> list[_Panel]:
+    count = volume.grid.shape_zyx[0]
+    if isinstance(analysis, HematomaFound):
+        return [
+            _Panel(
+                pixels=overlay(
+                    volume.hu_zyx[saliency.slice_index],
+                    analysis.mask.voxels_zyx[saliency.slice_index],
+                    saliency.roi,
+                    saliency.heat_yx,
+                ),
+                heading=f"{saliency.position.value.capitalize()}: probability {probability:.2f}",
+                caption=f"slice {saliency.slice_index + 1} of {count}",
+            )
+            for saliency, probability in zip(
+                analysis.saliency.slices, analysis.prediction.slice_probabilities, strict=True
+            )
+        ]
+    indices = sorted({int(part * count) for part in _KEY_PARTS})
+    return [
+        _Panel(
+            pixels=np.repeat(brain_window(volume.hu_zyx[index])[..., np.newaxis], 3, axis=2),
+            heading=f"Slice {index + 1} of {count}",
+            caption="",
+        )
+        for index in indices
+    ]
+
+
+def _draw_panels(
+    image: Image.Image, draw: ImageDraw.ImageDraw, panels: Sequence[_Panel], volume: CtVolume
+) -> None:
+    window = _head_window(volume)
+    for number, panel in enumerate(panels):
+        x = _MARGIN + number * (_PANEL + _MARGIN // 2)
+        image.paste(_view(panel.pixels[window], volume.grid), (x, _HEADER))
+        draw.rectangle([x, _HEADER, x + _PANEL - 1, _HEADER + _PANEL - 1], outline=(60, 68, 78))
+        for side, place in (("R", x + 8), ("L", x + _PANEL - 24)):
+            draw.text((place, _HEADER + _PANEL // 2 - 12), side, font=font(20), fill=_GREY)
+        y = _HEADER + _PANEL + 8
+        draw.text((x, y), panel.heading, font=font(21, bold=True), fill=_WHITE)
+        draw.text((x, y + 28), panel.caption, font=font(18), fill=_GREY)
+
+
+def _head_window(volume: CtVolume) -> tuple[slice, slice]:
+    """Return rows and columns of a square round the head, in physical size."""
+    rows, columns = np.nonzero((volume.hu_zyx > _TISSUE_HU).any(axis=0))
+    shape = volume.grid.shape_zyx[1:]
+    if rows.size == 0:
+        return (slice(0, shape[0]), slice(0, shape[1]))
+    spacing = volume.grid.pixel_spacing_yx_mm
+    bounds = ((rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1))
+    side_mm = max((high - low) * mm for (low, high), mm in zip(bounds, spacing, strict=True))
+    slices = []
+    for (low, high), mm, size in zip(bounds, spacing, shape, strict=True):
+        half = side_mm * (1 + 2 * _AIR) / mm / 2
+        middle = (low + high) / 2
+        slices.append(slice(max(0, round(middle - half)), min(size, round(middle + half))))
+    return (slices[0], slices[1])
+
+
+def _view(pixels: NDArray[np.uint8], grid: VoxelGrid) -> Image.Image:
+    """Return the slice as radiologists look at it, fitted into a square panel."""
+    turned = pixels
+    if abs(grid.row_cosine_lps[0]) < abs(grid.column_cosine_lps[0]):
+        turned = turned.transpose(1, 0, 2)
+        right, down = grid.column_cosine_lps, grid.row_cosine_lps
+        mm_down, mm_right = grid.pixel_spacing_yx_mm[::-1]
+    else:
+        right, down = grid.row_cosine_lps, grid.column_cosine_lps
+        mm_down, mm_right = grid.pixel_spacing_yx_mm
+    if right[0] < 0:
+        turned = turned[:, ::-1]
+    if down[1] < 0:
+        turned = turned[::-1]
+    height_mm, width_mm = turned.shape[0] * mm_down, turned.shape[1] * mm_right
+    scale = _PANEL / max(height_mm, width_mm)
+    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
+    fitted = Image.fromarray(np.ascontiguousarray(turned)).resize(size, Image.Resampling.BICUBIC)
+    panel = Image.new("RGB", (_PANEL, _PANEL))
+    panel.paste(fitted, ((_PANEL - size[0]) // 2, (_PANEL - size[1]) // 2))
+    return panel
+
+
+def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:
+    status = RecordStatus(record["status"])
+    title, color = _TITLE[status]
+    draw.text((_MARGIN, 22), title, font=font(40, bold=True), fill=color)
+    if status is RecordStatus.HEMATOMA_FOUND:
+        volume = (
+            f"Volume {record['volume_ml']:.1f} mL   "
+            f"(mesh {record['mesh_volume_ml']:.1f}, ABC/2 {record['abc2_volume_ml']:.1f})"
+        )
+        draw.text((_MARGIN, 86), volume, font=font(26, bold=True), fill=_WHITE)
+        probability = (
+            f"Probability of expansion {record['he_probability']:.2f}: "
+            f"{wording.CATEGORY_OF_NAME[record['he_label']].lower()}"
+        )
+        draw.text((_MARGIN, 128), probability, font=font(26, bold=True), fill=_WHITE)
+    else:
+        words = "; ".join(record["reasons"]) or "No hematoma above the size floor of the model."
+        for line, text in enumerate(textwrap.wrap(words, 105)[:3]):
+            draw.text((_MARGIN, 86 + line * 32), text, font=font(22), fill=_WHITE)
+
+
+def _legend(draw: ImageDraw.ImageDraw) -> None:
+    """Draw the bar of relevance under the right end of the header."""
+    left, right, y = _WIDTH - _MARGIN - 300, _WIDTH - _MARGIN, 140
+    for x, shade in enumerate(heat_color(np.linspace(0, 1, right - left))):
+        draw.line([(left + x, y), (left + x, y + 14)], fill=tuple(map(round, shade)))
+    draw.text((left, y - 26), "Grad-CAM  0", font=font(18), fill=_GREY)
+    draw.text((right, y - 26), "1 important", font=font(18), fill=_GREY, anchor="ra")
+
+
+def _notes(record: Mapping[str, Any]) -> list[str]:
+    models = record["model"]
+    names = " and ".join(
+        f"{models[task]['name']} {models[task]['version']}"
+        for task in ("segmentation", "classification")
+    )
+    flags = wording.flag_sentences(QualityFlag(value) for value in record["flags"])
+    notes = [*(f"Note: {flag}" for flag in flags), f"Models: {names}"]
+    if any(model["demonstration"] for model in models.values()):
+        notes.append(wording.DEMONSTRATION)
+    return notes
+
+
+def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, height: int) -> None:
+    y = height - round(1.6 * _LINE)
+    text = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
+    draw.text((_MARGIN, y), text, font=font(26, bold=True), fill=_RED)
+    ink = chinese_line(28)
+    image.paste(_RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
