@@ -1,5 +1,7 @@
 """Putting a planned hematoma into a built head."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from training.phantom.brain import Brain
@@ -18,12 +20,28 @@ def bleed_into(
     extra_axial: Array,
     plan: LesionPlan | None,
     growth: Growth | None,
+    *,
+    grain_hu: float = 0.0,
 ) -> Head:
-    """Return the head with its hematoma, or as it is if none is planned."""
-    whole: Box = (slice(0, 1), slice(0, 1), slice(0, 1))
+    """Return the head with its hematoma, or as it is if none is planned.
+
+    `grain_hu` is the standard deviation of noise in the anatomy, which the blood then shares.
+    """
+    nothing = np.zeros((1, 1, 1), dtype=np.float32)
+    head = Head(
+        hu_zyx=brain.hu_zyx,
+        depth_mm=brain.depth_mm,
+        ventricle=brain.ventricle,
+        extra_axial=extra_axial,
+        plan=None,
+        center_mm=(0.0, 0.0, 0.0),
+        shape=None,
+        box=(slice(0, 1), slice(0, 1), slice(0, 1)),
+        allowed=nothing,
+        ventricle_fill=nothing,
+    )
     if plan is None or growth is None:
-        return _head(brain, extra_axial, None, (0.0, 0.0, 0.0), None, whole,
-                     np.zeros((1, 1, 1), np.float32), np.zeros((1, 1, 1), np.float32))
+        return head
     center = grid.to_head_mm(plan.center)
     reach = 2.2 * ball_radius_mm(max(plan.volume_ml, growth.follow_up_ml)) + 15
     box = _box_around(center, reach, grid.shape_zyx)
@@ -32,15 +50,17 @@ def bleed_into(
     shape = shape_hematoma(
         rng, coordinates, plan, center=center, follow_up_ml=growth.follow_up_ml, allowed=allowed
     )
-    fill = _ventricle_fill(rng, grid, plan) if plan.reaches_ventricle else np.zeros((1, 1, 1), np.float32)
-    return _head(brain, extra_axial, plan, center, shape, box, allowed, fill)
-
-
-def _head(brain, extra_axial, plan, center, shape, box, allowed, fill):  # type: ignore[no-untyped-def]
-    return Head(
-        hu_zyx=brain.hu_zyx, depth_mm=brain.depth_mm, ventricle=brain.ventricle,
-        extra_axial=extra_axial, plan=plan, center_mm=center,
-        shape=shape, box=box, allowed=allowed, ventricle_fill=fill,
+    if grain_hu > 0:
+        grain = rng.standard_normal(allowed.shape, dtype=np.float32) * np.float32(grain_hu)
+        shape = replace(shape, blood_hu=shape.blood_hu + grain)
+    return replace(
+        head,
+        plan=plan,
+        center_mm=center,
+        shape=shape,
+        box=box,
+        allowed=allowed,
+        ventricle_fill=_ventricle_fill(rng, grid, plan) if plan.reaches_ventricle else nothing,
     )
 
 
@@ -76,7 +96,7 @@ def _allowed(grid: HeadGrid, brain: Brain, box: Box, plan: LesionPlan) -> Array:
 
 
 def _ventricle_fill(rng: np.random.Generator, grid: HeadGrid, plan: LesionPlan) -> Array:
-    """Return how much of the ventricles' fluid is blood: near the rupture, and sunk to the back."""
+    """Return how much of the fluid is blood: near the rupture, and sunk to the back."""
     x, y, z = grid.x, grid.y, grid.z
     reach = 14 + 75 * plan.ventricle_fill
     ventricle_point = (plan.side * 10.0, plan.center[1], max(plan.center[2], 6.0))

@@ -62,7 +62,7 @@ def build_brain(
     x, y, z = grid.at(box)
     depth = depth_mm[box]
     fluid = fluid_distance(rng, grid, depth_mm, traits)
-    below = _below_tentorium(x, y, z)
+    below = below_tentorium(x, y, z)
     cerebral_fluid = np.minimum(fluid[box], fissure_distance(x, y, z, atrophy=traits.atrophy))
     tissue = _cerebrum(rng, (x, y, z), cerebral_fluid, traits)
     cistern = np.minimum(
@@ -76,7 +76,7 @@ def build_brain(
     _add_dura(rng, (x, y, z), tissue, depth)
     _add_vessels(rng, grid, box, tissue)
     blend(hu_zyx[box], inside(-depth), tissue)
-    fluid[box] = np.where(below > 0.5, hind_fluid, cistern)
+    fluid[box] = np.where(below.round() > 0, hind_fluid, cistern)
     return Brain(
         hu_zyx=hu_zyx,
         depth_mm=depth_mm,
@@ -98,14 +98,16 @@ def tentorium_height_mm(x: Array, y: Array) -> Array:
     return np.asarray(tent - 0.3 * np.maximum(44 - y, 0), dtype=np.float32)
 
 
-def _below_tentorium(x: Array, y: Array, z: Array) -> Array:
+def below_tentorium(x: Array, y: Array, z: Array) -> Array:
+    """Return the share of each voxel that lies below the tentorium."""
     width = np.abs(x)
     petrous = 10 + 0.36 * width
     below = inside(z - tentorium_height_mm(x, y), 1.5) * sigmoid((y - petrous) / 0.8)
     # The midbrain passes the notch; in front of the pons the fossa reaches the clivus.
     notch = inside(np.maximum(width - 22, z + 22), 2.0) * sigmoid((y - 4) / 1.0)
-    return np.maximum(below * (1 - inside(np.maximum(width - 15, y - 38), 1.5) * inside(-22 - z)),
-                      notch)
+    return np.maximum(
+        below * (1 - inside(np.maximum(width - 15, y - 38), 1.5) * inside(-22 - z)), notch
+    )
 
 
 def _cerebrum(
@@ -118,21 +120,32 @@ def _cerebrum(
     hu = white + ribbon * np.float32(gray - white)
     hu += np.float32(0.8) * smooth_noise(rng, x.shape, 30.0)
     hu += np.float32(0.7) * smooth_noise(rng, x.shape, 8.0)
-    pale = np.exp(-(np.minimum(_rough_ventricle_gap(x, y, z), 30.0) / 5) ** 2)
+    pale = np.exp(-((np.minimum(_rough_ventricle_gap(x, y, z), 30.0) / 5) ** 2))
     leukoaraiosis = max(0.0, rng.normal(1.0 + 6.0 * traits.atrophy, 2.0))
     hu -= np.asarray(pale * leukoaraiosis, dtype=np.float32)
     width = np.abs(x)
     nuclei: list[tuple[Array, float]] = [
-        (ellipsoid(width, y + 0.45 * (width - 26), z, center=(26, -2, 2), radii_mm=(5, 16, 11)), 0.0),
-        (ellipsoid(width, y + 0.4 * (width - 19), z, center=(19.5, 2, 0), radii_mm=(4.2, 9, 6)), -0.5),
+        (
+            ellipsoid(width, y + 0.45 * (width - 26), z, center=(26, -2, 2), radii_mm=(5, 16, 11)),
+            0.0,
+        ),
+        (
+            ellipsoid(width, y + 0.4 * (width - 19), z, center=(19.5, 2, 0), radii_mm=(4.2, 9, 6)),
+            -0.5,
+        ),
         (ellipsoid(width, y, z, center=(14, -14, 6), radii_mm=(5, 9, 9)), 0.3),
         (tube(width, y, z, path=((15, -8, 14), (20, 12, 23)), radii_mm=[3.5, 2.2]), 0.0),
-        (ellipsoid(width, y - 0.3 * (width - 11), z, center=(11, 17, 6), radii_mm=(8.5, 14, 9)), -1.5),
+        (
+            ellipsoid(width, y - 0.3 * (width - 11), z, center=(11, 17, 6), radii_mm=(8.5, 14, 9)),
+            -1.5,
+        ),
     ]
     for nucleus, offset in nuclei:
         blend(hu, inside(nucleus, 2.0), gray + offset)
-    capsule = inside(np.abs(width - 34.5) - 0.9) * inside(np.abs(y) - 18, 4.0) * inside(
-        np.abs(z - 2) - 12, 4.0
+    capsule = (
+        inside(np.abs(width - 34.5) - 0.9)
+        * inside(np.abs(y) - 18, 4.0)
+        * inside(np.abs(z - 2) - 12, 4.0)
     )
     blend(hu, capsule * 0.7, white)
     return hu
@@ -150,9 +163,7 @@ def _hindbrain(
     x, y, z = xyz
     width = np.abs(x)
     stem = brain_stem(x, y, z)
-    hemisphere = ellipsoid(
-        width, y, z, center=(23, 58, -30), radii_mm=(34, 37, 32), exponent=2.6
-    )
+    hemisphere = ellipsoid(width, y, z, center=(23, 58, -30), radii_mm=(34, 37, 32), exponent=2.6)
     vermis = ellipsoid(x, y, z, center=(0, 57, -18), radii_mm=(12, 22, 28))
     peduncle = tube(width, y, z, path=((11, 32, -34), (22, 46, -37)), radii_mm=[7.5, 8.5])
     cerebellum = np.minimum(np.minimum(hemisphere, vermis), peduncle)
@@ -179,7 +190,11 @@ def _ventricles(
     scale = traits.ventricle_scale
     sides = [
         lateral_ventricle(
-            x, y, z, side=side, scale=scale * float(rng.normal(1.0, 0.06)),
+            x,
+            y,
+            z,
+            side=side,
+            scale=scale * float(rng.normal(1.0, 0.06)),
             horn_scale=float(rng.uniform(0.4, 1.6)),
         )
         for side in (-1, 1)
@@ -197,17 +212,19 @@ def _add_dura(
     width = np.abs(x)
     callosum = np.sqrt(((y - 6) / 45) ** 2 + ((z - 1) / 33) ** 2)
     reach = np.maximum(callosum_gap(callosum), tentorium_height_mm(x, y) - z)
-    reach = np.maximum(reach, np.where(y < 0, depth - 34, -9.0))
-    reach = np.maximum(reach, np.where(y < -20, -14 - z, -9.0))
+    # In front the falx is shallow and ends above the base.
+    front = np.maximum(depth - 34, np.where(y + 20 < 0, -14 - z, -9.0))
+    reach = np.maximum(reach, np.where(y < 0, front, -9.0))
     falx_hu, sinus_hu = rng.normal(52, 5), rng.normal(56, 5)
     falx = inside(np.maximum(width - rng.uniform(0.45, 0.95), reach))
     blend(hu, falx, falx_hu)
     petrous = 14 + 0.36 * width
     sheet = np.abs(z - tentorium_height_mm(x, y)) * 0.9 - rng.uniform(0.4, 0.8)
     sheet = np.maximum(sheet, petrous - y)
-    sheet = np.maximum(sheet, 16 + 0.25 * np.abs(y - 38) - np.where(y > 44, 90, 0) - width)
+    sheet = np.maximum(sheet, 16 + 0.25 * np.abs(y - 38) - np.where(y - 44 > 0, 90, 0) - width)
     blend(hu, inside(np.asarray(sheet, dtype=np.float32)), rng.normal(47, 4))
-    sagittal = np.maximum(width * 1.3 + depth - 7.5, -30 - y * 0 - z + np.where(y > 60, -30, 22))
+    lowest = np.where(y - 60 > 0, -60.0, -8.0)
+    sagittal = np.maximum(width * 1.3 + depth - 7.5, lowest - z)
     blend(hu, inside(sagittal), sinus_hu)
     transverse = np.maximum(depth - 5.5, np.abs(z - tentorium_height_mm(x, y)) - 4.5)
     transverse = np.maximum(transverse, 48 - y)

@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from training.phantom.nifti_files import write_scan
+from training.phantom.dicom_series import series_identity, write_dicom_series
+from training.phantom.host import Host
+from training.phantom.nifti_files import write_labels, write_picture
 from training.phantom.patient import PhantomOptions, SimulatedPatient, simulate_patient
 from training.phantom.record import Record, patient_record
 
@@ -30,6 +32,7 @@ def write_cohort(
     options: PhantomOptions,
     output_format: OutputFormat = OutputFormat.NIFTI,
     first_index: int = 1,
+    hosts: Sequence[Host] = (),
 ) -> Iterator[Record]:
     """Simulate patients one by one and yield the record of each when its folder stands.
 
@@ -51,13 +54,16 @@ def write_cohort(
         NIfTI, DICOM or both.
     first_index : int
         Number of the first patient.
+    hosts : sequence of Host
+        Real anatomies to bleed into, taken in turn; none simulates the heads too.
     """
     output.mkdir(parents=True, exist_ok=True)
     records: list[Record] = []
     for index in range(first_index, first_index + patients):
         folder = output / f"SIM{index:04d}"
         if not (folder / RECORD_NAME).is_file():
-            patient = simulate_patient(seed=seed, index=index, options=options)
+            host = hosts[index % len(hosts)] if hosts else None
+            patient = simulate_patient(seed=seed, index=index, options=options, host=host)
             _write_patient(patient, folder, output_format)
         records.append(json.loads((folder / RECORD_NAME).read_text(encoding="utf-8")))
         _write_table(output / TABLE_NAME, records)
@@ -82,7 +88,11 @@ def _write_patient(patient: SimulatedPatient, folder: Path, output_format: Outpu
         if scan is None:
             continue
         if output_format is not OutputFormat.DICOM:
-            write_scan(scan, part, name)
+            write_picture(scan, part / f"{name}.nii.gz")
+        if output_format is not OutputFormat.NIFTI:
+            identity = series_identity(patient, name)
+            write_dicom_series(scan, part / f"{name}_dicom", identity=identity)
+        write_labels(scan, part / f"{name}_labels.nii.gz")
     record = json.dumps(patient_record(patient), indent=1)
     (part / RECORD_NAME).write_text(record + "\n", encoding="utf-8")
     part.rename(folder)
@@ -91,7 +101,9 @@ def _write_patient(patient: SimulatedPatient, folder: Path, output_format: Outpu
 def _write_table(path: Path, records: list[Record]) -> None:
     part = path.with_name(f".{path.name}.part")
     with part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(records[0]))
+        # Records of an older version may lack a column.
+        columns = dict.fromkeys(name for record in records for name in record)
+        writer = csv.DictWriter(stream, fieldnames=list(columns))
         writer.writeheader()
         writer.writerows(records)
     part.replace(path)

@@ -1,7 +1,7 @@
 """Sulci and gyri: how far each voxel of the cerebrum is from fluid."""
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
 from training.phantom.fields import Array, double, sigmoid, smooth_noise
 from training.phantom.head_grid import HeadGrid
@@ -43,10 +43,8 @@ def fissure_distance(x: Array, y: Array, z: Array, *, atrophy: float) -> Array:
     """Return the signed distance to the fissure between the hemispheres, in mm."""
     # The corpus callosum and what lies under it close the fissure.
     callosum = np.sqrt(((y - 6) / 43) ** 2 + ((z - 1) / 29) ** 2)
-    below = np.maximum(callosum_gap(callosum), np.where((z < -12) & (y > -24), 9.0, -9.0))
-    return np.asarray(
-        np.maximum(np.abs(x) - (0.3 + 1.2 * atrophy), below), dtype=np.float32
-    )
+    below = np.maximum(callosum_gap(callosum), np.where((z + 12 < 0) & (y + 24 > 0), 9.0, -9.0))
+    return np.asarray(np.maximum(np.abs(x) - (0.3 + 1.2 * atrophy), below), dtype=np.float32)
 
 
 def callosum_gap(relative_radius: Array) -> Array:

@@ -10,6 +10,7 @@ from training.phantom.fields import (
     Array,
     blend,
     ellipsoid,
+    happens,
     inside,
     sigmoid,
     smooth_noise,
@@ -62,9 +63,9 @@ def draw_distractors(
     aged = float(np.clip((traits.age_years - 30) / 50, 0, 1))
     return DistractorPlan(
         extra_axial=kind if rng.random() < extra_axial_share else ExtraAxial.NONE,
-        old_infarcts=int(rng.random() < 0.12 * aged + 0.02),
+        old_infarcts=int(happens(rng, 0.12 * aged + 0.02)),
         lacunes=int(rng.poisson(1.2 * aged)),
-        basal_calcium=bool(rng.random() < 0.06 + 0.14 * aged),
+        basal_calcium=happens(rng, 0.06 + 0.14 * aged),
         beam_hardening_hu=float(rng.gamma(2.0, 3.0)),
     )
 
@@ -124,10 +125,10 @@ def _add_calcium(
 ) -> None:
     """Add calcium to pineal gland, choroid plexus, globus pallidus and falx."""
     spots: list[tuple[tuple[float, float, float], float, float]] = []
-    if rng.random() < 0.65:
+    if happens(rng, 0.65):
         spots.append(((0.0, 33.0, 2.0), rng.uniform(1.3, 3.2), rng.uniform(90, 320)))
     for side in (-1, 1):
-        if rng.random() < 0.55:
+        if happens(rng, 0.55):
             place = (side * rng.normal(25, 1.5), rng.normal(44, 2), rng.normal(11, 2))
             spots.append((place, rng.uniform(1.5, 4.0), rng.uniform(80, 300)))
         if plan.basal_calcium:
@@ -139,7 +140,7 @@ def _add_calcium(
         gap = ellipsoid(x, y, z, center=center, radii_mm=(size, size * 1.3, size))
         gap += 0.45 * size * smooth_noise(rng, x.shape, 4.5)
         blend(hu[box], inside(gap, 1.5), float(value))
-    if rng.random() < 0.12:
+    if happens(rng, 0.12):
         y0, z0 = float(rng.uniform(-45, -10)), float(rng.uniform(40, 62))
         box = grid.around((0, y0, z0), 14)
         x, y, z = grid.at(box)
@@ -176,7 +177,7 @@ def _subdural(rng: np.random.Generator, grid: HeadGrid, brain: Brain, share: Arr
     crescent = np.maximum(depth - thickness, 3 - side * x)
     part = inside(np.asarray(crescent, dtype=np.float32), 1.2) * inside(-depth)
     part *= inside(0.8 - thickness, 1.0) * inside(np.minimum(28 - side * x, 22 - z), 6.0)
-    acute = rng.random() < 0.7
+    acute = happens(rng, 0.7)
     hu = rng.uniform(55, 74) if acute else rng.uniform(38, 52)
     value = np.asarray(hu + 4 * smooth_noise(rng, x.shape, 14.0), dtype=np.float32)
     blend(brain.hu_zyx[box], part, value)
@@ -202,7 +203,7 @@ def _epidural(rng: np.random.Generator, grid: HeadGrid, brain: Brain, share: Arr
 
 def _subarachnoid(rng: np.random.Generator, grid: HeadGrid, brain: Brain, share: Array) -> None:
     """Fill cisterns or sulci of a region with thin blood."""
-    basal = rng.random() < 0.5
+    basal = happens(rng, 0.5)
     center = (0.0, 0.0, -16.0) if basal else (
         float(rng.choice((-1, 1)) * 48), float(rng.uniform(-40, 60)), float(rng.uniform(0, 45)),
     )  # fmt: skip
@@ -233,8 +234,10 @@ def _add_beam_hardening(
     within = inside(-brain.depth_mm[box])
     brain.hu_zyx[box] += np.asarray(plan.beam_hardening_hu * band * streaks * within)
     for side in (-1, 1):
-        if rng.random() < 0.3:
-            ray = tube(x, y, z, path=((side * 36, 24, -36), (-side * 10, 62, -36)), radii_mm=[1, 3])
+        if happens(rng, 0.3):
+            ray = tube(
+                x, y, z, path=((side * 36, 24, -36), (-side * 10, 62, -36)), radii_mm=[1, 3]
+            )
             shade = inside(ray, 3.0) * within
             brain.hu_zyx[box] -= np.asarray(1.2 * plan.beam_hardening_hu * shade)
     brain.hu_zyx[box] += sigmoid(np.asarray(-40 - z, dtype=np.float32)) * within * np.float32(1.0)

@@ -4,10 +4,13 @@ All arrays are float32 and indexed ``[z, y, x]``; coordinates are LPS millimetre
 template head (see `training.phantom.head_grid`).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Point = tuple[float, float, float]
 
 
@@ -34,6 +37,11 @@ def inside(distance_mm: Array, width_mm: float = 1.0) -> Array:
 def sigmoid(values: Array) -> Array:
     """Return the logistic function, in a form that overflows nowhere."""
     return np.asarray(0.5 + 0.5 * np.tanh(values * np.float32(0.5)), dtype=np.float32)
+
+
+def happens(rng: np.random.Generator, share: float) -> bool:
+    """Return True in the given share of calls."""
+    return bool(rng.random() < share)
 
 
 def blend(background: Array, share: Array, value: Array | float) -> None:
@@ -69,6 +77,25 @@ def upsample(values_zyx: Array, shape_zyx: tuple[int, ...]) -> Array:
         matrix = upsampling_matrix(field.shape[axis], length)
         field = np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
     return np.ascontiguousarray(field, dtype=np.float32)
+
+
+def sample(values: Array, points: Array, outside: float) -> Array:
+    """Return values interpolated linearly at points given by their indices.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (Z, Y, X)
+        What to sample.
+    points : ndarray of float32, shape (3, ...)
+        Indices z, y, x, not necessarily whole.
+    outside : float
+        Value beyond the array.
+    """
+    return np.asarray(
+        ndimage.map_coordinates(
+            values, points, order=1, mode="constant", cval=outside, output=np.float32
+        )
+    )
 
 
 def double(values_zyx: Array, shape_zyx: tuple[int, int, int]) -> Array:

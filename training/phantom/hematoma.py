@@ -7,6 +7,9 @@ import numpy as np
 from training.phantom.fields import Array, Point, ellipsoid, inside, sigmoid, smooth_noise
 from training.phantom.lesion_plan import LesionPlan
 
+#: A voxel may bleed where at least this share of it is allowed to.
+HALF = 0.5
+
 Coordinates = tuple[Array, Array, Array]
 
 
@@ -143,7 +146,9 @@ def _satellites(
         direction = rng.normal(0, 1, 3) * np.array([1, 1, 0.5])
         direction /= np.linalg.norm(direction)
         size = rng.uniform(2.2, 4.5)
-        reach = direction * (radius * np.asarray(plan.elongation) * 1.15 + size + rng.uniform(2, 6))
+        reach = direction * (
+            radius * np.asarray(plan.elongation) * 1.15 + size + rng.uniform(2, 6)
+        )
         spot = ellipsoid(
             x, y, z, center=(float(reach[0]), float(reach[1]), float(reach[2])),
             radii_mm=(size, size * rng.uniform(0.8, 1.4), size),
@@ -167,7 +172,7 @@ def _uneven_growth(
 
 def _fitted(outline: Array, allowed: Array, voxels: float) -> Array:
     """Return the outline shifted so that it encloses so many allowed voxels."""
-    candidates = np.sort(outline[allowed > 0.5])
+    candidates = np.sort(outline[allowed > HALF])
     if candidates.size == 0:
         return outline + np.float32(1e3)
     index = int(np.clip(round(voxels), 1, candidates.size - 1))
@@ -193,7 +198,9 @@ def _density(
         angle = rng.uniform(0, 2 * np.pi)
         plane = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
         plane += 0.25 * radius * smooth_noise(rng, depth.shape, max(radius, 8.0))
-        hu -= np.float32(rng.uniform(19, 26)) * sigmoid((plane - rng.uniform(0, 0.35) * radius) / 0.6)
+        hu -= np.float32(rng.uniform(19, 26)) * sigmoid(
+            (plane - rng.uniform(0, 0.35) * radius) / 0.6
+        )
     if signs.swirl:
         whorl = np.abs(smooth_noise(rng, depth.shape, max(0.8 * radius, 9.0)))
         hu -= np.float32(rng.uniform(13, 22)) * np.exp(-np.asarray((whorl / 0.28) ** 2))

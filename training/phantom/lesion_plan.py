@@ -54,6 +54,10 @@ _SITE_CENTER: dict[Site, tuple[Point, Point]] = {
 }
 
 
+#: Amplitude from which an outline would be called irregular: that of one hematoma in five.
+IRREGULAR_FROM = 0.28
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpansionSigns:
     """Signs on the first scan that are known to go before expansion.
@@ -77,7 +81,7 @@ class ExpansionSigns:
     @property
     def is_irregular(self) -> bool:
         """Whether the outline would be called irregular."""
-        return self.irregularity > 0.28
+        return self.irregularity > IRREGULAR_FROM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

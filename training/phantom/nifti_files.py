@@ -1,10 +1,10 @@
 """Simulated scans as NIfTI files."""
 
+import gzip
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.openers import Opener
 from numpy.typing import NDArray
 
 from pipeline.volume import VoxelGrid
@@ -31,22 +31,22 @@ def affine_ras_mm(grid: VoxelGrid) -> NDArray[np.float64]:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-def write_scan(scan: SimulatedScan, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `name`.nii.gz (HU, int16) and `name`_labels.nii.gz (uint8), and return their paths."""
-    affine = affine_ras_mm(scan.volume.grid)
-    picture, labels = folder / f"{name}.nii.gz", folder / f"{name}_labels.nii.gz"
-    _write(picture, scan.volume.hu_zyx, affine)
-    _write(labels, scan.labels_zyx, affine)
-    return picture, labels
+def write_picture(scan: SimulatedScan, path: Path) -> None:
+    """Write the scan in HU as int16."""
+    _write(path, scan.volume.hu_zyx, affine_ras_mm(scan.volume.grid))
+
+
+def write_labels(scan: SimulatedScan, path: Path) -> None:
+    """Write the label volume as uint8, codes as in `training.phantom.labels`."""
+    _write(path, scan.labels_zyx, affine_ras_mm(scan.volume.grid))
 
 
 def _write(
     path: Path, array_zyx: NDArray[np.int16] | NDArray[np.uint8], affine: NDArray[np.float64]
 ) -> None:
-    image = nib.nifti1.Nifti1Image(array_zyx.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"SIMULATED head CT, research use only"
-    image.set_sform(affine, code=1)
-    image.set_qform(None, code=0)
-    with Opener(str(path), "wb", compresslevel=_GZIP_LEVEL) as stream:
-        image.to_stream(stream)
+    header = nib.nifti1.Nifti1Header()  # type: ignore[no-untyped-call] # nibabel ships few types
+    header["descrip"] = b"SIMULATED head CT, research use only"
+    header.set_data_dtype(array_zyx.dtype)  # type: ignore[no-untyped-call] # nibabel ships few types
+    header.set_xyzt_units("mm")  # type: ignore[no-untyped-call] # nibabel ships few types
+    image = nib.nifti1.Nifti1Image(array_zyx.transpose(2, 1, 0), affine, header)  # type: ignore[no-untyped-call] # nibabel ships few types
+    path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=_GZIP_LEVEL, mtime=0))

@@ -1,6 +1,6 @@
 """One simulated patient: the head, its hematoma, a first scan and a second."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from training.phantom.brain import build_brain
 from training.phantom.distractors import DistractorPlan, add_distractors, draw_distractors
 from training.phantom.growth import Growth, draw_growth, meets_expansion_rule
 from training.phantom.head_grid import draw_grid
+from training.phantom.host import Host
+from training.phantom.host_head import grain_hu, host_brain
+from training.phantom.identifiers import simulated_uid
 from training.phantom.labels import Label
 from training.phantom.lesion_plan import LesionPlan, draw_plan
 from training.phantom.scanner import Protocol, develop, draw_protocol, head_lattice, slice_grid
@@ -21,8 +24,8 @@ from training.phantom.traits import HeadTraits, draw_traits
 #: Thicknesses drawn when none is asked for, and how often: routine head CT is read at 5 mm.
 _THICKNESSES_MM, _THICKNESS_SHARES = (5.0, 2.5, 1.25), (0.86, 0.09, 0.05)
 
-#: Root of deterministic UIDs (PS3.5, section B.2: UUID-derived UIDs).
-_UID_ROOT = "2.25."
+#: Name of the anatomy of a head that is simulated altogether.
+SIMULATED_ANATOMY = "simulated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,8 @@ class SimulatedPatient:
         What the patient was made from.
     patient_id : str
         Identifier, such as SIM0001.
+    anatomy_name : str
+        ``simulated``, or the name of the real anatomy.
     traits : HeadTraits
         Size, age and tissue of the head.
     distractors : DistractorPlan
@@ -130,6 +135,7 @@ class SimulatedPatient:
     seed: int
     index: int
     patient_id: str
+    anatomy_name: str
     traits: HeadTraits
     distractors: DistractorPlan
     lesion: LesionPlan | None
@@ -159,25 +165,43 @@ class SimulatedPatient:
         return meets_expansion_rule(self.baseline_ml, self.follow_up_ml)
 
 
-def simulate_patient(*, seed: int, index: int, options: PhantomOptions) -> SimulatedPatient:
-    """Return patient number `index` of the cohort `seed`; the same numbers, the same patient."""
+def simulate_patient(
+    *, seed: int, index: int, options: PhantomOptions, host: Host | None = None
+) -> SimulatedPatient:
+    """Return patient number `index` of the cohort `seed`; the same numbers, the same patient.
+
+    Parameters
+    ----------
+    seed, index : int
+        What everything is drawn from.
+    options : PhantomOptions
+        What kind of patient.
+    host : Host, optional
+        Real anatomy to use instead of a simulated head.
+    """
     streams = np.random.SeedSequence([seed, index]).spawn(5)
     body, illness, first, second, noise = (np.random.default_rng(stream) for stream in streams)
     traits = draw_traits(body)
+    if host is not None:
+        size = host.scale * (1 + 0.025 * body.standard_normal(3))
+        traits = replace(traits, scale_xyz=(float(size[0]), float(size[1]), float(size[2])))
     lesion = None if illness.random() < options.no_hematoma_share else draw_plan(illness)
     growth = None if lesion is None else draw_growth(illness, lesion)
     share = options.extra_axial_share * (3 if lesion is None else 1)
     distractors = draw_distractors(illness, traits, extra_axial_share=min(share, 1.0))
-    head = _build_head(body, illness, traits, distractors, lesion, growth)
+    head, grain = _build_head(body, illness, traits, distractors, lesion, growth, host)
     thickness = _thickness(first, options)
     top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
     onset = lesion.hours_from_onset if lesion is not None else float(illness.uniform(0.5, 24))
-    uid = f"{_UID_ROOT}{seed * 10**12 + index * 10**4 + 1}"
+    anatomy_name = SIMULATED_ANATOMY if host is None else host.name
+    place = (seed, index, anatomy_name)
 
     def take(rng: np.random.Generator, *, hours: float, is_follow_up: bool) -> SimulatedScan:
         protocol = draw_protocol(
             rng, slice_thickness_mm=thickness, tilt_deg=options.tilt_deg, top_mm=top
         )
+        protocol = _with_grain(protocol, grain)
+        uid = simulated_uid(*place, "follow_up" if is_follow_up else "baseline", "frame")
         return _scan(noise, head, protocol, uid, hours=hours, is_follow_up=is_follow_up)
 
     baseline = take(first, hours=onset, is_follow_up=False)
@@ -186,6 +210,7 @@ def simulate_patient(*, seed: int, index: int, options: PhantomOptions) -> Simul
         seed=seed,
         index=index,
         patient_id=f"SIM{index:04d}",
+        anatomy_name=anatomy_name,
         traits=traits,
         distractors=distractors,
         lesion=lesion,
@@ -209,12 +234,28 @@ def _build_head(
     distractors: DistractorPlan,
     lesion: LesionPlan | None,
     growth: Growth | None,
-) -> Head:
+    host: Host | None,
+) -> tuple[Head, float]:
+    """Return the head, and the noise in HU that it brings along."""
     grid = draw_grid(body, traits.scale_xyz)
-    skull = build_skull(body, grid, traits)
-    brain = build_brain(body, grid, traits, hu_zyx=skull.hu_zyx, depth_mm=skull.depth_mm)
+    if host is None:
+        skull = build_skull(body, grid, traits)
+        brain = build_brain(body, grid, traits, hu_zyx=skull.hu_zyx, depth_mm=skull.depth_mm)
+        grain = 0.0
+    else:
+        brain = host_brain(body, grid, traits, host)
+        grain = grain_hu(brain)
     extra = add_distractors(body, grid, brain, traits, distractors)
-    return bleed_into(illness, grid, brain, extra, lesion, growth)
+    return bleed_into(illness, grid, brain, extra, lesion, growth, grain_hu=grain), grain
+
+
+def _with_grain(protocol: Protocol, grain: float) -> Protocol:
+    """Return the protocol with its noise lessened by what the head brings along.
+
+    The head's own noise shrinks by the averaging of its 1 mm voxels over a slice.
+    """
+    own = grain**2 / max(1.0, protocol.slice_thickness_mm / 1.5)
+    return replace(protocol, noise_hu=float(np.sqrt(max(protocol.noise_hu**2 - own, 1.0))))
 
 
 def _thickness(rng: np.random.Generator, options: PhantomOptions) -> float:

@@ -23,6 +23,7 @@ def patient_record(patient: SimulatedPatient) -> Record:
         "notice": NOTICE,
         "seed": patient.seed,
         "index": patient.index,
+        "anatomy": patient.anatomy_name,
         "age_years": patient.traits.age_years,
         "sex": "M" if patient.traits.is_male else "F",
         "has_hematoma": plan is not None,

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
 from pipeline.volume import AIR_HU, VoxelGrid
-from training.phantom.fields import Array
+from training.phantom.fields import Array, happens
 
 #: Matrix of the slices.
 MATRIX = 512
@@ -97,12 +97,12 @@ def draw_protocol(
     tilt_deg: float | None,
     top_mm: float,
 ) -> Protocol:
-    """Return a random protocol of given thickness; without a tilt one is drawn (half have none).
+    """Return a random protocol of given thickness; without a tilt one is drawn.
 
     `top_mm` is the height of the vertex above the head's origin.
     """
     if tilt_deg is None:
-        tilt_deg = 0.0 if rng.random() < 0.6 else float(rng.uniform(-4, 22))
+        tilt_deg = 0.0 if happens(rng, 0.6) else float(rng.uniform(-4, 22))
     thin = (REFERENCE_THICKNESS_MM / slice_thickness_mm) ** 0.4
     rotation = rng.normal(0, (4.0, 2.5, 3.5))
     # A tilted gantry follows the skull base: the head lies the more extended.
@@ -117,8 +117,8 @@ def draw_protocol(
         shift_mm=(float(rng.normal(0, 4)), float(rng.normal(0, 5))),
         first_mm=float(rng.uniform(-66, -48)),
         last_mm=float(top_mm + rng.uniform(0, 12)),
-        motion_mm=float(rng.uniform(1.0, 3.0)) if rng.random() < 0.1 else 0.0,
-        has_head_rest=bool(rng.random() < 0.8),
+        motion_mm=float(rng.uniform(1.0, 3.0)) if happens(rng, 0.1) else 0.0,
+        has_head_rest=happens(rng, 0.8),
     )
 
 
@@ -186,7 +186,7 @@ def head_lattice(protocol: Protocol) -> Lattice:
 
 def to_slices(values: Array, lattice: Lattice, protocol: Protocol, *, outside: float) -> Array:
     """Return lattice values averaged over each slice and magnified to the matrix."""
-    planes, rows, columns = values.shape
+    rows, columns = values.shape[1:]
     slabs = values.reshape(-1, lattice.planes_per_slice, rows, columns).mean(axis=1)
     pixels = (np.arange(MATRIX) - (MATRIX - 1) / 2) * protocol.pixel_mm
     vertical = _magnifier(lattice.rows_mm, pixels)
@@ -197,20 +197,17 @@ def to_slices(values: Array, lattice: Lattice, protocol: Protocol, *, outside: f
     return np.asarray(picture, dtype=np.float32)
 
 
-def _magnifier(source_mm: Array, target_mm: NDArray[np.float64]) -> Array:
+def _magnifier(source_mm: Array, target_mm: Array) -> Array:
     """Return the matrix of cubic convolution (Keys, a = -0.5), zero beyond the source."""
     step = float(source_mm[1] - source_mm[0])
     position = (target_mm - float(source_mm[0])) / step
     gap = np.abs(position[:, None] - np.arange(source_mm.size)[None, :])
-    near = 1.5 * gap**3 - 2.5 * gap**2 + 1
-    far = -0.5 * gap**3 + 2.5 * gap**2 - 4 * gap + 2
-    weights = np.where(gap <= 1, near, np.where(gap < 2, far, 0.0))
+    near, far = np.minimum(gap, 1), np.clip(gap, 1, 2)
+    weights = 1.5 * near**3 - 2.5 * near**2 + 1 - 0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
     return np.asarray(weights, dtype=np.float32)
 
 
-def develop(
-    rng: np.random.Generator, picture: Array, protocol: Protocol
-) -> NDArray[np.int16]:
+def develop(rng: np.random.Generator, picture: Array, protocol: Protocol) -> NDArray[np.int16]:
     """Return the slices as the scanner delivers them: blurred, moved, noisy, whole HU."""
     hu = picture
     if protocol.motion_mm:

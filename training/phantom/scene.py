@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from training.phantom.fields import Array, Point, blend, inside, upsample
+from training.phantom.fields import Array, Point, blend, inside, sample, upsample
 from training.phantom.head_grid import ORIGIN_ZYX_MM, Box
 from training.phantom.hematoma import HematomaShape
 from training.phantom.labels import Label
@@ -16,6 +15,9 @@ from training.phantom.skull import AIR_HU
 
 #: Share of the hematoma's volume that displaces brain; the rest dissects or destroys it.
 DISPLACING_SHARE = 0.8
+
+#: A voxel belongs to what fills at least this share of it.
+HALF = 0.5
 
 #: Every n-th point of the lattice at which displacement is computed.
 _COARSE_STEP = 8
@@ -76,7 +78,7 @@ def expose(head: Head, lattice: Lattice, protocol: Protocol, *, is_follow_up: bo
     """Return the slices of a head and what each voxel is."""
     points = _indices(lattice)
     pulled = _displaced(head, points, is_follow_up=is_follow_up)
-    hu = _sample(head.hu_zyx, pulled, AIR_HU)
+    hu = sample(head.hu_zyx, pulled, AIR_HU)
     shares: dict[Label, Array] = {}
     if head.extra_axial.any():
         shares[Label.EXTRA_AXIAL] = _sample_where_any(head.extra_axial, pulled)
@@ -101,14 +103,6 @@ def _indices(lattice: Lattice) -> Array:
     return points
 
 
-def _sample(values: Array, points: Array, outside: float) -> Array:
-    return np.asarray(
-        ndimage.map_coordinates(
-            values, points, order=1, mode="constant", cval=outside, output=np.float32
-        )
-    )
-
-
 def _sample_where_any(values: Array, points: Array) -> Array:
     """Return the samples of a field that is zero but in a part of the head."""
     slices = []
@@ -117,7 +111,7 @@ def _sample_where_any(values: Array, points: Array) -> Array:
         used = np.flatnonzero(values.any(axis=others))
         slices.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1))
     part = _part_of_lattice(points, (slices[0], slices[1], slices[2]))
-    return _placed(_sample(values, points[:, *part], 0.0), part, points.shape[1:])
+    return _placed(sample(values, points[:, *part], 0.0), part, points.shape[1:])
 
 
 def _displaced(head: Head, points: Array, *, is_follow_up: bool) -> Array:
@@ -131,13 +125,13 @@ def _displaced(head: Head, points: Array, *, is_follow_up: bool) -> Array:
     ball = head.shape.follow_up_radius_mm if is_follow_up else head.shape.radius_mm
     shape = points.shape[1:]
     picks = [np.linspace(0, n - 1, max(4, n // _COARSE_STEP)).round().astype(int) for n in shape]
-    lattice = points[np.ix_(range(3), *picks)]
+    lattice = np.stack([axis[np.ix_(*picks)] for axis in points])
     center = np.array(head.center_mm[::-1], dtype=np.float32) - np.array(ORIGIN_ZYX_MM)
     away = lattice - center[:, None, None, None].astype(np.float32)
     away /= np.array(head.plan.elongation[::-1], dtype=np.float32)[:, None, None, None] ** 0.5
     radius = np.sqrt((away**2).sum(axis=0)) + np.float32(1e-3)
     before = np.maximum(radius**3 - DISPLACING_SHARE * ball**3, 0) ** (1 / 3)
-    depth = _sample(head.depth_mm, lattice, -20.0)
+    depth = sample(head.depth_mm, lattice, -20.0)
     yielding = np.clip(depth / (np.maximum(depth, 0) + 7), 0, 1)
     far = np.exp(-((radius / (3.2 * ball + 25)) ** 2))
     shift = (radius - before) / radius * yielding * far
@@ -160,19 +154,21 @@ def _bleed(
         return
     ventricle = _ventricle_blood(head, pulled, hu, shares)
     part = _part_of_lattice(points, head.box)
-    local = points[:, *part] - np.array([s.start for s in head.box], np.float32)[:, None, None, None]
-    surface = _sample(
+    local = (
+        points[:, *part] - np.array([s.start for s in head.box], np.float32)[:, None, None, None]
+    )
+    surface = sample(
         head.shape.follow_up_mm if is_follow_up else head.shape.baseline_mm, local, 99.0
     )
     # Where the two overlap by much, the hematoma has bulged into the ventricle and closed it.
     kept = ventricle[part] * inside(-1.5 - surface, 3.0)
-    allowed = _sample(head.allowed, local, 0.0) * (1 - kept)
-    edema = _sample(head.shape.edema_mm, local, 0.0) * (1.25 if is_follow_up else 1.0)
+    allowed = sample(head.allowed, local, 0.0) * (1 - kept)
+    edema = sample(head.shape.edema_mm, local, 0.0) * (1.25 if is_follow_up else 1.0)
     tissue = inside(18 - hu[part], 8.0) * inside(hu[part] - 60, 8.0)
     watery = inside(surface - edema, 3.0) * allowed * tissue
     hu[part] -= watery * np.clip(hu[part] - 20, 0, 11)
     blood = inside(surface, head.plan.edge_mm) * allowed
-    blend(hu[part], blood, _sample(head.shape.blood_hu, local, head.plan.blood_hu))
+    blend(hu[part], blood, sample(head.shape.blood_hu, local, head.plan.blood_hu))
     shares[Label.HEMATOMA] = _placed(inside(surface, 1.0) * allowed, part, hu.shape)
     shares[Label.EDEMA] = _placed(watery, part, hu.shape)
     for label in (Label.INTRAVENTRICULAR, Label.EXTRA_AXIAL):
@@ -180,9 +176,7 @@ def _bleed(
             shares[label][part] *= 1 - blood
 
 
-def _ventricle_blood(
-    head: Head, pulled: Array, hu: Array, shares: dict[Label, Array]
-) -> Array:
+def _ventricle_blood(head: Head, pulled: Array, hu: Array, shares: dict[Label, Array]) -> Array:
     """Return the share of ventricle, after filling it with as much blood as the plan says."""
     if head.plan is None:
         return np.zeros(hu.shape, dtype=np.float32)
@@ -220,5 +214,5 @@ def _labels(
     labels = np.zeros(shape, dtype=np.uint8)
     for label in (Label.EDEMA, Label.EXTRA_AXIAL, Label.INTRAVENTRICULAR, Label.HEMATOMA):
         if label in shares:
-            labels[to_slices(shares[label], lattice, protocol, outside=0.0) >= 0.5] = label
+            labels[to_slices(shares[label], lattice, protocol, outside=0.0) >= HALF] = label
     return labels

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from numpy.typing import NDArray
+from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
 from training.phantom.fields import (
     Array,
@@ -40,7 +41,7 @@ class Skull:
 def build_skull(rng: np.random.Generator, grid: HeadGrid, traits: HeadTraits) -> Skull:
     """Return skull, scalp and face around an empty cavity."""
     thin = grid.thinned()
-    cavity = _cavity(thin)
+    cavity = is_cavity(thin.x, thin.y, thin.z)
     depth_thin = _signed_depth(cavity, thin.step_mm)
     head = (depth_thin > -(_wall_mm(rng, thin, traits) + _scalp_mm(thin, traits))) | _face(thin)
     skin_thin = _signed_depth(head, thin.step_mm)
@@ -54,11 +55,11 @@ def build_skull(rng: np.random.Generator, grid: HeadGrid, traits: HeadTraits) ->
     return Skull(hu_zyx=hu, depth_mm=depth)
 
 
-def _cavity(grid: HeadGrid) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Return the voxels inside the inner table of the skull."""
-    x, y, z = np.abs(grid.x), grid.y, grid.z
+def is_cavity(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
+    """Return whether template points lie inside the inner table of the skull."""
+    x = np.abs(x)
     half_width = 68.5 * (1 + 0.085 * np.tanh((y - 10) / 40))
-    height = np.where(z > 2, 76.0, 66.0)
+    height = np.where(z - 2 > 0, 76.0, 66.0)
     dome = (x / half_width) ** 2.35
     dome += (np.abs(y - 16) / 88.0) ** 2.2
     dome += (np.abs(z - 2) / height) ** 2.2
@@ -74,7 +75,7 @@ def base_height_mm(x: Array, y: Array) -> Array:
     width = np.abs(x)
     petrous = 12 + 0.36 * width
     anterior = sigmoid((-23 - 0.005 * (width - 32) ** 2 - y) / 2.5)
-    posterior = sigmoid((y - petrous) / np.where(width < 14, 5.0, 2.5))
+    posterior = sigmoid((y - petrous) / np.where(width - 14 < 0, 5.0, 2.5))
     front = -20 + 0.05 * (width - 25) - 5 * np.exp(-((width / 8) ** 2))
     middle = -23 - 19 * sigmoid((width - 17) / 2.5)
     ridge = 11 * np.exp(-(((y - petrous) / 6) ** 2)) * sigmoid((width - 10) / 3)
@@ -82,7 +83,7 @@ def base_height_mm(x: Array, y: Array) -> Array:
     return np.asarray(anterior * front + (1 - anterior) * back, dtype=np.float32)
 
 
-def _signed_depth(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], step_mm: int) -> Array:
+def _signed_depth(mask: NDArray[np.bool_], step_mm: int) -> Array:
     within = ndimage.distance_transform_edt(mask)
     without = ndimage.distance_transform_edt(~mask)
     signed = np.where(mask, within - 0.5, 0.5 - without).astype(np.float32) * np.float32(step_mm)
@@ -105,7 +106,7 @@ def _scalp_mm(grid: HeadGrid, traits: HeadTraits) -> Array:
     return np.asarray(traits.scalp_mm + 9 * temple + 12 * nape, dtype=np.float32)
 
 
-def _face(grid: HeadGrid) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _face(grid: HeadGrid) -> NDArray[np.bool_]:
     """Return the voxels of face, cheeks and neck."""
     x, y, z = grid.x, grid.y, grid.z
     face = ellipsoid(x, y, z, center=(0, -28, -52), radii_mm=(66, 62, 46), exponent=2.3)
@@ -148,11 +149,16 @@ def _add_vault(
 def _add_petrous(rng: np.random.Generator, grid: HeadGrid, hu: Array, depth: Array) -> None:
     """Add the petrous pyramids, the mastoids with their cells, and the clivus."""
     for side in (-1, 1):
-        box = grid.box((side * 78 if side < 0 else 4, 0, -68), (side * 78 if side > 0 else -4, 55, -18))
+        box = grid.box(
+            (side * 78 if side < 0 else 4, 0, -68), (side * 78 if side > 0 else -4, 55, -18)
+        )
         x, y, z = grid.at(box)
         outside = inside(depth[box])
         pyramid = tube(
-            x, y, z, path=((side * 11, 12, -36), (side * 34, 22, -37), (side * 56, 30, -40)),
+            x,
+            y,
+            z,
+            path=((side * 11, 12, -36), (side * 34, 22, -37), (side * 56, 30, -40)),
             radii_mm=[6.5, 8.5, 11.0],
         )
         dense = 1250 + 330 * smooth_noise(rng, x.shape, 6.0)
@@ -180,7 +186,10 @@ def _add_face(rng: np.random.Generator, grid: HeadGrid, hu: Array, skin_depth: A
     patchy = sigmoid((smooth_noise(rng, x.shape, 16.0) - 0.7) * 6) * inside(frame) * deep
     blend(part, np.asarray(patchy, dtype=np.float32), 550.0)
     arch = tube(
-        width, y, z, path=((44, -62, -44), (62, -40, -46), (66, -8, -44), (60, 6, -42)),
+        width,
+        y,
+        z,
+        path=((44, -62, -44), (62, -40, -46), (66, -8, -44), (60, 6, -42)),
         radii_mm=[4.5, 3.0, 2.5, 3.5],
     )
     blend(part, inside(arch), 900.0)
@@ -192,11 +201,15 @@ def _add_face(rng: np.random.Generator, grid: HeadGrid, hu: Array, skin_depth: A
         ellipsoid(width, y, z, center=(7.5, -14, -36), radii_mm=(7, 9, 9)),
         ellipsoid(width, y, z, center=(29, -54, -64), radii_mm=(14, 15, 15)),
     )
-    frontal = rng.uniform(0.0, 1.25, 2)
-    for side, size in zip((-1, 1), frontal, strict=True):
-        if size > 0.35:
+    frontal = rng.uniform(-0.35, 0.9, 2)
+    for side, excess in zip((-1, 1), frontal, strict=True):
+        if excess > 0:
+            size = excess + 0.35
             lobe = ellipsoid(
-                x, y, z, center=(side * 11, -76, -12 + 4 * size),
+                x,
+                y,
+                z,
+                center=(side * 11, -76, -12 + 4 * size),
                 radii_mm=(11 * size, 2.6, 13 * size),
             )
             air = np.minimum(air, lobe)
@@ -236,9 +249,7 @@ def _add_ears(rng: np.random.Generator, grid: HeadGrid, hu: Array) -> None:
         box = grid.box((low, 5, -68), (high, 60, -8))
         x, y, z = grid.at(box)
         lean = (y - 24) * 0.5 * side
-        shell = ellipsoid(
-            x - lean, y, z, center=(side * 80, 28, -36), radii_mm=(2.6, 15, 26)
-        )
+        shell = ellipsoid(x - lean, y, z, center=(side * 80, 28, -36), radii_mm=(2.6, 15, 26))
         folds = inside(shell + 1.5 * smooth_noise(rng, x.shape, 10.0))
         part = hu[box]
         part[...] = np.maximum(part, AIR_HU + (20.0 - AIR_HU) * folds)

@@ -41,12 +41,14 @@ def lateral_ventricle(
         own, y, z, path=temporal_path, radii_mm=[radius * scale for radius in _TEMPORAL_RADII_MM]
     )
     # The septum keeps the two sides apart.
-    return np.maximum(np.minimum(body, temporal), np.float32(0.9) - own)
+    return np.asarray(np.maximum(np.minimum(body, temporal), 0.9 - own), dtype=np.float32)
 
 
 def midline_ventricles(x: Array, y: Array, z: Array, *, scale: float) -> Array:
     """Return the signed distance to third ventricle, aqueduct and fourth ventricle."""
-    third = ellipsoid(x, y, z, center=(0, 13, 0), radii_mm=(2.4 * scale**1.4, 15, 12), exponent=2.5)
+    third = ellipsoid(
+        x, y, z, center=(0, 13, 0), radii_mm=(2.4 * scale**1.4, 15, 12), exponent=2.5
+    )
     aqueduct = tube(x, y, z, path=((0, 29, -4), (0, 36, -16), (0, 42, -26)), radii_mm=[0.9] * 3)
     fourth = ellipsoid(
         x, y, z, center=(0, 45, -34), radii_mm=(6.5 * scale**0.5, 5.0 * scale**0.5, 11)
@@ -75,4 +77,5 @@ def basal_cisterns(x: Array, y: Array, z: Array, *, atrophy: float) -> Array:
     )
     around = np.maximum(np.abs(brain_stem(x, y, z) - 1.2 * wide) - 1.2 * wide, np.abs(z + 13) - 8)
     colliculi = ellipsoid(x, y, z, center=(0, 41, -5), radii_mm=(11, 4.0 * wide, 7), exponent=1.8)
-    return np.minimum(np.minimum(suprasellar, stem), np.minimum(around, colliculi))
+    nearest = np.minimum(np.minimum(suprasellar, stem), np.minimum(around, colliculi))
+    return np.asarray(nearest, dtype=np.float32)
