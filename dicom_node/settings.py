@@ -172,7 +172,7 @@ class WorkerSettings(_Table):
     segmentation_bundle: str = "ich-segmentation-demo"
     classification_bundle: str = "he-classification-demo"
     time_limit_s: Seconds = 600.0
-    lease_s: Seconds = 60.0
+    lease_s: Seconds = 30.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     first_retry_s: Seconds = 30.0
     longest_wait_s: Seconds = 600.0

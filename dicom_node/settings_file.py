@@ -300,8 +300,9 @@ def _out_of_order(
 
 def _thickness_reversed(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     values = _table(document, "selection").get("preferred_thickness_mm")
-    pair = isinstance(values, list) and len(values) == 2  # noqa: PLR2004  low and high
-    if not pair or not all(isinstance(value, int | float) for value in values):
+    if not isinstance(values, list) or len(values) != 2:  # noqa: PLR2004  low and high
+        return
+    if not all(isinstance(value, int | float) for value in values):
         return
     low, high = values
     if low > high:

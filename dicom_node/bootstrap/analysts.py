@@ -1,0 +1,103 @@
+"""The worker's analyst: the line of one series, between the spool and the outbox."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.roles import utc_now
+from dicom_node.jobs.task import (
+    AnalysisOutcome,
+    AnalysisTask,
+    Analyzed,
+    ObjectKind,
+    Rejected,
+    ResultObject,
+)
+from dicom_node.jobs.worker import Analyst
+from dicom_node.series_analysis import NodeModels, RejectedSeries, SeriesAnalyst
+from dicom_node.settings import Settings
+
+#: What an object is, by its SOP Class.
+KIND_OF_CLASS: dict[str, ObjectKind] = {
+    str(SecondaryCaptureImageStorage): ObjectKind.CAPTURE,
+    str(SegmentationStorage): ObjectKind.SEGMENTATION,
+    str(Comprehensive3DSRStorage): ObjectKind.REPORT,
+}
+
+
+class WorkerAnalyst:
+    """Analyses one task of the ledger after the other with warm models."""
+
+    def __init__(self, analyst: SeriesAnalyst, layout: DataLayout) -> None:
+        self._analyst = analyst
+        self._layout = layout
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of the weights."""
+        return self._analyst.model_digest
+
+    @property
+    def configuration_digest(self) -> str:
+        """Digest of whatever else changes a result."""
+        return self._analyst.configuration_digest
+
+    def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
+        """Return results, or why there can be none."""
+        outcome = self._analyst.analyze(
+            task.files,
+            series_instance_uid=task.series_instance_uid,
+            summary=self._layout.summary(task.job_id),
+            on_step=on_step,
+        )
+        record = {**outcome.record, "arrival_flags": sorted(task.arrival_flags)}
+        if isinstance(outcome, RejectedSeries):
+            return Rejected(reason=outcome.reason.message, record=record)
+        objects = tuple(encoded(each) for each in outcome.objects.in_send_order)
+        return Analyzed(objects=objects, record=record)
+
+
+def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
+    """Return the analyst of a worker, with its models loaded.
+
+    Raises
+    ------
+    ModelBundleError
+        If a bundle is missing or altered.
+    """
+    return WorkerAnalyst(SeriesAnalyst(load_node_models(settings), clock=utc_now), layout)
+
+
+def load_node_models(settings: Settings) -> NodeModels:
+    """Return the models that the settings name. Raises ModelBundleError."""
+    from pipeline.models import load_models
+
+    worker = settings.worker
+    return load_models(
+        segmentation=parts.bundle_path(worker.segmentation_bundle),
+        classification=parts.bundle_path(worker.classification_bundle),
+        device=worker.device,
+    )
+
+
+def encoded(result: Dataset) -> ResultObject:
+    """Return a result object as the file that is stored and sent."""
+    buffer = BytesIO()
+    result.save_as(buffer, enforce_file_format=True)
+    return ResultObject(
+        kind=KIND_OF_CLASS[str(result.SOPClassUID)],
+        sop_class_uid=str(result.SOPClassUID),
+        sop_instance_uid=str(result.SOPInstanceUID),
+        series_instance_uid=str(result.SeriesInstanceUID),
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        encoded=buffer.getvalue(),
+    )

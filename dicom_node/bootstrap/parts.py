@@ -1,0 +1,163 @@
+"""What the parts of the node are built from: their own values, taken from the settings."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dicom_node.association.peers import Peer
+from dicom_node.association.storage_scp import ScpSettings
+from dicom_node.delivery.courier import DeliveryRules
+from dicom_node.intake.assembly import AssemblyRules
+from dicom_node.intake.default_rules import DEFAULT_RULES
+from dicom_node.intake.selection import Preference, SelectionRules, SeriesAttribute, TextRule
+from dicom_node.intake.spool import SpoolLimits
+from dicom_node.jobs.retry import RetryPolicy
+from dicom_node.jobs.worker import JobRules
+from dicom_node.results.errors import ResultError
+from dicom_node.settings import (
+    ANY_CALLER,
+    PeerSettings,
+    PreferenceSettings,
+    RuleSettings,
+    Settings,
+)
+from pipeline.errors import PipelineError
+
+_MEGABYTE = 2**20
+
+#: Each wait is this many times the one before it.
+_BACKOFF_FACTOR = 2.0
+
+
+def scp_settings(settings: Settings) -> ScpSettings:
+    """Return how the receiver listens."""
+    node = settings.node
+    anybody = ANY_CALLER in node.callers
+    return ScpSettings(
+        ae_title=node.ae_title,
+        host=node.host,
+        port=node.port,
+        calling_ae_titles=None if anybody else frozenset(node.callers),
+        max_associations=node.max_associations,
+        max_pdu=node.max_pdu_bytes,
+        network_timeout_s=node.network_timeout_s,
+        dimse_timeout_s=node.network_timeout_s,
+    )
+
+
+def peer_of(settings: Settings, peer: PeerSettings) -> Peer:
+    """Return a peer as the association package calls it."""
+    return Peer(
+        name=peer.name,
+        ae_title=peer.ae_title,
+        host=peer.host,
+        port=peer.port,
+        calling_ae_title=settings.node.ae_title,
+        max_pdu=settings.node.max_pdu_bytes,
+        connect_timeout_s=peer.connect_timeout_s,
+        acse_timeout_s=peer.association_timeout_s,
+        dimse_timeout_s=peer.response_timeout_s,
+        network_timeout_s=peer.response_timeout_s,
+    )
+
+
+def destinations(settings: Settings) -> dict[str, Peer]:
+    """Return the peers that are sent results, by name."""
+    return {peer.name: peer_of(settings, peer) for peer in settings.destinations}
+
+
+def spool_limits(settings: Settings) -> SpoolLimits:
+    """Return how much room the spool leaves."""
+    return SpoolLimits(free_floor_bytes=settings.node.free_space_floor_mb * _MEGABYTE)
+
+
+def assembly_rules(settings: Settings) -> AssemblyRules:
+    """Return when a series is complete."""
+    rules = settings.assembly
+    return AssemblyRules(
+        quiet_s=rules.quiet_time_s,
+        force_s=rules.force_time_s,
+        study_quiet_s=rules.study_quiet_time_s,
+        study_limit_s=rules.study_limit_s,
+    )
+
+
+def selection_rules(settings: Settings) -> SelectionRules:
+    """Return which series of a study are analysed."""
+    rules = settings.selection
+    return SelectionRules(
+        include=DEFAULT_RULES.include if rules.include is None else _text_rules(rules.include),
+        exclude=DEFAULT_RULES.exclude if rules.exclude is None else _text_rules(rules.exclude),
+        prefer=DEFAULT_RULES.prefer if rules.prefer is None else _preferences(rules.prefer),
+        minimum_slices=rules.minimum_slices,
+        maximum_thickness_mm=rules.maximum_thickness_mm,
+        preferred_thickness_mm=rules.preferred_thickness_mm,
+        thickness_points=rules.thickness_points,
+        maximum_angle_deg=rules.maximum_angle_deg,
+        contrast_allowed=rules.contrast_allowed,
+        series_per_study=rules.series_per_study,
+    )
+
+
+def _text_rules(rules: Iterable[RuleSettings]) -> tuple[TextRule, ...]:
+    return tuple(
+        TextRule(attribute=SeriesAttribute(rule.attribute.value), pattern=rule.pattern)
+        for rule in rules
+    )
+
+
+def _preferences(rules: Iterable[PreferenceSettings]) -> tuple[Preference, ...]:
+    return tuple(
+        Preference(rule=rule, points=setting.points)
+        for setting in rules
+        for rule in _text_rules([setting])
+    )
+
+
+def job_rules(settings: Settings) -> JobRules:
+    """Return how an analysis is claimed, limited and tried again."""
+    worker = settings.worker
+    return JobRules(
+        lease_s=worker.lease_s,
+        time_limit_s=worker.time_limit_s,
+        retry=RetryPolicy(
+            max_attempts=worker.attempts,
+            first_delay_s=worker.first_retry_s,
+            factor=_BACKOFF_FACTOR,
+            cap_s=worker.longest_wait_s,
+        ),
+        permanent_errors=(PipelineError, ResultError),
+    )
+
+
+def delivery_rules(settings: Settings) -> DeliveryRules:
+    """Return how often a result is offered again."""
+    delivery = settings.delivery
+    return DeliveryRules(
+        network=RetryPolicy(
+            max_attempts=delivery.attempts,
+            first_delay_s=delivery.first_retry_s,
+            factor=_BACKOFF_FACTOR,
+            cap_s=delivery.longest_wait_s,
+        ),
+        refusal=RetryPolicy(
+            max_attempts=delivery.refusal_attempts,
+            first_delay_s=delivery.refusal_first_retry_s,
+            factor=_BACKOFF_FACTOR,
+            cap_s=delivery.longest_wait_s,
+        ),
+    )
+
+
+def bundle_path(name: str) -> Path:
+    """Return the folder of a model bundle: a path, or the name of one that ichnode brings along.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no shipped bundle of that name.
+    """
+    from pipeline.model_bundle import builtin_bundle_path
+
+    if "/" in name or name.startswith("~"):
+        return Path(name).expanduser()
+    return builtin_bundle_path(name)

@@ -1,0 +1,214 @@
+"""The three kinds of process: receiver, worker, office."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.jobs.ledger import Ledger, open_ledger
+from dicom_node.jobs.process_identity import ProcessIdentity
+from dicom_node.jobs.worker import Analyst
+from dicom_node.lockfile import LockHeldError, hold_lock
+from dicom_node.processes import Role
+from dicom_node.settings import Settings
+
+#: How long a process waits for its predecessor, which may still be ending, to let go.
+_LOCK_PATIENCE_S = 25.0
+
+#: More workers than any machine has GPUs.
+MOST_WORKERS = 32
+
+_ASSEMBLY_EVERY_S = 0.5
+_SWEEP_EVERY_S = 5.0
+
+
+class Ready(Protocol):
+    """Called once a process does its work, with what others may want to know about it."""
+
+    def __call__(self, **facts: object) -> None:
+        """Tell it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What every process is given.
+
+    Attributes
+    ----------
+    settings : Settings
+        What the site set.
+    stop : threading.Event
+        Set when the process shall end.
+    ready : Ready
+        Called once it does its work.
+    """
+
+    settings: Settings
+    stop: threading.Event
+    ready: Ready
+
+    @property
+    def layout(self) -> DataLayout:
+        """Where the data lie."""
+        return DataLayout(root=self.settings.node.data_dir)
+
+
+def utc_now() -> datetime:
+    """Return the present."""
+    return datetime.now(UTC)
+
+
+def run_receiver(duty: Duty) -> None:
+    """Take custody of what is sent, until told to stop."""
+    from dicom_node.association.storage_scp import StorageScp
+    from dicom_node.intake.custody import Custody
+    from dicom_node.intake.spool import Spool
+
+    with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger:
+        spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
+        custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+        custody.recover(utc_now())
+        scp = StorageScp(settings=parts.scp_settings(duty.settings), intake=custody, clock=utc_now)
+        scp.start()
+        try:
+            duty.ready(port=scp.port)
+            duty.stop.wait()
+        finally:
+            scp.stop()
+
+
+def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], Analyst]) -> None:
+    """Analyse one job after the other with warm models, until told to stop."""
+    from dicom_node.delivery.outbox import Outbox
+    from dicom_node.jobs.worker import Worker
+
+    with _one_of_many(duty, Role.WORKER) as name, _process(duty, name) as ledger:
+        worker = Worker(
+            name=name,
+            queue=ledger.jobs,
+            spool_root=duty.layout.spool,
+            analyst=make_analyst(duty.settings, duty.layout),
+            store=Outbox(duty.layout.outbox),
+            destinations=tuple(parts.destinations(duty.settings)),
+            rules=parts.job_rules(duty.settings),
+            clock=utc_now,
+            on_overrun=lambda: os._exit(os.EX_SOFTWARE),
+        )
+        duty.ready(pid=os.getpid())
+        worker.run(duty.stop)
+
+
+def run_office(duty: Duty) -> None:
+    """Keep deadlines, deliver results and show the status page, until told to stop."""
+    from dicom_node.association.storage_scu import send_files
+    from dicom_node.delivery.courier import Courier
+    from dicom_node.delivery.outbox import Outbox
+    from dicom_node.jobs.office import AssemblyOffice, Sweeper
+    from dicom_node.jobs.timetable import Tick, Timetable
+
+    settings = duty.settings
+    with _alone(duty, Role.OFFICE) as name, _process(duty, name) as ledger:
+        assembly = AssemblyOffice(
+            ledger=ledger,
+            assembly=parts.assembly_rules(settings),
+            selection=parts.selection_rules(settings),
+            clock=utc_now,
+        )
+        sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
+        timetable = Timetable(
+            [
+                Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
+                Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
+            ]
+        )
+        courier = Courier(
+            name=name,
+            ledger=ledger.deliveries,
+            outbox=Outbox(duty.layout.outbox),
+            peers=parts.destinations(settings),
+            rules=parts.delivery_rules(settings),
+            clock=utc_now,
+            send=send_files,
+        )
+        with _web(duty, ledger) as port:
+            timetable.start()
+            courier.start()
+            try:
+                duty.ready(web_port=port)
+                duty.stop.wait()
+            finally:
+                timetable.stop()
+                courier.stop()
+
+
+@contextmanager
+def _process(duty: Duty, name: str) -> Iterator[Ledger]:
+    """Open the ledger and say that this process lives."""
+    from dicom_node.jobs.presence import Presence
+
+    identity = ProcessIdentity(
+        name=name, host=socket.gethostname(), pid=os.getpid(), token=secrets.token_hex(16)
+    )
+    ledger = open_ledger(duty.layout.ledger, process=identity)
+    try:
+        presence = Presence(ledger=ledger.presence, process=identity, clock=utc_now)
+        presence.start()
+        try:
+            yield ledger
+        finally:
+            presence.stop()
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _alone(duty: Duty, role: Role) -> Iterator[str]:
+    """Be the only process of this role; yields its name."""
+    duty.layout.prepare()
+    with hold_lock(duty.layout.lock(role), wait_s=_LOCK_PATIENCE_S):
+        yield str(role)
+
+
+@contextmanager
+def _one_of_many(duty: Duty, role: Role) -> Iterator[str]:
+    """Take the first free place of this role; yields its name, the same after a restart."""
+    duty.layout.prepare()
+    for place in range(MOST_WORKERS):
+        name = f"{role}-{place}"
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold_lock(duty.layout.lock(name)))
+            except LockHeldError:
+                continue
+            yield name
+            return
+    raise LockHeldError(f"{MOST_WORKERS} processes of role {role} are running already")
+
+
+@contextmanager
+def _web(duty: Duty, ledger: Ledger) -> Iterator[int | None]:
+    """Serve the status page if it is enabled; yields its port."""
+    web = duty.settings.web
+    if not web.enabled:
+        yield None
+        return
+    from dicom_node.bootstrap.status import LedgerStatus
+    from dicom_node.web.app import create_app
+    from dicom_node.web.server import WebServer
+
+    status = LedgerStatus(ledger.reports, settings=duty.settings, clock=utc_now)
+    server = WebServer(
+        create_app(status, title=duty.settings.node.ae_title), host=web.host, port=web.port
+    )
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()

@@ -1,0 +1,111 @@
+"""The state of the node, read from its ledger and its disk."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.jobs.reports import Reports
+from dicom_node.processes import Role
+from dicom_node.settings import Settings
+from dicom_node.status_view import EventRow, SeriesRow, event_row, series_row, series_rows
+from dicom_node.web.source import Health
+from pipeline import __version__
+
+#: A process that has not been seen for this long does not live; each writes every 5 s.
+SEEN_WITHIN_S = 20.0
+
+_MEGABYTE = 2**20
+
+
+class LedgerStatus:
+    """Answers what the status page and the command ``status`` show.
+
+    Parameters
+    ----------
+    reports : Reports
+        Read side of the ledger.
+    settings : Settings
+        Says where the data lie and how much room must be left.
+    clock : Callable
+        Returns the present as an aware time.
+    limit : int
+        How many series are shown, newest first.
+    """
+
+    def __init__(
+        self,
+        reports: Reports,
+        *,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        limit: int = 100,
+    ) -> None:
+        self._reports = reports
+        self._settings = settings
+        self._clock = clock
+        self._limit = limit
+        self._layout = DataLayout(root=settings.node.data_dir)
+
+    def rows(self) -> Sequence[SeriesRow]:
+        """Return the newest series first."""
+        return series_rows(
+            self._reports.overview(limit=self._limit), has_picture=self._has_picture
+        )
+
+    def row(self, series_instance_uid: str) -> SeriesRow | None:
+        """Return one series, None if the ledger does not know it."""
+        series = self._reports.series(series_instance_uid)
+        return None if series is None else series_row(series, has_picture=self._has_picture)
+
+    def timeline(self, series_instance_uid: str) -> Sequence[EventRow]:
+        """Return what happened to a series, oldest first."""
+        return [event_row(event) for event in self._reports.timeline(series_instance_uid)]
+
+    def picture(self, job_id: int) -> Path | None:
+        """Return the summary picture of an analysis, None if there is none."""
+        return self._layout.picture(job_id)
+
+    def health(self) -> Health:
+        """Return whether every kind of process lives and the disk has room."""
+        now = self._clock()
+        seen: dict[str, float] = {}
+        for process in self._reports.processes():
+            if process.ended_at is not None:
+                continue
+            age_s = (now - process.seen_at).total_seconds()
+            seen[process.name] = min(age_s, seen.get(process.name, age_s))
+        free_mb = shutil.disk_usage(self._layout.root).free // _MEGABYTE
+        floor_mb = self._settings.node.free_space_floor_mb
+        faults = [
+            f"{role} has not been seen for {SEEN_WITHIN_S:.0f} s"
+            for role in Role
+            if not _is_alive(role, seen)
+        ]
+        if free_mb < floor_mb:
+            faults.append(f"{free_mb} MB free, at least {floor_mb} MB are needed")
+        overview = self._reports.overview(limit=1)
+        return Health(
+            healthy=not faults,
+            faults=tuple(faults),
+            processes={name: round(age, 1) for name, age in seen.items()},
+            free_space_mb=free_mb,
+            jobs={str(state): count for state, count in overview.jobs_by_state.items()},
+            deliveries={
+                str(state): count for state, count in overview.deliveries_by_state.items()
+            },
+            version=__version__,
+        )
+
+    def _has_picture(self, job_id: int) -> bool:
+        return self._layout.picture(job_id) is not None
+
+
+def _is_alive(role: Role, seen: Mapping[str, float]) -> bool:
+    """Return whether a process of that role was seen lately; workers are numbered."""
+    return any(
+        age_s < SEEN_WITHIN_S
+        for name, age_s in seen.items()
+        if name == role or name.startswith(f"{role}-")
+    )

@@ -1,0 +1,259 @@
+"""The command line of the node: which commands there are, and how they are called.
+
+Nothing heavy is imported here, so that ``ichnode --help`` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node.operator_error import ExitCode, OperatorError
+
+app = typer.Typer(
+    name="ichnode",
+    help=(
+        "Finds intracerebral hematoma in head CT, measures it and predicts its expansion.\n\n"
+        "RESEARCH USE ONLY. Not a medical device."
+    ),
+    epilog=(
+        "First steps:  **ichnode demo** shows everything in a minute.  "
+        "**ichnode check** tests settings, peers and weights.  "
+        "**ichnode serve** starts the node.  "
+        "**ichnode status --watch** shows what it does."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings file. Default: $ICHNODE_CONFIG, ./config/node.toml, or the shipped one.",
+    ),
+]
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigOption = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Run one process alone: receiver, worker or office."),
+    ] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+) -> None:
+    """Run the node until it is stopped (Ctrl-C or SIGTERM).
+
+    Starts and supervises three processes: receiver (DICOM), worker (analysis) and office
+    (deadlines, deliveries, status page).
+
+    For example:
+
+        ichnode serve
+
+        ichnode serve --config /etc/ichnode/node.toml
+
+        ichnode serve --only worker
+    """
+    from dicom_node.commands.serve import run
+
+    run(config, only=only, supervised=supervised)
+
+
+@app.command()
+def analyze(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with DICOM files.")],
+    *,
+    output: Annotated[Path, typer.Option(help="Folder for the results; made if needed.")],
+    series: Annotated[
+        str | None,
+        typer.Option(metavar="UID", help="Series Instance UID, if the folder holds several."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse one head CT series from a folder, without any network.
+
+    Writes the DICOM objects (SEG, SC, SR), summary.png, summary.html and analysis.json.
+    Exit code 0: analysed, with or without hematoma. 3: the series cannot be analysed. 1: failure.
+
+    For example:
+
+        ichnode analyze /data/head-ct --output out
+
+        ichnode analyze /data/study --series 1.2.840.113619.2.1 --output out
+    """
+    from dicom_node.commands.analyze import run
+
+    raise typer.Exit(run(folder, output=output, series_uid=series, config=config))
+
+
+@app.command()
+def echo(
+    peer: Annotated[str, typer.Argument(metavar="PEER", help="Name of a peer in the settings.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Test the connection to a peer with C-ECHO.
+
+    Example:
+
+        ichnode echo pacs
+    """
+    from dicom_node.commands.peers import run_echo
+
+    raise typer.Exit(run_echo(peer, config=config))
+
+
+@app.command()
+def send(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with DICOM files.")],
+    peer: Annotated[str, typer.Argument(metavar="PEER", help="Name of a peer, or AE@HOST:PORT.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Send every DICOM file of a folder to a peer by C-STORE.
+
+    For example:
+
+        ichnode send out pacs
+
+        ichnode send /data/head-ct ICHNODE@127.0.0.1:11112
+    """
+    from dicom_node.commands.peers import run_send
+
+    raise typer.Exit(run_send(folder, peer, config=config))
+
+
+@app.command()
+def status(
+    *,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every 2 s until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Newest series to show.")] = 50,
+) -> None:
+    """Show every series, its job and its deliveries, with reasons and times.
+
+    Door to result is the time from the last image received to the last result accepted.
+
+    For example:
+
+        ichnode status
+
+        ichnode status --watch
+
+        ichnode status --json
+    """
+    from dicom_node.commands.status import run
+
+    raise typer.Exit(run(config=config, as_json=as_json, watch=watch, limit=limit))
+
+
+@app.command()
+def check(*, config: ConfigOption = None) -> None:
+    """Test settings, peers, weights, disk and ports; name every fault at once.
+
+    Exit code 0: the node can be started. 1: something must be put right. 2: the settings file has
+    faults.
+
+    Example:
+
+        ichnode check --config /etc/ichnode/node.toml
+    """
+    from dicom_node.commands.check import run
+
+    raise typer.Exit(run(config=config))
+
+
+@app.command()
+def retry(
+    identifier: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[UID]", help="Series Instance UID or job; everything that failed if left out."
+        ),
+    ] = None,
+    *,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="PEER", help="Send at once whatever waits for this destination."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Try failed analyses and their deliveries again.
+
+    For example:
+
+        ichnode retry
+
+        ichnode retry 1.2.840.113619.2.1
+
+        ichnode retry --destination pacs
+    """
+    from dicom_node.commands.retry import run
+
+    raise typer.Exit(run(identifier, destination=destination, config=config))
+
+
+@app.command()
+def conformance(
+    *,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")
+    ] = None,
+) -> None:
+    """Print the DICOM conformance statement, made from the tables the node runs on.
+
+    Example:
+
+        ichnode conformance --output docs/conformance.md
+    """
+    from dicom_node.conformance import conformance_statement
+
+    statement = conformance_statement()
+    if output is None:
+        typer.echo(statement, nl=False)
+    else:
+        output.write_text(statement, encoding="utf-8")
+
+
+@app.command()
+def demo(
+    *,
+    output: Annotated[
+        Path, typer.Option(help="Folder for data and results; a new run replaces it.")
+    ] = Path("demo-output"),
+    seed: Annotated[int, typer.Option(help="Which simulated patient.")] = 7,
+) -> None:
+    """Show the whole node on a simulated patient, with a PACS of its own; about a minute.
+
+    Sends a simulated head CT to the node and waits until segmentation, captures and report have
+    come back to the PACS. Exit code 0 only if all of it happened.
+
+    Example:
+
+        ichnode demo
+    """
+    from dicom_node.commands.demo import run
+
+    raise typer.Exit(run(output=output, seed=seed))
+
+
+def main() -> None:
+    """Run the command line; faults that an operator can put right end without a traceback."""
+    try:
+        app()
+    except OperatorError as error:
+        typer.echo(f"ichnode: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("ichnode: stopped", err=True)
+        sys.exit(ExitCode.FAILED)

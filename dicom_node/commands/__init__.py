@@ -1,0 +1,1 @@
+"""What each command of ``ichnode`` does; loaded only when it is called."""

@@ -1,0 +1,116 @@
+"""``ichnode analyze``: one series from a folder, without any network."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.analysts import KIND_OF_CLASS, load_node_models
+from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.roles import utc_now
+from dicom_node.commands.screen import say, show_table
+from dicom_node.commands.site import settings_of
+from dicom_node.dicom_folder import dicom_files
+from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.results.errors import ResultError
+from dicom_node.series_analysis import AnalyzedSeries, RejectedSeries, SeriesAnalyst
+from dicom_node.series_folder import Choice, FolderSeries, choose, folder_series
+from dicom_node.settings import Settings
+from pipeline.errors import PipelineError
+
+
+def run(folder: Path, *, output: Path, series_uid: str | None, config: Path | None) -> int:
+    """Analyse one series and write everything into `output`."""
+    _, settings = settings_of(config)
+    set_up_logs("analyze", level="ERROR")
+    everything = folder_series(dicom_files(folder))
+    choice = choose(everything, parts.selection_rules(settings), wanted_uid=series_uid)
+    _tell_choice(everything, choice)
+    if choice.series is None:
+        say("none of them may be analysed by the rules; --series UID takes one all the same")
+        return ExitCode.REJECTED
+    outcome = _analyze(choice.series, output=output, settings=settings)
+    if isinstance(outcome, RejectedSeries):
+        say(f"rejected: {outcome.reason.message}", style="yellow")
+        return ExitCode.REJECTED
+    written = _write_objects(outcome, output)
+    _tell(outcome, output=output, objects=written)
+    return ExitCode.OK
+
+
+def _analyze(
+    series: FolderSeries, *, output: Path, settings: Settings
+) -> AnalyzedSeries | RejectedSeries:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with _progress() as on_step:
+            on_step("load models")
+            analyst = SeriesAnalyst(load_node_models(settings), clock=utc_now)
+            return analyst.analyze(
+                series.files, series_instance_uid=series.uid, summary=output, on_step=on_step
+            )
+    except (PipelineError, ResultError, OSError) as error:
+        raise OperatorError(f"the analysis failed: {error}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show the step under way on a terminal; says nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status("...") as status:
+        yield status.update
+
+
+def _write_objects(outcome: AnalyzedSeries, output: Path) -> list[Path]:
+    """Write the result objects as DICOM files, named by what they are."""
+    captures = outcome.objects.captures
+    names = [f"capture-{number}" for number in range(1, len(captures) + 1)]
+    others = outcome.objects.in_send_order[len(captures) :]
+    names += [str(KIND_OF_CLASS[str(result.SOPClassUID)]) for result in others]
+    paths = [output / f"{name}.dcm" for name in names]
+    for result, path in zip(outcome.objects.in_send_order, paths, strict=True):
+        result.save_as(path, enforce_file_format=True)
+    return paths
+
+
+def _tell_choice(everything: tuple[FolderSeries, ...], choice: Choice) -> None:
+    if len(everything) == 1:
+        return
+    taken = choice.series.uid if choice.series else ""
+    show_table(
+        ("series", "files", "taken", "reason"),
+        [
+            (
+                one.uid,
+                str(len(one.files)),
+                "yes" if one.uid == taken else "no",
+                choice.reasons.get(one.uid, "another one was asked for"),
+            )
+            for one in everything
+        ],
+        title=f"The folder holds {len(everything)} series",
+    )
+
+
+def _tell(outcome: AnalyzedSeries, *, output: Path, objects: list[Path]) -> None:
+    record = outcome.record
+    say(str(record["status"]).replace("_", " "), style="bold")
+    if record["he_probability"] is not None:
+        say(
+            f"volume {record['volume_ml']:.1f} mL (mesh {record['mesh_volume_ml']:.1f}, "
+            f"ABC/2 {record['abc2_volume_ml']:.1f}); "
+            f"probability of expansion {record['he_probability']:.2f} ({record['he_label']})"
+        )
+    if record["flags"]:
+        say("flags: " + ", ".join(record["flags"]), style="yellow")
+    say(f"{record['seconds']:.1f} s; RESEARCH USE ONLY")
+    for path in (*objects, *(output / name for name in _SUMMARY)):
+        say(str(path))
+
+
+_SUMMARY = ("summary.png", "summary.html", "analysis.json")

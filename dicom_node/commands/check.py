@@ -1,0 +1,159 @@
+"""``ichnode check``: whether the node can do its work here, every fault at once."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node.association.verification import echo
+from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.commands.screen import say, show_table
+from dicom_node.commands.site import settings_of
+from dicom_node.lockfile import LockHeldError, hold_lock
+from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.processes import Role
+from dicom_node.settings import Settings
+from pipeline.errors import ModelBundleError
+
+_MEGABYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one test found.
+
+    Attributes
+    ----------
+    subject : str
+        What was tested.
+    good : bool
+        Whether the node can work with it.
+    detail : str
+        What was found, and what to do if it is not good.
+    """
+
+    subject: str
+    good: bool
+    detail: str
+
+
+def run(*, config: Path | None) -> int:
+    """Print every finding."""
+    path, settings = settings_of(config)
+    findings = [Finding(subject="settings", good=True, detail=str(path)), *findings_of(settings)]
+    show_table(
+        ("subject", "result", "detail"),
+        [(one.subject, "ok" if one.good else "FAULT", one.detail) for one in findings],
+        styles=["" if one.good else "red" for one in findings],
+    )
+    faults = sum(not one.good for one in findings)
+    say(f"{faults} fault{'s' if faults != 1 else ''}" if faults else "the node can work here")
+    return ExitCode.FAILED if faults else ExitCode.OK
+
+
+def findings_of(settings: Settings) -> Iterator[Finding]:
+    """Test disk, ledger, ports, models and peers, in the order in which they are needed."""
+    layout = DataLayout(root=settings.node.data_dir)
+    try:
+        layout.prepare()
+    except OSError as error:
+        yield Finding(subject="data directory", good=False, detail=f"{layout.root}: {error}")
+    else:
+        yield Finding(subject="data directory", good=True, detail=str(layout.root))
+        yield _disk(settings, layout)
+        yield from _ledger(settings, layout)
+        yield from _ports(settings, layout)
+    yield from _models(settings)
+    yield from _peers(settings)
+
+
+def _disk(settings: Settings, layout: DataLayout) -> Finding:
+    free_mb = shutil.disk_usage(layout.root).free // _MEGABYTE
+    floor_mb = settings.node.free_space_floor_mb
+    return Finding(
+        subject="disk",
+        good=free_mb > floor_mb,
+        detail=f"{free_mb} MB free; below {floor_mb} MB (node.free_space_floor_mb) images are "
+        "refused",
+    )
+
+
+def _ledger(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
+    if not layout.ledger.is_file():
+        yield Finding(subject="ledger", good=True, detail="none yet; the first start makes it")
+        return
+    try:
+        with ledger_for_reading(settings) as ledger:
+            overview = ledger.reports.overview(limit=1)
+    except OperatorError as error:
+        yield Finding(subject="ledger", good=False, detail=str(error))
+        return
+    counts = [f"{count} {state}" for state, count in overview.jobs_by_state.items() if count]
+    yield Finding(
+        subject="ledger", good=True, detail=f"jobs: {', '.join(counts) if counts else 'none'}"
+    )
+
+
+def _ports(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
+    node, web = settings.node, settings.web
+    yield _port("DICOM port", node.host, node.port, ours=_is_held(layout.lock(Role.RECEIVER)))
+    if web.enabled:
+        yield _port("web port", web.host, web.port, ours=_is_held(layout.lock(Role.OFFICE)))
+
+
+def _port(subject: str, host: str, port: int, *, ours: bool) -> Finding:
+    where = f"{host} port {port}"
+    if ours:
+        return Finding(subject=subject, good=True, detail=f"{where}: this node is running")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return Finding(subject=subject, good=False, detail=f"{where}: {error.strerror or error}")
+    return Finding(subject=subject, good=True, detail=f"{where}: free")
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with hold_lock(lock):
+            return False
+    except LockHeldError:
+        return True
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    from pipeline.models import load_models
+
+    worker = settings.worker
+    try:
+        models = load_models(
+            segmentation=parts.bundle_path(worker.segmentation_bundle),
+            classification=parts.bundle_path(worker.classification_bundle),
+            device=worker.device,
+        )
+    except (ModelBundleError, RuntimeError, OSError) as error:
+        yield Finding(subject="models", good=False, detail=str(error))
+        return
+    for card in (models.segmentation_card, models.classification_card):
+        kind = "; trained on simulated data, for demonstration only" if card.demonstration else ""
+        yield Finding(
+            subject=f"{card.task} model",
+            good=True,
+            detail=f"{card.name} {card.version} on {models.device}{kind}",
+        )
+
+
+def _peers(settings: Settings) -> Iterator[Finding]:
+    for peer in settings.peers:
+        result = echo(parts.peer_of(settings, peer))
+        yield Finding(subject=f"peer {peer.name}", good=result.ok, detail=result.message)
+    if not settings.destinations:
+        yield Finding(
+            subject="destinations",
+            good=True,
+            detail="none: results stay in the outbox and on the status page "
+            "(set receives_results for a peer)",
+        )

@@ -1,0 +1,72 @@
+"""``ichnode echo`` and ``ichnode send``: the node as a caller."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dicom_node.bootstrap.parts import peer_of
+from dicom_node.commands.screen import say
+from dicom_node.commands.site import peer_named, settings_of
+from dicom_node.dicom_folder import dicom_files
+from dicom_node.errors import PeerError
+from dicom_node.operator_error import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from dicom_node.association.peers import Peer
+    from dicom_node.settings import Settings
+
+#: A peer that is in no settings file, as ``AE@HOST:PORT``.
+_ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
+
+
+def run_echo(name: str, *, config: Path | None) -> int:
+    """Test the connection to a peer and say what came of it."""
+    from dicom_node.association.verification import echo
+
+    _, settings = settings_of(config)
+    result = echo(_peer(settings, name))
+    say(
+        f"{result.peer_name}: {result.message} ({result.seconds:.2f} s)",
+        style="green" if result.ok else "red",
+    )
+    return ExitCode.OK if result.ok else ExitCode.FAILED
+
+
+def run_send(folder: Path, name: str, *, config: Path | None) -> int:
+    """Send every DICOM file of a folder and say what the peer answered."""
+    from dicom_node.association.storage_scu import outgoing_file, send_files
+
+    _, settings = settings_of(config)
+    peer = _peer(settings, name)
+    try:
+        files = [outgoing_file(path) for path in dicom_files(folder)]
+    except ValueError as error:
+        raise OperatorError(f"{folder}: {error}") from error
+    try:
+        outcomes = send_files(peer, files)
+    except PeerError as error:
+        raise OperatorError(f"{peer.name}: {error}") from error
+    refused = [outcome for outcome in outcomes if not outcome.accepted]
+    for outcome in refused:
+        say(f"{outcome.file.path}: {outcome.message}", style="red")
+    say(f"{len(outcomes) - len(refused)} of {len(files)} objects accepted by {peer.name}")
+    return ExitCode.FAILED if refused or len(outcomes) < len(files) else ExitCode.OK
+
+
+def _peer(settings: "Settings", name: str) -> "Peer":
+    """Return the peer of that name, or the one whose address was given."""
+    from dicom_node.association.peers import Peer
+
+    address = _ADDRESS.fullmatch(name)
+    if address is None:
+        return peer_of(settings, peer_named(settings, name))
+    try:
+        return Peer(
+            name=name,
+            ae_title=address["title"],
+            host=address["host"],
+            port=int(address["port"]),
+            calling_ae_title=settings.node.ae_title,
+        )
+    except ValueError as error:
+        raise OperatorError(f"{name!r}: {error}", exit_code=ExitCode.USAGE) from error

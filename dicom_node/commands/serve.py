@@ -1,0 +1,120 @@
+"""``ichnode serve``: the node as supervised processes, or one of them alone."""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
+from dicom_node.commands.site import settings_of
+from dicom_node.lockfile import LockHeldError, hold_lock
+from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.processes import (
+    Role,
+    StartError,
+    Supervisor,
+    announce_ready,
+    stop_on_signals,
+    stop_with_supervisor,
+)
+from dicom_node.settings import Settings
+
+#: What a role runs when it is told to.
+Run = Callable[[Duty], None]
+
+
+def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
+    """Run the node, or the process `only` names, until it is stopped."""
+    path, settings = settings_of(config)
+    if only is None:
+        supervise(settings, commands=role_commands(path))
+        return
+    if only not in set(Role):
+        raise OperatorError(
+            f"--only takes {', '.join(Role)}; got {only!r}", exit_code=ExitCode.USAGE
+        )
+    serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised)
+
+
+def role_commands(config: Path) -> dict[Role, list[str]]:
+    """Return the command line that starts each process."""
+    return {
+        role: [
+            *(sys.executable, "-m", "dicom_node", "serve", "--config", str(config)),
+            *("--only", str(role), "--supervised"),
+        ]
+        for role in Role
+    }
+
+
+def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None:
+    """Start every process and keep them running until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    OperatorError
+        If another node works on the same data directory, or a process cannot be started.
+    """
+    set_up_logs("serve", level=settings.log.level)
+    layout = DataLayout(root=settings.node.data_dir)
+    try:
+        layout.prepare()
+    except OSError as error:
+        raise OperatorError(f"cannot use the data directory {layout.root}: {error}") from error
+    supervisor = Supervisor(commands, on_ready=lambda facts: _welcome(settings, facts))
+    stop_on_signals(supervisor.stop)
+    try:
+        with hold_lock(layout.lock("serve")):
+            supervisor.run()
+    except LockHeldError as error:
+        raise OperatorError(
+            f"another ichnode serve already works on {layout.root}: {error}"
+        ) from error
+    except StartError as error:
+        raise OperatorError(str(error)) from error
+
+
+def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) -> None:
+    """Run one process until it is stopped, by a signal or by the end of its supervisor."""
+    set_up_logs(str(role), level=settings.log.level)
+    stop = threading.Event()
+    stop_on_signals(stop.set)
+    if supervised:
+        stop_with_supervisor(sys.stdin.buffer, stop.set)
+
+    def ready(**facts: object) -> None:
+        announce_ready(sys.stdout, role=str(role), **facts)
+
+    try:
+        run(Duty(settings=settings, stop=stop, ready=ready))
+    except (OSError, LockHeldError) as error:
+        raise OperatorError(f"the {role} cannot work: {error}") from error
+
+
+def _run_worker(duty: Duty) -> None:
+    from dicom_node.bootstrap.analysts import make_analyst
+
+    run_worker(duty, make_analyst=make_analyst)
+
+
+RUNS: dict[Role, Run] = {
+    Role.RECEIVER: run_receiver,
+    Role.WORKER: _run_worker,
+    Role.OFFICE: run_office,
+}
+
+
+def _welcome(settings: Settings, facts: Mapping[Role, Mapping[str, object]]) -> None:
+    """Print the one line that says where the node can be reached."""
+    node, web = settings.node, settings.web
+    port = facts[Role.RECEIVER].get("port", node.port)
+    page = f"http://{web.host}:{facts[Role.OFFICE].get('web_port')}/" if web.enabled else "off"
+    names = ", ".join(peer.name for peer in settings.destinations)
+    sys.stdout.write(
+        f"ready: AE title {node.ae_title}, {node.host} port {port}; status page {page}; "
+        f"results to {names or 'nobody yet (no peer receives results)'}; "
+        f"data in {node.data_dir}. RESEARCH USE ONLY\n"
+    )
+    sys.stdout.flush()

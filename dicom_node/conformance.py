@@ -1,0 +1,138 @@
+"""The DICOM conformance statement, made from the tables that the node runs on (PS3.2, Annex N)."""
+
+from dicom_node.association.presentation import ACCEPTED, PROPOSED, presentation_context_table
+from dicom_node.association.storage_scp import STATUS_OF_ERROR, StoreStatus
+from dicom_node.settings import Settings
+from pipeline import __version__
+
+_HEADER = """# DICOM conformance statement of ichnode {version}
+
+Written by `ichnode conformance` from the tables that the node runs on; do not edit.
+Structure after PS3.2, Annex N. RESEARCH USE ONLY: ichnode is not a medical device.
+
+## 1. Overview
+
+ichnode receives head CT series by C-STORE, analyses one series per study for intracerebral
+hematoma and sends its results to the configured destinations by C-STORE. It acts as
+Verification SCP and SCU, Storage SCP for CT images and Storage SCU for the results.
+It offers no query, no retrieval, no print, no worklist and no storage commitment, and it stores
+objects only until they are analysed: it is no archive.
+"""
+
+_RECEIVER = """
+## 2. Receiver (Storage SCP, Verification SCP)
+
+### 2.1 Association policies
+
+| Property | Value |
+| --- | --- |
+| Application context name | 1.2.840.10008.3.1.1.1 |
+| Default AE title | {ae_title} (`node.ae_title`) |
+| Default address | {host}:{port} (`node.host`, `node.port`) |
+| Simultaneous associations | {max_associations} (`node.max_associations`) |
+| Maximum PDU length received | {max_pdu} bytes (`node.max_pdu_bytes`) |
+| Asynchronous operations | not supported |
+| Calling AE titles | only those listed in `node.callers`; others: \
+A-ASSOCIATE-RJ, source 1, reason 3 |
+| Called AE title | only `node.ae_title`; others: A-ASSOCIATE-RJ, source 1, reason 7 |
+
+### 2.2 Accepted presentation contexts
+
+{accepted}
+
+### 2.3 Storage behaviour
+
+Success is answered only when the encoded data set has been written and synchronised to disk and
+has been recorded in the ledger. Data sets are kept as they were encoded; nothing is coerced and
+no pixel is decoded by the receiver. Level of conformance: level 2 (full) until the analysis.
+An instance that is sent again is answered with Success; identical content changes nothing.
+
+| Status | Meaning | When |
+| --- | --- | --- |
+{statuses}
+"""
+
+_SENDER = """
+## 3. Sender (Storage SCU, Verification SCU)
+
+### 3.1 Association policies
+
+| Property | Value |
+| --- | --- |
+| Calling AE title | `node.ae_title` |
+| Associations | one per destination at a time |
+| Order of objects | secondary captures, segmentation, report |
+| Retry | a destination that cannot be reached: {attempts} attempts, waiting from \
+{first:g} s, doubled up to {longest:g} s (`delivery.*`); an object that is refused: \
+{refusal} attempts |
+| Accepted answers | Success (0000H) and warnings (B000H, B006H, B007H) |
+
+### 3.2 Proposed presentation contexts
+
+{proposed}
+
+### 3.3 Objects created
+
+| Object | SOP Class | Content |
+| --- | --- | --- |
+| Capture | Secondary Capture Image Storage | one RGB image per slice of the triplet, \
+with the Grad-CAM overlay, a legend, the probability and RESEARCH USE ONLY |
+| Segmentation | Segmentation Storage | the hematoma, binary, on the grid of the source series |
+| Report | Comprehensive 3D SR Storage | measurements, prediction, quality flags, model identity |
+
+All objects belong to the study, patient and frame of reference of the source series. Their UIDs
+are derived from the source instances, the model and its configuration: the same input
+yields the same objects, a changed input yields new ones that name their predecessors.
+If no hematoma is found, no segmentation is made and the report says so.
+"""
+
+_FOOTER = """
+## 4. Media, character sets, security
+
+- Media storage: none. `ichnode analyze` writes Part 10 files into a folder.
+- Character sets: Specific Character Set is copied from the source with the patient's attributes.
+- Security: associations are not encrypted; callers are told apart by AE title only. Run the node
+  in a protected network. No patient attribute is written to logs, ledger reports or the
+  status page.
+
+## 5. Configuration
+
+Every setting stands with its explanation in `config/node.toml` and in
+[operation.md](operation.md).
+"""
+
+
+def conformance_statement() -> str:
+    """Return the statement in Markdown; the defaults of the settings are the values it names."""
+    settings = Settings()
+    node, delivery = settings.node, settings.delivery
+    return "".join(
+        [
+            _HEADER.format(version=__version__),
+            _RECEIVER.format(
+                ae_title=node.ae_title,
+                host=node.host,
+                port=node.port,
+                max_associations=node.max_associations,
+                max_pdu=node.max_pdu_bytes,
+                accepted=presentation_context_table(ACCEPTED),
+                statuses=_status_rows(),
+            ),
+            _SENDER.format(
+                attempts=delivery.attempts,
+                first=delivery.first_retry_s,
+                longest=delivery.longest_wait_s,
+                refusal=delivery.refusal_attempts,
+                proposed=presentation_context_table(PROPOSED),
+            ),
+            _FOOTER,
+        ]
+    )
+
+
+def _status_rows() -> str:
+    rows = [f"| {StoreStatus.SUCCESS:04X}H | SUCCESS | the node has taken custody |"]
+    for error, status in STATUS_OF_ERROR.items():
+        when = (error.__doc__ or "").splitlines()[0].rstrip(".")
+        rows.append(f"| {status:04X}H | {status.name} | {when[0].lower()}{when[1:]} |")
+    return "\n".join(rows)

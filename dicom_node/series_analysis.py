@@ -1,0 +1,234 @@
+"""One series from its files to checked result objects.
+
+The worker and ``ichnode analyze`` run this same line; what they do with the outcome differs.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import pydicom
+
+from dicom_node.results.bundle import ResultObjects, encode
+from dicom_node.results.check import check_results
+from dicom_node.results.context import ResultContext
+from dicom_node.results.identity import ModelIdentity, model_line
+from dicom_node.results.summary import analysis_record, rejection_record, write_summary
+from pipeline import __version__
+from pipeline.analysis import Opinion, analyze
+from pipeline.ct_series import read_ct_series
+from pipeline.errors import SeriesRejectedError
+from pipeline.rejection import RejectionReason
+
+
+class NodeModels(Opinion, Protocol):
+    """Models that say who they are."""
+
+    @property
+    def segmentation_card(self) -> ModelIdentity:
+        """Card of the segmentation model."""
+
+    @property
+    def classification_card(self) -> ModelIdentity:
+        """Card of the classification model."""
+
+
+class SeriesStep(StrEnum):
+    """Steps of the line around those of `pipeline.analysis.Step`. The values are stored."""
+
+    READ = "read"  #: decode the images into a volume
+    ENCODE = "encode"  #: make the result objects
+    CHECK = "check"  #: look at them with other eyes
+    SUMMARIZE = "summarize"  #: picture, page and record for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnalyzedSeries:
+    """The line came to its end.
+
+    Attributes
+    ----------
+    objects : ResultObjects
+        Encoded and checked.
+    record : dict
+        What goes into ``analysis.json`` and the ledger; no patient attribute.
+    """
+
+    objects: ResultObjects
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedSeries:
+    """The series cannot be analysed.
+
+    Attributes
+    ----------
+    reason : RejectionReason
+        What was found and what was needed.
+    record : dict
+        As in `AnalyzedSeries`.
+    """
+
+    reason: RejectionReason
+    record: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class StepClock:
+    """Tells of every step before it begins and keeps how long each took.
+
+    Attributes
+    ----------
+    on_step : Callable
+        Told the name of the step.
+    timer : Callable
+        Seconds that only rise.
+    seconds : dict
+        Finished steps in their order.
+    """
+
+    on_step: Callable[[str], None]
+    timer: Callable[[], float] = time.monotonic
+    seconds: dict[str, float] = field(default_factory=dict)
+    _current: tuple[str, float] | None = None
+
+    def begin(self, step: str) -> None:
+        """End the step under way, if any, and begin another."""
+        self.end()
+        self.on_step(step)
+        self._current = (step, self.timer())
+
+    def end(self) -> None:
+        """End the step under way."""
+        if self._current is not None:
+            step, started = self._current
+            self.seconds[step] = self.seconds.get(step, 0.0) + self.timer() - started
+            self._current = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """End the last step when the block ends, however it does."""
+        try:
+            yield
+        finally:
+            self.end()
+
+
+class SeriesAnalyst:
+    """Warm models and all that a result says about its maker.
+
+    Parameters
+    ----------
+    models : NodeModels
+        Segmentation and classification.
+    clock : Callable
+        Returns the present as an aware time; it is stored in the results.
+    timer : Callable
+        Seconds that only rise, for the times of the steps.
+    """
+
+    def __init__(
+        self,
+        models: NodeModels,
+        *,
+        clock: Callable[[], datetime],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._models = models
+        self._clock = clock
+        self._timer = timer
+
+    @property
+    def model_digest(self) -> str:
+        """Digest of both models' names, versions and weights."""
+        cards = (self._models.segmentation_card, self._models.classification_card)
+        return hashlib.sha256("\n".join(model_line(card) for card in cards).encode()).hexdigest()
+
+    @property
+    def configuration_digest(self) -> str:
+        """Digest of what else can change a result: the version of the software."""
+        return hashlib.sha256(f"ichnode {__version__}".encode()).hexdigest()
+
+    def analyze(
+        self,
+        files: Sequence[Path],
+        *,
+        series_instance_uid: str,
+        summary: Path,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> AnalyzedSeries | RejectedSeries:
+        """Return what came of one series.
+
+        Parameters
+        ----------
+        files : sequence of Path
+            The instances of one series, in any order.
+        series_instance_uid : str
+            Its Series Instance UID.
+        summary : Path
+            Folder for picture, page and record; made if it does not exist.
+        on_step : Callable
+            Told the name of each step before it begins.
+
+        Raises
+        ------
+        PipelineError, ResultError
+            If the models or the result objects are not what they must be.
+        """
+        steps = StepClock(on_step, self._timer)
+        with steps.running():
+            try:
+                return self._analyze(files, series_instance_uid, summary, steps)
+            except SeriesRejectedError as error:
+                return self._reject(error.reason, series_instance_uid, summary, steps)
+
+    def _analyze(
+        self, files: Sequence[Path], series_instance_uid: str, summary: Path, steps: StepClock
+    ) -> AnalyzedSeries:
+        steps.begin(SeriesStep.READ)
+        source = [pydicom.dcmread(path) for path in files]
+        volume = read_ct_series(source)
+        analysis = analyze(volume, self._models, on_step=steps.begin)
+        steps.begin(SeriesStep.ENCODE)
+        context = self._context()
+        objects = encode(analysis, source=source, volume=volume, context=context)
+        steps.begin(SeriesStep.CHECK)
+        check_results(objects, source=source, analysis=analysis)
+        steps.begin(SeriesStep.SUMMARIZE)
+        record = analysis_record(
+            analysis,
+            series_instance_uid=series_instance_uid,
+            context=context,
+            steps_s=steps.seconds,
+        )
+        write_summary(summary, analysis, volume, record)
+        return AnalyzedSeries(objects=objects, record=record)
+
+    def _reject(
+        self, reason: RejectionReason, series_instance_uid: str, summary: Path, steps: StepClock
+    ) -> RejectedSeries:
+        steps.begin(SeriesStep.SUMMARIZE)
+        record = rejection_record(
+            reason,
+            series_instance_uid=series_instance_uid,
+            context=self._context(),
+            steps_s=steps.seconds,
+        )
+        write_summary(summary, None, None, record)
+        return RejectedSeries(reason=reason, record=record)
+
+    def _context(self) -> ResultContext:
+        return ResultContext(
+            segmentation_card=self._models.segmentation_card,
+            classification_card=self._models.classification_card,
+            now=self._clock(),
+            configuration_digest=self.configuration_digest,
+            software_versions=(__version__,),
+        )

@@ -1,0 +1,142 @@
+"""The state of the node as people read it: one row per series, in words and round numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from dicom_node.jobs.status import DeliveryStatus, Overview, SeriesStatus, TimelineEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """One object on its way to one destination."""
+
+    kind: str
+    destination: str
+    state: str
+    attempts: int
+    reason: str
+    next_attempt_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One thing that happened to a series."""
+
+    at: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRow:
+    """What a person wants to know about one series. Holds no attribute of the patient.
+
+    Attributes
+    ----------
+    series_instance_uid, study_instance_uid : str
+        Identity.
+    state, reason : str
+        Where it stands and why: state of the job once there is one, of the series before.
+    series_state, job_state : str
+        Both states as they are stored; `job_state` is empty before there is a job.
+    outcome : str
+        ``hematoma_found``, ``no_hematoma_found``, ``rejected`` or empty.
+    images, attempts : int
+        Images received, analyses started.
+    job_id : int or None
+        Number of the analysis.
+    received_at, finished_at : str
+        Last image received, analysis finished; ISO 8601 to the second, empty if not yet.
+    volume_ml, he_probability : float or None
+        The opinion.
+    he_label : str
+        ``HE`` or ``NHE``, empty if there is no opinion.
+    flags : tuple of str
+        Doubts about the quality of the input.
+    door_to_result_s : float or None
+        From the last image received to the last result accepted.
+    deliveries : tuple of DeliveryRow
+        In send order.
+    has_picture : bool
+        Whether there is a summary picture to look at.
+    """
+
+    series_instance_uid: str
+    study_instance_uid: str
+    state: str
+    reason: str
+    series_state: str
+    job_state: str
+    outcome: str
+    images: int
+    attempts: int
+    job_id: int | None
+    received_at: str
+    finished_at: str
+    volume_ml: float | None
+    he_probability: float | None
+    he_label: str
+    flags: tuple[str, ...]
+    door_to_result_s: float | None
+    deliveries: tuple[DeliveryRow, ...]
+    has_picture: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row for JSON."""
+        return asdict(self)
+
+
+def series_rows(
+    overview: Overview, *, has_picture: Callable[[int], bool]
+) -> tuple[SeriesRow, ...]:
+    """Return one row per series, in the order of the overview."""
+    return tuple(series_row(series, has_picture=has_picture) for series in overview.series)
+
+
+def series_row(series: SeriesStatus, *, has_picture: Callable[[int], bool]) -> SeriesRow:
+    """Return the row of one series; `has_picture` knows which analyses have a picture."""
+    job = series.job
+    record: Mapping[str, Any] = job.record if job else {}
+    return SeriesRow(
+        series_instance_uid=series.series_instance_uid,
+        study_instance_uid=series.study_instance_uid,
+        state=str(job.state if job else series.state),
+        reason=(job.reason if job and job.reason else series.reason) or "",
+        series_state=str(series.state),
+        job_state=str(job.state) if job else "",
+        outcome=str(record.get("status", "")),
+        images=series.images,
+        attempts=job.attempts if job else 0,
+        job_id=job.job_id if job else None,
+        received_at=_moment(series.last_received_at),
+        finished_at=_moment(job.finished_at if job else None),
+        volume_ml=record.get("volume_ml"),
+        he_probability=record.get("he_probability"),
+        he_label=str(record.get("he_label") or ""),
+        flags=tuple(str(flag) for flag in record.get("flags", ())),
+        door_to_result_s=series.turnaround_s,
+        deliveries=tuple(_delivery_row(delivery) for delivery in series.deliveries),
+        has_picture=job is not None and has_picture(job.job_id),
+    )
+
+
+def event_row(event: TimelineEntry) -> EventRow:
+    """Return one line of the history of a series."""
+    return EventRow(at=_moment(event.at), kind=str(event.kind), text=event.text)
+
+
+def _delivery_row(delivery: DeliveryStatus) -> DeliveryRow:
+    return DeliveryRow(
+        kind=str(delivery.kind),
+        destination=delivery.destination,
+        state=str(delivery.state),
+        attempts=delivery.attempts,
+        reason=delivery.reason or "",
+        next_attempt_at=_moment(delivery.next_attempt_at),
+    )
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment.astimezone().isoformat(sep=" ", timespec="seconds") if moment else ""
