@@ -1,0 +1,242 @@
+"""What is known about a model: its use, its input, its training and its scores."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from pipeline.errors import ModelBundleError
+from pipeline.volume import Vector
+
+#: Tasks that a bundle may serve.
+TASKS = ("segmentation", "classification")
+
+#: Version of the card's layout. A card of another version is refused.
+CARD_FORMAT = 1
+
+_DIGEST_LENGTH = 64
+
+#: Names under which architectures state a patch size that their weights are bound to.
+_BOUND_PATCH_ARGUMENTS = ("patch_size", "patch_size_zyx", "img_size", "crop_size")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intensity:
+    """How Hounsfield units become the network's input: clip, subtract the mean, divide.
+
+    Raises
+    ------
+    ModelBundleError
+        If the range is empty or the standard deviation is not positive.
+    """
+
+    clip_low_hu: float
+    clip_high_hu: float
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not self.clip_low_hu < self.clip_high_hu:
+            raise ModelBundleError(f"Clip range {self.clip_low_hu}..{self.clip_high_hu} is empty")
+        if not self.sd > 0:
+            raise ModelBundleError(f"Standard deviation must be positive, got {self.sd}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """The card of a model bundle.
+
+    Attributes
+    ----------
+    name, version : str
+        Identity of the model.
+    task : str
+        ``segmentation`` or ``classification``.
+    architecture : str
+        Name in the registry of networks.
+    architecture_arguments : dict
+        What the registry builds the network with.
+    spacing_zyx_mm : tuple of float or None
+        Voxel size of the network's input; segmentation only.
+    patch_size_zyx : tuple of int or None
+        Tile of the sliding window; segmentation only.
+    intensity : Intensity or None
+        Normalisation; segmentation only.
+    window : tuple of float or None
+        Level and width in HU; classification only.
+    input_size : int or None
+        Side of the square input in pixels; classification only.
+    class_names : tuple of str
+        Names in the order of the output's columns.
+    threshold : float or None
+        Probability from which the first class is called; classification only.
+    probability_cutoff : float or None
+        Probability from which a voxel is hematoma; segmentation only.
+    minimum_component_ml : float or None
+        Smallest connected part that is kept; segmentation only.
+    training_cohort : str
+        Data that the model saw, with sources and their terms.
+    metrics : dict
+        Scores with intervals, by cohort.
+    licence, intended_use : str
+        Terms of use.
+    demonstration : bool
+        Whether the model only shows that the line works.
+    weights_sha256 : str
+        Digest of the weights file; filled in when the bundle is saved.
+    card_format : int
+        Layout version of the card.
+
+    Raises
+    ------
+    ModelBundleError
+        If a value is impossible or one that the task needs is absent.
+    """
+
+    name: str
+    version: str
+    task: Literal["segmentation", "classification"]
+    architecture: str
+    architecture_arguments: dict[str, Any]
+    spacing_zyx_mm: Vector | None = None
+    patch_size_zyx: tuple[int, int, int] | None = None
+    intensity: Intensity | None = None
+    window: tuple[float, float] | None = None
+    input_size: int | None = None
+    class_names: tuple[str, ...]
+    threshold: float | None = None
+    probability_cutoff: float | None = None
+    minimum_component_ml: float | None = None
+    training_cohort: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    licence: str
+    intended_use: str
+    demonstration: bool
+    weights_sha256: str = ""
+    card_format: int = CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        self._check_identity()
+        if self.task == "segmentation":
+            self._check_segmentation()
+        if self.task == "classification":
+            self._need("window", "input_size", "threshold")
+        for name in ("threshold", "probability_cutoff"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ModelBundleError(f"Card of {self.name}: {name} {value} is no probability")
+
+    def _check_identity(self) -> None:
+        if self.task not in TASKS:
+            raise ModelBundleError(f"Task {self.task!r} is unknown; known: {', '.join(TASKS)}")
+        if self.card_format != CARD_FORMAT:
+            raise ModelBundleError(
+                f"Card of {self.name} has format {self.card_format}, needed is {CARD_FORMAT}"
+            )
+        for name in ("name", "version", "architecture", "licence", "intended_use"):
+            if not getattr(self, name):
+                raise ModelBundleError(f"Card of {self.name or 'a model'}: {name} is empty")
+        if not self.class_names:
+            raise ModelBundleError(f"Card of {self.name}: class_names is empty")
+
+    def _check_segmentation(self) -> None:
+        self._need(
+            "spacing_zyx_mm",
+            "patch_size_zyx",
+            "intensity",
+            "probability_cutoff",
+            "minimum_component_ml",
+        )
+        if min(self.spacing_zyx_mm or (0,)) <= 0 or min(self.patch_size_zyx or (0,)) <= 0:
+            raise ModelBundleError(f"Card of {self.name}: spacing and patch must be positive")
+        if (self.minimum_component_ml or 0) < 0:
+            raise ModelBundleError(f"Card of {self.name}: minimum_component_ml is negative")
+        for name in _BOUND_PATCH_ARGUMENTS:
+            bound = self.architecture_arguments.get(name)
+            if bound is not None and tuple(bound) != self.patch_size_zyx:
+                raise ModelBundleError(
+                    f"Weights of {self.name} are bound to patch size {tuple(bound)}, "
+                    f"the card says {self.patch_size_zyx}"
+                )
+
+    def _need(self, *names: str) -> None:
+        absent = [name for name in names if getattr(self, name) is None]
+        if absent:
+            raise ModelBundleError(
+                f"Card of {self.name}: {self.task} needs {', '.join(absent)}, which is null"
+            )
+
+
+def card_to_json(card: ModelCard) -> str:
+    """Return a card as indented JSON, every field named."""
+    return json.dumps(dataclasses.asdict(card), indent=2, ensure_ascii=False) + "\n"
+
+
+def card_from_json(text: str, *, where: str) -> ModelCard:
+    """Return the card in a JSON text.
+
+    Raises
+    ------
+    ModelBundleError
+        If the text is no JSON object, or a field is missing, unknown, of the wrong type or
+        impossible. `where` names the file in the message.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise ModelBundleError(f"{where} is no JSON: {error}") from error
+    _check_fields(content, ModelCard, where=where)
+    if len(content["weights_sha256"]) != _DIGEST_LENGTH:
+        raise ModelBundleError(f"{where}: weights_sha256 must have {_DIGEST_LENGTH} characters")
+    try:
+        return _card_from_fields(content, where=where)
+    except (TypeError, ValueError, KeyError) as error:
+        if isinstance(error, ModelBundleError):
+            raise
+        raise ModelBundleError(f"{where}: {error}") from error
+
+
+def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
+    fields = dict(content)
+    if fields["intensity"] is not None:
+        _check_fields(fields["intensity"], Intensity, where=f"{where}, intensity")
+        values = {key: float(value) for key, value in fields["intensity"].items()}
+        fields["intensity"] = Intensity(**values)
+    fields["spacing_zyx_mm"] = _tuple(fields["spacing_zyx_mm"], float, 3)
+    fields["patch_size_zyx"] = _tuple(fields["patch_size_zyx"], int, 3)
+    fields["window"] = _tuple(fields["window"], float, 2)
+    fields["class_names"] = tuple(str(name) for name in fields["class_names"])
+    for name in ("threshold", "probability_cutoff", "minimum_component_ml"):
+        if fields[name] is not None:
+            fields[name] = float(fields[name])
+            if not math.isfinite(fields[name]):
+                raise ModelBundleError(f"{where}: {name} is not finite")
+    if not isinstance(fields["demonstration"], bool):
+        raise ModelBundleError(f"{where}: demonstration must be true or false")
+    return ModelCard(**fields)
+
+
+def _check_fields(content: object, kind: type[Any], *, where: str) -> None:
+    if not isinstance(content, dict):
+        raise ModelBundleError(f"{where} must be a JSON object")
+    names = {item.name for item in dataclasses.fields(kind)}
+    missing = sorted(names - set(content))
+    unknown = sorted(set(content) - names)
+    if missing:
+        raise ModelBundleError(f"{where}: missing {', '.join(missing)}")
+    if unknown:
+        raise ModelBundleError(f"{where}: unknown {', '.join(unknown)}")
+
+
+def _tuple(values: object, kind: type[Any], length: int) -> Any:  # noqa: ANN401  from JSON
+    if values is None:
+        return None
+    items = tuple(kind(value) for value in cast("list[Any]", values))
+    if len(items) != length:
+        raise ValueError(f"{length} values expected, got {len(items)}")
+    return items
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")

@@ -1,0 +1,107 @@
+"""The models that form an opinion: the only users of the compute device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ModelBundleError
+from pipeline.model_bundle import ModelBundle, ModelCard, load_bundle
+from pipeline.prediction import HePrediction
+from pipeline.saliency import SaliencyMaps
+from pipeline.triplet import SliceTriplet
+from pipeline.volume import CtVolume, HematomaMask
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Models:
+    """Segmentation and classification on one device, loaded once.
+
+    Parameters
+    ----------
+    segmentation, classification : ModelBundle
+        Card and weights of both models.
+    device : torch.device
+        Where both run.
+
+    Raises
+    ------
+    ModelBundleError
+        If a bundle does not fit its task.
+    """
+
+    def __init__(
+        self,
+        segmentation: ModelBundle,
+        classification: ModelBundle,
+        *,
+        device: "torch.device",
+    ) -> None:
+        from pipeline.classification.classifier import Classifier
+        from pipeline.segmentation.segmenter import Segmenter
+
+        self.segmentation_card: ModelCard = segmentation.card
+        self.classification_card: ModelCard = classification.card
+        self.device = str(device)
+        self._segmenter = Segmenter(segmentation, device=device)
+        self._classifier = Classifier(classification, device=device)
+
+    def segment(self, volume: CtVolume) -> HematomaMask:
+        """Return the hematoma on the volume's own grid."""
+        return self._segmenter.segment(volume)
+
+    def classify(self, triplet: SliceTriplet) -> HePrediction:
+        """Return the probability that the hematoma expands."""
+        return self._classifier.classify(triplet)
+
+    def explain(self, triplet: SliceTriplet, prediction: HePrediction) -> SaliencyMaps:
+        """Return where the classifier looked."""
+        return self._classifier.explain(triplet, prediction)
+
+
+def load_models(*, segmentation: Path, classification: Path, device: str = "auto") -> Models:
+    """Return both models, loaded from their bundle folders.
+
+    Parameters
+    ----------
+    segmentation, classification : Path
+        Bundle folders.
+    device : str
+        ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    ModelBundleError
+        If a bundle cannot be used, or the device does not exist.
+    """
+    chosen = choose_device(device)
+    return Models(
+        load_bundle(segmentation, task="segmentation"),
+        load_bundle(classification, task="classification"),
+        device=chosen,
+    )
+
+
+def choose_device(wanted: str) -> "torch.device":
+    """Return the device of a name.
+
+    Raises
+    ------
+    ModelBundleError
+        If the name is unknown or this machine has no such device.
+    """
+    import torch
+
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ModelBundleError(f"Device {wanted!r} is unknown; use auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ModelBundleError(f"Device {wanted!r} is not supported; use auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelBundleError(
+            f"Device {wanted!r} is not there: {torch.cuda.device_count()} CUDA devices found"
+        )
+    return device

@@ -1,0 +1,1 @@
+"""Training cases from every source, and how patients are divided."""

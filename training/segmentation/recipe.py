@@ -1,0 +1,130 @@
+"""The recipe of a segmentation training, read from a TOML file."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.volume import Vector
+from training.segmentation.augmentation import Augmentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long and how fast is learnt.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps.
+    limit_minutes : float
+        Training ends here even if steps are left; the learning rate falls towards whichever
+        end comes first.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    warm_up_steps : int
+        Steps of linear increase before the cosine.
+    ema_decay : float
+        Of the averaged weights, which are the ones that are kept.
+    validate_every, checkpoint_every : int
+        In steps.
+    """
+
+    steps: int = 6000
+    limit_minutes: float = 90.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warm_up_steps: int = 100
+    ema_decay: float = 0.995
+    validate_every: int = 400
+    checkpoint_every: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Which patches are drawn.
+
+    Attributes
+    ----------
+    foreground_share : float
+        Share of patches whose slab shows labelled hematoma.
+    weights : dict of str to float
+        How often each source is drawn, by the source's name.
+    inserted_bleed_share, extra_axial_share, ventricular_share : float
+        Share of patches of real heads into which each kind of blood is drawn.
+    validation_fraction : float
+        Share of patients held out.
+    validation_limit : int
+        At most so many scans per source are validated on.
+    """
+
+    foreground_share: float = 0.5
+    weights: dict[str, float] = field(default_factory=dict)
+    inserted_bleed_share: float = 0.4
+    extra_axial_share: float = 0.2
+    ventricular_share: float = 0.1
+    validation_fraction: float = 0.2
+    validation_limit: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a training yields, but for the data themselves."""
+
+    architecture: str
+    architecture_arguments: dict[str, Any]
+    spacing_zyx_mm: Vector
+    patch_size_zyx: tuple[int, int, int]
+    clip_low_hu: float
+    clip_high_hu: float
+    mean_hu: float
+    sd_hu: float
+    seed: int = 1
+    schedule: Schedule = field(default_factory=Schedule)
+    sampling: Sampling = field(default_factory=Sampling)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+_TABLES: dict[str, type[Any]] = {
+    "schedule": Schedule,
+    "sampling": Sampling,
+    "augmentation": Augmentation,
+}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe in a TOML file.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or missing; the message names it.
+    """
+    with path.open("rb") as stream:
+        content = tomllib.load(stream)
+    for key in ("spacing_zyx_mm", "patch_size_zyx"):
+        if key in content:
+            content[key] = tuple(content[key])
+    for name, kind in _TABLES.items():
+        if name in content:
+            content[name] = _build(kind, content[name], where=f"{path}, [{name}]")
+    recipe = _build(Recipe, content, where=str(path))
+    assert isinstance(recipe, Recipe)  # noqa: S101  tells mypy what _build made
+    return recipe
+
+
+def _build(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(content) - set(fields))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(fields)}")
+    required = {
+        name
+        for name, item in fields.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
+    missing = sorted(required - set(content))
+    if missing:
+        raise ValueError(f"{where}: missing key {', '.join(missing)}")
+    return kind(**content)

@@ -1,0 +1,257 @@
+"""The training loop: resumable, with averaged weights, a log and a picture of progress."""
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.segmentation.networks.registry import build_network
+from training.cohort.case import IGNORED, Case
+from training.segmentation.loss import dice_and_cross_entropy
+from training.segmentation.patches import CasePool, draw_patch, normalise
+from training.segmentation.recipe import Recipe
+
+
+#: Probability from which a voxel counts as found while validating.
+_CUTOFF = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One row of the log."""
+
+    step: int
+    minutes: float
+    learning_rate: float
+    loss: float
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Holds network, optimiser, averaged weights and the random state of a training.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train and how.
+    pool : CasePool
+        Where patches come from; refreshed at every validation.
+    folder : Path
+        Receives ``checkpoint.pt``, ``log.csv`` and, at every validation, ``average.pt``.
+    device : str
+        A torch device.
+    clock : callable
+        Seconds, rising; for the time limit.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pool: CasePool,
+        *,
+        folder: Path,
+        device: str = "cpu",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.recipe = recipe
+        self.pool = pool
+        self.folder = folder
+        self.device = torch.device(device)
+        self._clock = clock
+        torch.manual_seed(recipe.seed)
+        self.network = _build(recipe).to(self.device)
+        self.average = _build(recipe).to(self.device)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=recipe.schedule.learning_rate,
+            weight_decay=recipe.schedule.weight_decay,
+        )
+        self.rng = np.random.default_rng(recipe.seed)
+        self.step = 0
+        self._earlier_seconds = 0.0
+        self._started = clock()
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._checkpoint.exists():
+            self._resume()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def minutes(self) -> float:
+        """Time spent in training so far, over all runs."""
+        return (self._earlier_seconds + self._clock() - self._started) / 60
+
+    @property
+    def finished_share(self) -> float:
+        """How much of the schedule lies behind, in [0, 1]."""
+        schedule = self.recipe.schedule
+        share = max(self.step / schedule.steps, self.minutes / schedule.limit_minutes)
+        return min(share, 1.0)
+
+    def run(self, *, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+        """Train until the schedule ends, calling back after every step."""
+        schedule = self.recipe.schedule
+        self.pool.refresh()
+        while self.finished_share < 1:
+            rate = self._set_learning_rate()
+            loss = self._take_step()
+            self.step += 1
+            scores: dict[str, float] = {}
+            if self.step % schedule.validate_every == 0:
+                self.pool.refresh()
+                scores = self.validate()
+                save_weights(self.average, self.folder / "average.pt")
+            if self.step % schedule.checkpoint_every == 0:
+                self.save()
+            progress = Progress(
+                step=self.step,
+                minutes=self.minutes,
+                learning_rate=rate,
+                loss=loss,
+                scores=scores,
+            )
+            self._log(progress)
+            on_progress(progress)
+        self.save()
+        save_weights(self.average, self.folder / "average.pt")
+
+    def validate(self) -> dict[str, float]:
+        """Return the mean Dice of the averaged weights per source of held-out patients."""
+        limit = self.recipe.sampling.validation_limit
+        scores = {}
+        for source, cases in sorted(self.pool.validation.items()):
+            values = [
+                _dice(predict_whole(self.average, case, self.recipe, device=self.device), case)
+                for case in cases[:limit]
+            ]
+            known = [value for value in values if value is not None]
+            if known:
+                scores[source] = float(np.mean(known))
+        return scores
+
+    def save(self) -> None:
+        """Write everything that a later run needs to go on."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.rng.bit_generator.state,
+            "step": self.step,
+            "seconds": self.minutes * 60,
+            "recipe": asdict(self.recipe),
+        }
+        partial = self._checkpoint.with_suffix(".part")
+        torch.save(state, partial)
+        partial.replace(self._checkpoint)
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["random"]
+        self.step = int(state["step"])
+        self._earlier_seconds = float(state["seconds"])
+
+    def _set_learning_rate(self) -> float:
+        schedule = self.recipe.schedule
+        warm_up = min(1.0, (self.step + 1) / max(schedule.warm_up_steps, 1))
+        cosine = (1 + math.cos(math.pi * self.finished_share)) / 2
+        rate = schedule.learning_rate * warm_up * max(cosine, 0.01)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _take_step(self) -> float:
+        image, label = draw_patch(self.pool, self.recipe, self.rng)
+        images = torch.from_numpy(image)[None, None].to(self.device)
+        labels = torch.from_numpy(label)[None].to(self.device)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.network(images)
+        loss = dice_and_cross_entropy(logits.float(), labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self._update_average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.schedule.ema_decay, (self.step + 1) / (self.step + 10))
+        for kept, current in zip(
+            self.average.parameters(), self.network.parameters(), strict=True
+        ):
+            kept.lerp_(current, 1 - decay)
+
+    def _log(self, progress: Progress) -> None:
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(["step", "minutes", "learning_rate", "loss", "scores"])
+            scores = ";".join(f"{key}={value:.4f}" for key, value in progress.scores.items())
+            writer.writerow(
+                [
+                    progress.step,
+                    f"{progress.minutes:.2f}",
+                    f"{progress.learning_rate:.2e}",
+                    f"{progress.loss:.4f}",
+                    scores,
+                ]
+            )
+
+
+@torch.inference_mode()
+def predict_whole(
+    network: nn.Module, case: Case, recipe: Recipe, *, device: torch.device
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the hematoma probability of a whole case in one pass, shape (Z, Y, X)."""
+    network.eval()
+    image = normalise(case.hu_zyx.astype(np.float32), recipe)
+    air = (recipe.clip_low_hu - recipe.mean_hu) / recipe.sd_hu
+    padding: list[int] = []
+    for size, step in zip(reversed(image.shape), (32, 32, 4), strict=True):
+        padding += [0, -size % step]
+    tensor: Tensor = functional.pad(torch.from_numpy(image), padding, value=air)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = network(tensor[None, None].to(device))[0].float()
+    z, y, x = image.shape
+    probability: np.ndarray[Any, np.dtype[np.float32]] = (
+        torch.softmax(logits, dim=0)[1, :z, :y, :x].cpu().numpy()
+    )
+    return probability
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights, whole or not at all."""
+    partial = path.with_suffix(".part")
+    torch.save(network.state_dict(), partial)
+    partial.replace(path)
+
+
+def _build(recipe: Recipe) -> nn.Module:
+    return build_network(recipe.architecture, recipe.architecture_arguments)
+
+
+def _dice(probability: np.ndarray[Any, np.dtype[np.float32]], case: Case) -> float | None:
+    """Return Dice at 0.5 over known voxels, None where there is nothing to find."""
+    known = case.label_zyx != IGNORED
+    truth = case.label_zyx == 1
+    if not truth.any():
+        return None
+    found = (probability >= _CUTOFF) & known
+    return float(2 * np.count_nonzero(found & truth) / (found.sum() + truth.sum()))
