@@ -45,8 +45,8 @@ def refuse_other_body_part(images: Sequence[ImageHeader]) -> None:
 
 def _other_part(image: ImageHeader) -> str:
     """Return the word for a part of the body that is no head, empty if there is none."""
-    regions = image.value("AnatomicRegionSequence")
-    meaning = str(regions[0].get("CodeMeaning", "")).upper() if regions else ""
-    words = f"{image.text('BodyPartExamined')} {meaning}"
+    regions = [ImageHeader(instance=item) for item in image.items("AnatomicRegionSequence")]
+    meanings = [region.text("CodeMeaning") for region in regions]
+    words = " ".join([image.text("BodyPartExamined"), *meanings])
     other = _OTHER.search(words)
     return other.group(1) if other and not _HEAD.search(words) else ""

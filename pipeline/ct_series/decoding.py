@@ -15,9 +15,10 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
-from pipeline.ct_series.header import ImageHeader
+from pipeline.ct_series.header import MALFORMED, ImageHeader
 from pipeline.ct_series.refusal import refusal
 from pipeline.ct_series.slices import CtSlice
 from pipeline.errors import SeriesRejectedError
@@ -48,18 +49,11 @@ _LOSSY_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLoss
 #: Syntaxes that may be lossless too, where Lossy Image Compression decides.
 _EITHER_SYNTAXES = frozenset({JPEG2000, HTJ2K})
 
-_MONOCHROME = frozenset({"MONOCHROME1", "MONOCHROME2"})
+#: Decoders that are asked instead of the first available one. That of pylibjpeg for RLE answers
+#: damaged data with a panic of its runtime, which passes every handler of errors.
+_PLUGIN_OF: dict[str, str] = {RLELossless: "pydicom"}
 
-#: What pydicom and its plugins raise on pixels that they do not understand.
-_UNDECODABLE = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    EOFError,
-    OSError,
-)
+_MONOCHROME = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +163,9 @@ def is_lossy(header: ImageHeader) -> bool:
 def transfer_syntax(instance: Dataset) -> UID | None:
     """Return the transfer syntax that the pixel data are encoded in, None if nothing says it."""
     file_meta = getattr(instance, "file_meta", None)
-    syntax = file_meta.get("TransferSyntaxUID") if file_meta is not None else None
+    if file_meta is None:
+        return None
+    syntax = ImageHeader(instance=file_meta).text("TransferSyntaxUID")
     return UID(syntax) if syntax else None
 
 
@@ -209,8 +205,11 @@ def _decode(header: ImageHeader) -> NDArray[np.integer[Any]]:
         raise _undecodable(f"transfer syntax {syntax.name}", needed)
     try:
         index = (header.frame_number or 1) - 1
-        stored, _ = decoder.as_array(header.instance, index=index, raw=True)
-    except _UNDECODABLE as error:
+        plugin = _PLUGIN_OF.get(syntax, "")
+        stored, _ = decoder.as_array(
+            header.instance, index=index, raw=True, decoding_plugin=plugin
+        )
+    except (*MALFORMED, MemoryError) as error:
         # Only the class of the error: its text may repeat parts of the data set.
         found = f"{syntax.name} pixel data that fail to decode ({type(error).__name__})"
         raise _undecodable(found, needed) from None

@@ -5,13 +5,15 @@ refuses the series with a reason.
 """
 
 import math
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import InvalidOperation
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 #: Functional group that holds an attribute of an enhanced multi-frame image
 #: (PS3.3, sections C.7.6.16.2 and C.8.15.3).
@@ -31,7 +33,11 @@ GROUP_OF: dict[str, str] = {
     "SliceThickness": "PixelMeasuresSequence",
 }
 
-_MALFORMED = (ValueError, TypeError, OverflowError, InvalidOperation, AttributeError)
+#: What pydicom raises when it interprets a damaged value, which it does on first access.
+MALFORMED = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    *(RuntimeError, OSError, EOFError, struct.error, BytesLengthException),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,8 +66,13 @@ class ImageHeader:
                 if items and keyword in items[0]:
                     return items[0].get(keyword)
             return self.instance.get(keyword)
-        except _MALFORMED:
+        except MALFORMED:
             return None
+
+    def items(self, keyword: str) -> tuple[Dataset, ...]:
+        """Return the items of a sequence, none if it is absent."""
+        value = self.value(keyword)
+        return tuple(value) if isinstance(value, Sequence) else ()
 
     def text(self, keyword: str) -> str:
         """Return an attribute as text, empty if it is absent."""
@@ -81,7 +92,7 @@ class ImageHeader:
         values = value if isinstance(value, MultiValue | list) else (value,)
         try:
             numbers = tuple(float(item) for item in values)
-        except _MALFORMED:
+        except MALFORMED:
             return None
         is_good = len(numbers) == count and all(math.isfinite(number) for number in numbers)
         return numbers if is_good else None

@@ -29,8 +29,8 @@ def headers_of(instance: Dataset) -> list[ImageHeader]:
     if image.text("SOPClassUID") not in MULTI_FRAME_CLASSES:
         return [image]
     frames = image.count("NumberOfFrames")
-    shared = tuple(image.value("SharedFunctionalGroupsSequence") or ())[:1]
-    per_frame = tuple(image.value("PerFrameFunctionalGroupsSequence") or ())
+    shared = image.items("SharedFunctionalGroupsSequence")[:1]
+    per_frame = image.items("PerFrameFunctionalGroupsSequence")
     if not 1 <= frames <= MAX_FRAMES or len(per_frame) != frames:
         raise refusal(
             RejectionCode.GEOMETRY_MISSING,

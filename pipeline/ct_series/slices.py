@@ -58,7 +58,7 @@ class CtSlice:
         """Whether the header names a contrast agent (PS3.3, sections C.7.6.4 and C.7.6.4b)."""
         if self.header.text("ContrastBolusAgent") not in _NO_CONTRAST:
             return True
-        return bool(self.header.value("ContrastBolusAgentSequence"))
+        return bool(self.header.items("ContrastBolusAgentSequence"))
 
 
 def read_slice(header: ImageHeader) -> CtSlice:
