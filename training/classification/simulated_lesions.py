@@ -79,7 +79,22 @@ def simulate_lesions(
             triplet = _scanned(scanner, noise, empty.traits, filled)
             if triplet is not None:
                 break
-        yield _case(f"seed{seed}-head{head:04d}", number, plan, growth, triplet)
+        yield _case(
+            lesion_identity(seed=seed, head=head, number=number),
+            plan,
+            growth,
+            triplet,
+            patient_id=_head_identity(seed=seed, head=head),
+        )
+
+
+def lesion_identity(*, seed: int, head: int, number: int) -> str:
+    """Return the case id of one hematoma in one head of a cohort."""
+    return f"{_head_identity(seed=seed, head=head)}-{number:02d}"
+
+
+def _head_identity(*, seed: int, head: int) -> str:
+    return f"seed{seed}-head{head:04d}"
 
 
 def _empty_head(body: np.random.Generator, illness: np.random.Generator) -> EmptyHead:
@@ -138,11 +153,16 @@ def _table_position_mm(protocol: Protocol, head: Head) -> float:
 
 
 def _case(
-    patient_id: str, number: int, plan: LesionPlan, growth: Growth, triplet: SliceTriplet
+    case_id: str,
+    plan: LesionPlan,
+    growth: Growth,
+    triplet: SliceTriplet,
+    *,
+    patient_id: str,
 ) -> TripletCase:
     signs = plan.signs
     return TripletCase(
-        case_id=f"{patient_id}-{number:02d}",
+        case_id=case_id,
         patient_id=patient_id,
         label=HeLabel.HE if _expands(plan, growth) else HeLabel.NHE,
         images_yx=images_of(triplet),

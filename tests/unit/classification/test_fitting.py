@@ -17,7 +17,7 @@ from training.classification.split import Split
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """36 training and 18 validation cases, a third of which expand."""
+    """Return 36 training and 18 validation cases, a third of which expand."""
     return Split(training=tuple(cases(36)), validation=tuple(cases(18, first=36)))
 
 
