@@ -200,8 +200,8 @@ def select(
     }
     for rank, one in enumerate(ranked[places:], start=places + 1):
         refused[one.series_instance_uid] = Refusal(
-            reason=f"rank {rank} of {len(ranked)}, {_points(one, rules)} points; "
-            f"{rules.series_per_study} series per study is analysed",
+            reason=f"rank {rank} of {len(ranked)}, {_points(one, rules)} points; of a study "
+            f"{rules.series_per_study} may be analysed, {already_chosen} chosen before",
             eligible=True,
         )
     return Selection(chosen=chosen, refused=refused)

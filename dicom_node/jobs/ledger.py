@@ -1,6 +1,6 @@
 """The one truth of the node: everything that a restart must not forget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_node.jobs.arrivals import Arrivals
@@ -43,7 +43,7 @@ class Ledger:
     deliveries: DeliveryLedger
     presence: PresenceLedger
     reports: Reports
-    patient_salt: bytes
+    patient_salt: bytes = field(repr=False)
     database: Database
 
     def close(self) -> None:

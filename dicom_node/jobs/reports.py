@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -113,12 +113,12 @@ class Reports:
 
 def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, ...]:
     uids = [row.series_uid for row in rows]
-    images = dict(
+    images = _as_dict(
         session.execute(
             select(InstanceRow.series_uid, func.count())
             .where(InstanceRow.series_uid.in_(uids), InstanceRow.current)
             .group_by(InstanceRow.series_uid)
-        ).tuples()
+        )
     )
     jobs = {
         job.series_uid: job
@@ -188,4 +188,8 @@ def _job(row: JobRow) -> JobStatus:
 
 
 def _counts(session: Session, state: InstrumentedAttribute[StateT]) -> dict[StateT, int]:
-    return dict(session.execute(select(state, func.count()).group_by(state)).tuples())
+    return _as_dict(session.execute(select(state, func.count()).group_by(state)))
+
+
+def _as_dict(rows: Iterable[Any]) -> dict[Any, int]:
+    return {row[0]: row[1] for row in rows}
