@@ -68,6 +68,12 @@ def tiny_recipe(*, epochs: int, augmentation: Augmentation = STILL) -> Recipe:
             weight_decay=0.0,
             averaging=0.8,
         ),
-        balance=Balance(he_share=0.5, signs_weight=1.0, signs_only_epochs=0, label_smoothing=0.0),
+        balance=Balance(
+            he_share=0.5,
+            prevalence=1 / 3,
+            signs_weight=1.0,
+            signs_only_epochs=0,
+            label_smoothing=0.0,
+        ),
         augmentation=augmentation,
     )

@@ -35,11 +35,23 @@ class PlattScaling:
         return torch.sigmoid(margins * self.scale + self.offset)
 
 
-def fit_platt(margins: NDArray[np.float64], expanded: NDArray[np.bool_]) -> PlattScaling:
+def fit_platt(
+    margins: NDArray[np.float64], expanded: NDArray[np.bool_], *, prevalence: float
+) -> PlattScaling:
     """Return the scaling that is most likely for validation slices.
 
-    Drawing HE slices more often than they occur shifts the log odds; this undoes it at the
-    prevalence of the validation patients. Targets are softened as Platt recommends [1]_.
+    Drawing HE slices more often than they occur shifts the log odds; this undoes it. Slices
+    count so that the outcomes weigh as they do among patients. Targets are softened as Platt
+    recommends [1]_.
+
+    Parameters
+    ----------
+    margins : ndarray of float64, shape (N,)
+        HE logit minus NHE logit.
+    expanded : ndarray of bool, shape (N,)
+        Outcome.
+    prevalence : float
+        Share of HE among the patients whom the classifier is for, in (0, 1).
 
     References
     ----------
@@ -53,9 +65,13 @@ def fit_platt(margins: NDArray[np.float64], expanded: NDArray[np.bool_]) -> Plat
         expanded, (positives + 1) / (positives + 2), 1 / (len(expanded) - positives + 2)
     )
 
+    weight = np.where(
+        expanded, prevalence / expanded.mean(), (1 - prevalence) / (~expanded).mean()
+    )
+
     def negative_log_likelihood(parameters: NDArray[np.float64]) -> float:
         odds = parameters[0] * margins + parameters[1]
-        return float((np.logaddexp(0, odds) - target * odds).mean())
+        return float((weight * (np.logaddexp(0, odds) - target * odds)).mean())
 
     fitted = minimize(
         negative_log_likelihood,

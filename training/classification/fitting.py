@@ -199,7 +199,11 @@ def _calibrated(
     network.load_state_dict(torch.load(output / "best.pt", weights_only=True)["network"])
     slice_margins = margins(network, validation)
     outcome = expanded(split.validation)
-    scaling = fit_platt(slice_margins.numpy(), outcome[validation.cases.numpy()])
+    scaling = fit_platt(
+        slice_margins.numpy(),
+        outcome[validation.cases.numpy()],
+        prevalence=recipe.balance.prevalence,
+    )
     means = validation.case_means(scaling.probabilities(slice_margins))
     fold_into_head(network, scaling)
     return FittedClassifier(

@@ -64,6 +64,9 @@ class Balance:
     ----------
     he_share : float
         Share of HE slices that is drawn, in (0, 1).
+    prevalence : float
+        Share of HE among the patients whom the classifier is for, in (0, 1); the released
+        probabilities are calibrated to it.
     signs_weight : float
         Weight of the recorded signs in the loss, against 1 for the outcome.
     signs_only_epochs : int
@@ -73,6 +76,7 @@ class Balance:
     """
 
     he_share: float
+    prevalence: float
     signs_weight: float
     signs_only_epochs: int
     label_smoothing: float

@@ -168,9 +168,23 @@ def test_calibration_finds_the_log_odds_that_made_the_outcomes():
     margins = rng.normal(scale=3, size=20000)
     outcomes = rng.random(20000) < expit(0.5 * margins - 1)
 
-    found = fit_platt(margins, outcomes)
+    found = fit_platt(margins, outcomes, prevalence=outcomes.mean())
 
     assert found.scale == pytest.approx(0.5, abs=0.03)
+    assert found.offset == pytest.approx(-1, abs=0.06)
+
+
+def test_calibration_undoes_an_enriched_cohort():
+    """Keeping a quarter of the others adds log 4 to the odds; stating the prevalence takes it."""
+    rng = np.random.default_rng(0)
+    margins = rng.normal(scale=3, size=60000)
+    outcomes = rng.random(60000) < expit(0.5 * margins - 1)
+    kept = outcomes | (rng.random(60000) < 0.25)
+
+    enriched = fit_platt(margins[kept], outcomes[kept], prevalence=outcomes[kept].mean())
+    found = fit_platt(margins[kept], outcomes[kept], prevalence=outcomes.mean())
+
+    assert enriched.offset == pytest.approx(-1 + np.log(4), abs=0.06)
     assert found.offset == pytest.approx(-1, abs=0.06)
 
 
