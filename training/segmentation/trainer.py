@@ -19,7 +19,6 @@ from training.segmentation.loss import dice_and_cross_entropy
 from training.segmentation.patches import CasePool, draw_patch, normalise
 from training.segmentation.recipe import Recipe
 
-
 #: Probability from which a voxel counts as found while validating.
 _CUTOFF = 0.5
 

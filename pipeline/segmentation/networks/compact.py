@@ -74,14 +74,14 @@ class CompactUNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return class logits (N, C, Z, Y, X) of images (N, 1, Z, Y, X)."""
-        current = self.entry(_fold(image, self.fold))
+        current = self.entry(fold_pixels(image, self.fold))
         skips = []
         for stage in self.down:
             skips.append(current)
             current = stage(current)
         for skip, join in zip(reversed(skips), reversed(self.up), strict=True):
             current = join(current, skip)
-        return _unfold(self.exit(current), self.fold)
+        return unfold_pixels(self.exit(current), self.fold)
 
 
 class _Residual(nn.Module):
@@ -144,14 +144,14 @@ def _unit(inputs: int, outputs: int, kernel: Kernel, stride: Kernel = (1, 1, 1))
     )
 
 
-def _fold(image: Tensor, fold: int) -> Tensor:
+def fold_pixels(image: Tensor, fold: int) -> Tensor:
     """Return (N, C, Z, Y, X) as (N, C * fold**2, Z, Y / fold, X / fold)."""
     n, c, z, y, x = image.shape
     tiles = image.reshape(n, c, z, y // fold, fold, x // fold, fold)
     return tiles.permute(0, 1, 4, 6, 2, 3, 5).reshape(n, -1, z, y // fold, x // fold)
 
 
-def _unfold(features: Tensor, fold: int) -> Tensor:
+def unfold_pixels(features: Tensor, fold: int) -> Tensor:
     """Return (N, C * fold**2, Z, Y, X) as (N, C, Z, Y * fold, X * fold)."""
     n, c, z, y, x = features.shape
     tiles = features.reshape(n, c // fold**2, fold, fold, z, y, x)

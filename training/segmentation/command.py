@@ -1,0 +1,180 @@
+"""The commands `ichtrain segmentation ...`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.segmentation.trainer import Progress
+
+APP = typer.Typer(
+    help="Prepare cases, train the segmentation network, judge it and release it as a bundle.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+CaseFolders = Annotated[
+    list[Path],
+    typer.Option("--cases", help="Folder of prepared cases; may be given repeatedly."),
+]
+
+
+@APP.command()
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Cohort of `ichtrain phantom`, or the folder of PHE-SICH-CT-IDS."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of prepared cases; made if absent.")],
+) -> None:
+    """Bring a cohort to the model's grid: 0.5 x 0.5 x 5 mm, cropped to the head.
+
+    Which kind of cohort it is shows in its files. Cases that stand already are not made again,
+    so the call may be repeated while a simulated cohort grows.
+
+    Example: ichtrain segmentation prepare ~/cohorts/simulated --output ~/prepared/simulated
+    """
+    from rich.progress import track
+
+    from training.cohort.case import save_case
+    from training.cohort.prepared import pending_cases
+
+    for case in track(list(pending_cases(source, output)), description="Preparing"):
+        for scan in case.read():
+            save_case(output, scan)
+
+
+@APP.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, e.g. config/training/*.toml.")],
+    cases: CaseFolders,
+    output: Annotated[Path, typer.Option(help="Receives checkpoint, log and picture.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+) -> None:
+    """Train by a recipe; called again with the same output, training goes on.
+
+    Writes checkpoint.pt (to resume), average.pt (the weights to release), log.csv and log.png.
+    Validation patients are set aside by a hash of their identifier.
+
+    Example: ichtrain segmentation train config/training/demo_segmentation.toml
+    --cases ~/prepared/simulated --cases ~/prepared/phe-sich --output ~/runs/demo
+    """
+    import torch
+
+    from pipeline.models import choose_device
+    from training.segmentation.patches import CasePool
+    from training.segmentation.progress_picture import draw_progress
+    from training.segmentation.recipe import read_recipe
+    from training.segmentation.trainer import Trainer
+
+    torch.set_num_threads(threads)
+    plan = read_recipe(recipe)
+    pool = CasePool(folders=cases, validation_fraction=plan.sampling.validation_fraction)
+    trainer = Trainer(plan, pool, folder=output, device=str(choose_device(device)))
+    _show(trainer.run, total=plan.schedule.steps, start=trainer.step)
+    draw_progress(output / "log.csv", output / "log.png")
+    typer.echo(f"Weights: {output / 'average.pt'}")
+
+
+@APP.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    cases: CaseFolders,
+    *,
+    held_out_only: Annotated[
+        bool, typer.Option("--held-out-only", help="Only patients that validation held out.")
+    ] = False,
+    validation_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Share held out, as in the recipe.")
+    ] = 0.2,
+) -> None:
+    """Measure a bundle on prepared cases: Dice and volume error with 95 % intervals.
+
+    Intervals come from drawing patients, not scans. Prints one JSON object per cohort.
+
+    Example: ichtrain segmentation evaluate pipeline/bundles/demo-segmentation
+    --cases ~/prepared/simulated-test
+    """
+    import json
+
+    import torch
+
+    from pipeline.model_bundle import load_bundle
+    from pipeline.segmentation.segmenter import Segmenter
+    from training.cohort.case import load_cases
+    from training.cohort.split import in_validation
+    from training.segmentation.evaluation import score_cases, summarise
+
+    segmenter = Segmenter(load_bundle(bundle, task="segmentation"), device=torch.device("cpu"))
+    for folder in cases:
+        chosen = [
+            case
+            for case in load_cases(folder)
+            if not held_out_only or in_validation(case.patient_id, fraction=validation_fraction)
+        ]
+        summary = summarise(score_cases(segmenter, chosen))
+        typer.echo(json.dumps({"cohort": folder.name, **summary}, indent=2))
+
+
+@APP.command()
+def release(
+    weights: Annotated[Path, typer.Argument(help="average.pt of a training.")],
+    recipe: Annotated[Path, typer.Option(help="Recipe that it was trained with.")],
+    facts: Annotated[
+        Path,
+        typer.Option(
+            help="JSON with name, version, training_cohort, metrics, licence, cutoff ..."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Bundle folder; made if absent.")],
+) -> None:
+    """Write a bundle: weights in half precision with their card.
+
+    Example: ichtrain segmentation release ~/runs/demo/average.pt
+    --recipe config/training/demo_segmentation.toml --facts facts.json --output ~/bundle
+    """
+    import json
+
+    import torch
+
+    from training.release import release_segmentation
+    from training.segmentation.recipe import read_recipe
+
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    bundle = release_segmentation(
+        output, read_recipe(recipe), state, facts=json.loads(facts.read_text())
+    )
+    typer.echo(f"{output}: {bundle.digest}")
+
+
+def _show(run: Callable[..., None], *, total: int, start: int) -> None:
+    """Run a training below a progress bar with the time that is left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import (
+        Progress as Bar,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns) as bar:
+        task = bar.add_task("Training", total=total, completed=start)
+
+        def follow(progress: "Progress") -> None:
+            scores = " ".join(f"{name} {value:.3f}" for name, value in progress.scores.items())
+            if scores:
+                bar.console.print(f"step {progress.step}: validation Dice {scores}")
+            bar.update(task, completed=progress.step, description=f"loss {progress.loss:.3f}")
+
+        run(on_progress=follow)
