@@ -50,7 +50,7 @@ SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices without hema
 # Units
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
 SQUARE_MILLIMETER: Final = Code("mm2", "UCUM", "square millimeter")
-MILLIMETER: Final = Code("mm", "UCUM", "millimeter")
+MILLIMETER: Final = Code("mm", "UCUM", "mm")
 HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 SLICES: Final = Code("{slices}", "UCUM", "slices")
 NO_UNITS: Final = Code("1", "UCUM", "no units")

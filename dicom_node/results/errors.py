@@ -7,8 +7,10 @@ ResultError
 
 from collections.abc import Sequence
 
+from dicom_node.errors import NodeError
 
-class ResultError(Exception):
+
+class ResultError(NodeError):
     """Whatever keeps a result from being sent."""
 
 

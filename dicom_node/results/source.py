@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 from pydicom.valuerep import DA, TM, format_number_as_ds
@@ -50,6 +51,8 @@ COPIED_OF_PATIENT_AND_STUDY: Final = (
     "PatientWeight",
     "TimezoneOffsetFromUTC",
 )
+#: Readers make direction cosines orthonormal; that changes them by less than this.
+_SAME_DIRECTION: Final = 1e-3
 _SEXES: Final = ("M", "F", "O", "")
 #: Lossy transfer syntaxes and the method that describes them (PS3.3, C.7.6.1.1.5.1).
 _LOSSY_METHOD: Final = {
@@ -133,7 +136,10 @@ class SourceSeries:
         )
 
     def slice_header(self, index: int, *, sop_instance_uid: str = "") -> Dataset:
-        """Return the slice as if it were one single-frame CT image.
+        """Return the slice as if it were one single-frame CT image of nobody.
+
+        It is for the library that builds objects, which puts the name of a patient into its
+        log; patient and study are written into the finished object instead.
 
         Parameters
         ----------
@@ -145,10 +151,14 @@ class SourceSeries:
         Returns
         -------
         Dataset
-            Patient, study, identity, geometry and lossy flags; no pixels.
+            Identity, geometry and lossy flags; no patient, no pixels.
         """
         image = self.images[index]
-        header = patient_and_study(self.header)
+        header = Dataset()
+        for keyword in REQUIRED_OF_PATIENT_AND_STUDY:
+            setattr(header, keyword, "")
+        header.PatientName = "Nobody^"
+        header.StudyInstanceUID = self.header.StudyInstanceUID
         header.SeriesInstanceUID = self.series_instance_uid
         header.SOPClassUID = CTImageStorage if image.frame_number else image.sop_class_uid
         header.SOPInstanceUID = sop_instance_uid or image.sop_instance_uid
@@ -164,12 +174,20 @@ class SourceSeries:
         plane.FrameOfReferenceUID = self.frame_of_reference_uid
         plane.PositionReferenceIndicator = self.header.get("PositionReferenceIndicator") or ""
         plane.ImagePositionPatient = decimals(self.grid.slice_origins_lps_mm[index])
-        plane.ImageOrientationPatient = decimals(
-            (*self.grid.row_cosine_lps, *self.grid.column_cosine_lps)
-        )
+        plane.ImageOrientationPatient = self._orientation()
         plane.PixelSpacing = decimals(self.grid.pixel_spacing_yx_mm)
         plane.SliceThickness = decimals(self.thickness_mm[index : index + 1])[0]
         return plane
+
+    def _orientation(self) -> list[str]:
+        """Return the orientation as the source writes it; viewers compare the text."""
+        cosines = (*self.grid.row_cosine_lps, *self.grid.column_cosine_lps)
+        written = self.header.get("ImageOrientationPatient")
+        if written is not None and np.allclose(
+            np.asarray(written, np.float64), cosines, atol=_SAME_DIRECTION
+        ):
+            return [str(value) for value in written]
+        return decimals(cosines)
 
     def lossy_flags(self) -> Dataset:
         """Return the Lossy Image Compression attributes that a derived image inherits."""

@@ -28,6 +28,7 @@ _PAGE: Final = """<!DOCTYPE html>
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; }
 .warning { border: 2px solid var(--mark); border-radius: .4rem; padding: .5rem 1rem; }
 .warning strong { color: var(--mark); }
+figure { margin: 0; }
 img { max-width: 100%; height: auto; border-radius: .4rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 caption { text-align: left; font-weight: 600; padding: .25rem 0; }
@@ -39,7 +40,7 @@ code { overflow-wrap: anywhere; }
 </head>
 <body>
 <header class="warning" role="note">
-<p><strong>{{ research }}</strong> - {{ record.research_use_only }}
+<p><strong>{{ record.research_use_only }}</strong>
 <br><span lang="zh">{{ research_zh }}</span></p>
 {% if demonstration %}<p><strong>{{ demonstration }}</strong></p>{% endif %}
 </header>

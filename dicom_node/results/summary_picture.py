@@ -24,7 +24,8 @@ from pipeline.windowing import brain_window
 
 _WIDTH: Final = 1500
 _MARGIN: Final = 30
-_PANEL: Final = 460
+_GAP: Final = 15
+_PANEL: Final = (_WIDTH - 2 * _MARGIN - 2 * _GAP) // 3
 _HEADER: Final = 190
 _CAPTION: Final = 70
 _LINE: Final = 34
@@ -73,7 +74,9 @@ def draw_summary(
         _legend(draw)
     y = _HEADER + body
     for note in notes:
-        draw.text((_MARGIN, y), note, font=font(20), fill=_GREY)
+        is_warning = note == wording.DEMONSTRATION
+        color = _AMBER if is_warning else _GREY
+        draw.text((_MARGIN, y), note, font=font(20, bold=is_warning), fill=color)
         y += _LINE
     _footer(image, draw, height)
     return image
@@ -113,7 +116,7 @@ def _draw_panels(
 ) -> None:
     window = _head_window(volume)
     for number, panel in enumerate(panels):
-        x = _MARGIN + number * (_PANEL + _MARGIN // 2)
+        x = _MARGIN + number * (_PANEL + _GAP)
         image.paste(_view(panel.pixels[window], volume.grid), (x, _HEADER))
         draw.rectangle([x, _HEADER, x + _PANEL - 1, _HEADER + _PANEL - 1], outline=(60, 68, 78))
         for side, place in (("R", x + 8), ("L", x + _PANEL - 24)):

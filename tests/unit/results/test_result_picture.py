@@ -1,0 +1,138 @@
+"""The burned-in picture shows what was found and never who the patient is."""
+
+import dataclasses
+import typing
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dicom_node.results.picture import CapturePicture, draw_capture, heat_color, overlay
+from pipeline.prediction import HePrediction
+from pipeline.triplet import RegionOfInterest, TripletPosition
+
+ROI = RegionOfInterest(y0=200, y1=300, x0=220, x1=330)
+
+
+def picture(shape=(512, 512), **changed):
+    mask = np.zeros(shape, dtype=bool)
+    mask[230:260, 250:290] = True
+    heat = np.zeros((ROI.y1 - ROI.y0, ROI.x1 - ROI.x0), dtype=np.float32)
+    heat[50, 60] = 1.0
+    values = {
+        "hu_yx": np.full(shape, 40, dtype=np.int16),
+        "mask_yx": mask,
+        "roi": ROI,
+        "heat_yx": heat,
+        "position": TripletPosition.MAX,
+        "slice_number": 16,
+        "slice_count": 30,
+        "volume_ml": 23.4,
+        "prediction": HePrediction(slice_probabilities=(0.6,), threshold=0.5),
+        "slice_probability": 0.6,
+        "node": "ichnode 0.1.0",
+        "segmentation_model": "ich-seg 1.2.0",
+        "classification_model": "he-vit 1.2.0",
+        "is_demonstration": True,
+    }
+    return CapturePicture(**(values | changed))
+
+
+def test_nothing_that_is_drawn_could_hold_a_patient():
+    """The drawing takes arrays, numbers, enums and three names of software, by type."""
+    allowed = {
+        NDArray[np.int16],
+        NDArray[np.bool_],
+        NDArray[np.float32],
+        RegionOfInterest,
+        TripletPosition,
+        HePrediction,
+        int,
+        float,
+        bool,
+    }
+    hints = typing.get_type_hints(CapturePicture)
+
+    assert {name for name, hint in hints.items() if hint is str} == {
+        "node",
+        "segmentation_model",
+        "classification_model",
+    }
+    assert {hint for hint in hints.values() if hint is not str} <= allowed
+    assert list(typing.get_type_hints(draw_capture)) == ["picture", "return"]
+
+
+def test_the_outline_hides_no_hematoma_pixel():
+    """The line lies on the pixels just outside; inside, grey 128 shows through."""
+    mask = picture().mask_yx
+    pixels = overlay(
+        picture().hu_yx, mask, RegionOfInterest(y0=0, y1=1, x0=0, x1=1), np.zeros((1, 1))
+    )
+
+    magenta = (pixels == (255, 0, 255)).all(axis=-1)
+    assert not (magenta & mask).any()
+    assert magenta[229, 250:290].all()
+    assert magenta[260, 250:290].all()
+    assert magenta[230:260, 249].all()
+    assert magenta[230:260, 290].all()
+
+
+def test_heat_stays_inside_the_region():
+    """What the classifier did not see is not coloured."""
+    plain = picture()
+    heat = np.ones_like(plain.heat_yx)
+    pixels = overlay(plain.hu_yx, np.zeros_like(plain.mask_yx), ROI, heat).astype(int)
+
+    coloured = np.ptp(pixels, axis=-1) > 0
+    inside = np.zeros_like(coloured)
+    inside[ROI.y0 : ROI.y1, ROI.x0 : ROI.x1] = True
+    assert not coloured[~inside].any()
+    assert coloured[ROI.y0 + 1 : ROI.y1 - 1, ROI.x0 + 1 : ROI.x1 - 1].all()
+
+
+def test_red_is_important_and_blue_is_not():
+    """The legend runs from 0 to 1 as the overlay does."""
+    none, most = heat_color(np.array([0.0, 1.0]))
+
+    assert most[0] > 4 * most[2]
+    assert none[2] > 4 * none[0]
+
+
+def test_what_must_be_read_is_there():
+    """Leaving a statement out changes the pixels where it stands."""
+    drawn = draw_capture(picture())
+
+    assert drawn.shape == (512, 512, 3)
+    assert (drawn[-20:] == (255, 90, 80)).all(axis=-1).sum() > 100  # research line in red
+    for changed in (
+        {"is_demonstration": False},
+        {"volume_ml": 24.4},
+        {"slice_probability": 0.7},
+        {"prediction": HePrediction(slice_probabilities=(0.4,), threshold=0.5)},
+        {"node": "ichnode 0.2.0"},
+        {"segmentation_model": "ich-seg 1.3.0"},
+        {"classification_model": "he-vit 1.3.0"},
+        {"position": TripletPosition.MAX_PLUS_1},
+        {"slice_number": 17},
+    ):
+        assert not np.array_equal(draw_capture(picture(**changed)), drawn), changed
+
+
+def test_drawing_twice_gives_the_same_pixels():
+    """Results are reproducible to the byte."""
+    assert np.array_equal(draw_capture(picture()), draw_capture(picture()))
+
+
+@pytest.mark.parametrize("size", [64, 256, 1024])
+def test_any_matrix_can_be_drawn(size):
+    """Text scales with the matrix and the picture keeps its grid."""
+    roi = RegionOfInterest(y0=1, y1=9, x0=1, x1=9)
+    small = dataclasses.replace(
+        picture(),
+        hu_yx=np.zeros((size, size), dtype=np.int16),
+        mask_yx=np.zeros((size, size), dtype=bool),
+        roi=roi,
+        heat_yx=np.zeros((8, 8), dtype=np.float32),
+    )
+
+    assert draw_capture(small).shape == (size, size, 3)
