@@ -77,6 +77,9 @@ def train(
         list[Path] | None,
         typer.Option(help="Folder of validation triplets; else patients are split by the recipe."),
     ] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help="Safetensors file of weights to start from.")
+    ] = None,
     bundle_version: Annotated[str, typer.Option(help="Version written into the card.")] = "1",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
@@ -86,6 +89,7 @@ def train(
     """
     import torch
     from rich.console import Console
+    from safetensors.torch import load_file
 
     from training.classification.case import load_cases
     from training.classification.figures import plot_log
@@ -111,7 +115,8 @@ def train(
             f"validation AUC {record.validation_auc:.3f}"
         )
 
-    fitted = fit(split, choices, output=output, on_epoch=tell)
+    weights = None if initial is None else load_file(initial)
+    fitted = fit(split, choices, output=output, on_epoch=tell, initial=weights)
     plot_log(output / "log.png", read_log(output / "log.csv"))
     released = release_classifier(
         output / "bundle", fitted, choices, split, version=bundle_version

@@ -1,7 +1,7 @@
 """The fit: epochs over the training patients, the best one kept, resumable at any epoch."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,7 @@ def fit(
     *,
     output: Path,
     on_epoch: Callable[[EpochRecord], None],
+    initial: Mapping[str, torch.Tensor] | None = None,
 ) -> FittedClassifier:
     """Return the classifier that the recipe makes of these cases.
 
@@ -94,6 +95,8 @@ def fit(
         Folder for ``state.pt``, ``best.pt`` and ``log.csv``.
     on_epoch : callable
         Told of each epoch when it is done.
+    initial : mapping of str to Tensor, optional
+        Weights to start from.
     """
     output.mkdir(parents=True, exist_ok=True)
     signs = sign_names(split.training)
@@ -101,7 +104,7 @@ def fit(
     training = slice_set(split.training, input_size=size, signs=signs)
     validation = slice_set(split.validation, input_size=size, signs=signs)
     steps = -(-len(training) // recipe.schedule.batch_size)
-    learner = Learner(recipe, sign_count=len(signs), steps_per_epoch=steps)
+    learner = Learner(recipe, sign_count=len(signs), steps_per_epoch=steps, initial=initial)
     generator = torch.Generator().manual_seed(recipe.seed)
     records = _resume(output, learner, generator)
     for epoch in range(len(records) + 1, recipe.schedule.epochs + 1):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,14 +35,30 @@ class Learner:
         Number of recorded signs.
     steps_per_epoch : int
         For the learning rate.
+    initial : mapping of str to Tensor, optional
+        Weights to start from, such as those of ImageNet; the network's own names.
+
+    Raises
+    ------
+    ValueError
+        If initial weights are given that do not fit the network.
     """
 
-    def __init__(self, recipe: Recipe, *, sign_count: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        sign_count: int,
+        steps_per_epoch: int,
+        initial: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
         self._steps_per_epoch = steps_per_epoch
         self._step = 0
         self.network = build_vit(recipe.network.architecture, recipe.network.arguments)
+        if initial is not None:
+            _start_from(self.network, initial)
         self._sign_head = nn.Linear(self.network.num_features, sign_count)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = torch.optim.AdamW(
@@ -137,6 +154,19 @@ class Learner:
         keep = min(self._recipe.schedule.averaging, self._step / (self._step + 10))
         for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(value, 1 - keep)
+
+
+def _start_from(network: "VisionTransformer", initial: Mapping[str, torch.Tensor]) -> None:
+    """Load weights; a head for other classes is left out, as the paper does with ImageNet's."""
+    weights = dict(initial)
+    own = network.state_dict()
+    for name in ("head.weight", "head.bias"):
+        if name in weights and weights[name].shape != own[name].shape:
+            weights[name] = own[name]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"Initial weights do not fit the network: {error}") from error
 
 
 def margins(network: "VisionTransformer", slices: SliceSet) -> torch.Tensor:

@@ -117,3 +117,29 @@ def test_margins_are_the_log_odds_of_the_softmax(split):
 
     expected = torch.softmax(logits(network, slices.images), dim=1)[:, HeLabel.HE]
     assert torch.allclose(found.float(), expected, atol=1e-6)
+
+
+def test_learning_starts_from_given_weights():
+    """A head for other classes is left out, everything else is taken over."""
+    recipe = tiny_recipe(epochs=1)
+    other = dataclasses.replace(recipe, seed=9)
+    given = Learner(other, sign_count=1, steps_per_epoch=1).network.state_dict()
+    given["head.weight"] = torch.zeros(1000, 16)
+    given["head.bias"] = torch.zeros(1000)
+
+    found = Learner(recipe, sign_count=1, steps_per_epoch=1, initial=given).network.state_dict()
+
+    for name, value in found.items():
+        assert name.startswith("head.") or torch.equal(value, given[name]), name
+    assert found["head.weight"].shape == (2, 16)
+
+
+def test_weights_of_another_network_are_refused():
+    """Nothing is taken over in silence, and nothing left out but the head."""
+    with pytest.raises(ValueError, match="do not fit"):
+        Learner(
+            tiny_recipe(epochs=1),
+            sign_count=1,
+            steps_per_epoch=1,
+            initial={"blocks.0.norm1.weight": torch.zeros(16)},
+        )
