@@ -116,7 +116,7 @@ def head_content(volume: CtVolume) -> HeadContent:
         air_share=float(np.mean(coarse.hu_zyx < AIR_BELOW_HU)),
         soft_tissue_share=float(np.mean(_between(coarse.hu_zyx, SOFT_TISSUE_HU))),
         bone_share=float(np.mean(coarse.hu_zyx > BONE_ABOVE_HU)),
-        brain_share=np.count_nonzero(brain) / inside_count if inside_count else 0.0,
+        brain_share=float(np.count_nonzero(brain)) / max(inside_count, 1),
         brain_ml=float(brain.sum(axis=(1, 2)) @ coarse.voxel_ml_z),
         bright_ml=_bright_ml(volume, coarse, inside),
     )

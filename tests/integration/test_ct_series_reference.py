@@ -20,7 +20,7 @@ from pipeline.errors import SeriesRejectedError
 from pipeline.quality import assess_volume
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode
-from pipeline.volume import CtVolume
+from pipeline.volume import CtVolume, regular_grid
 
 REAL_HEADS = (
     *("052", "053", "054", "055", "056", "057", "058", "059", "060", "066", "067", "071"),
@@ -174,6 +174,22 @@ def test_the_plastic_head_is_read_and_doubted(data_dir):
         "not_original: found 5 captures, dose pages and derived maps; needed axial CT images"
     )
     assert rejection(objects).startswith("mixed_series")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "is_head"), [("CTImage.dcm", False), ("CT1_J2KR", False), ("CT2_J2KR", True)]
+)
+def test_a_trunk_is_no_head(data_dir, name, is_head):
+    """Two slices of trunks (seen by eye) and one of a head, each stacked to 100 mm."""
+    ds = pydicom.dcmread(data_dir / SYNTAXES / name)
+    hu_yx = decode_hu(ImageHeader(instance=ds))
+    pixel_mm = float(ds.PixelSpacing[0])
+    grid = regular_grid((20, *hu_yx.shape), (5.0, pixel_mm, pixel_mm))
+
+    flags = assess_volume(CtVolume(hu_zyx=np.stack([hu_yx] * 20), grid=grid))
+
+    assert (QualityFlag.NOT_A_HEAD in flags) is not is_head
 
 
 @pytest.mark.data
