@@ -169,8 +169,8 @@ class WorkerSettings(_Table):
     """How analyses are run."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
-    segmentation_bundle: str = "ich-segmentation-demo"
-    classification_bundle: str = "he-classification-demo"
+    segmentation_bundle: str = "demo-segmentation"
+    classification_bundle: str = "demo-classification"
     time_limit_s: Seconds = 600.0
     lease_s: Seconds = 30.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

@@ -1,18 +1,12 @@
-"""What the parts of the node are built from: their own values, taken from the settings."""
+"""What the parts of the node are built from: their own values, taken from the settings.
+
+Each process needs a few of them, so each function imports its part when it is called.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dicom_node.association.peers import Peer
-from dicom_node.association.storage_scp import ScpSettings
-from dicom_node.delivery.courier import DeliveryRules
-from dicom_node.intake.assembly import AssemblyRules
-from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.intake.selection import Preference, SelectionRules, SeriesAttribute, TextRule
-from dicom_node.intake.spool import SpoolLimits
-from dicom_node.jobs.retry import RetryPolicy
-from dicom_node.jobs.worker import JobRules
-from dicom_node.results.errors import ResultError
 from dicom_node.settings import (
     ANY_CALLER,
     PeerSettings,
@@ -20,7 +14,15 @@ from dicom_node.settings import (
     RuleSettings,
     Settings,
 )
-from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from dicom_node.association.peers import Peer
+    from dicom_node.association.storage_scp import ScpSettings
+    from dicom_node.delivery.courier import DeliveryRules
+    from dicom_node.intake.assembly import AssemblyRules
+    from dicom_node.intake.selection import Preference, SelectionRules, TextRule
+    from dicom_node.intake.spool import SpoolLimits
+    from dicom_node.jobs.worker import JobRules
 
 _MEGABYTE = 2**20
 
@@ -28,8 +30,10 @@ _MEGABYTE = 2**20
 _BACKOFF_FACTOR = 2.0
 
 
-def scp_settings(settings: Settings) -> ScpSettings:
+def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
+    from dicom_node.association.storage_scp import ScpSettings
+
     node = settings.node
     anybody = ANY_CALLER in node.callers
     return ScpSettings(
@@ -44,8 +48,10 @@ def scp_settings(settings: Settings) -> ScpSettings:
     )
 
 
-def peer_of(settings: Settings, peer: PeerSettings) -> Peer:
+def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
     """Return a peer as the association package calls it."""
+    from dicom_node.association.peers import Peer
+
     return Peer(
         name=peer.name,
         ae_title=peer.ae_title,
@@ -60,18 +66,22 @@ def peer_of(settings: Settings, peer: PeerSettings) -> Peer:
     )
 
 
-def destinations(settings: Settings) -> dict[str, Peer]:
+def destinations(settings: Settings) -> dict[str, "Peer"]:
     """Return the peers that are sent results, by name."""
     return {peer.name: peer_of(settings, peer) for peer in settings.destinations}
 
 
-def spool_limits(settings: Settings) -> SpoolLimits:
+def spool_limits(settings: Settings) -> "SpoolLimits":
     """Return how much room the spool leaves."""
+    from dicom_node.intake.spool import SpoolLimits
+
     return SpoolLimits(free_floor_bytes=settings.node.free_space_floor_mb * _MEGABYTE)
 
 
-def assembly_rules(settings: Settings) -> AssemblyRules:
+def assembly_rules(settings: Settings) -> "AssemblyRules":
     """Return when a series is complete."""
+    from dicom_node.intake.assembly import AssemblyRules
+
     rules = settings.assembly
     return AssemblyRules(
         quiet_s=rules.quiet_time_s,
@@ -81,8 +91,11 @@ def assembly_rules(settings: Settings) -> AssemblyRules:
     )
 
 
-def selection_rules(settings: Settings) -> SelectionRules:
+def selection_rules(settings: Settings) -> "SelectionRules":
     """Return which series of a study are analysed."""
+    from dicom_node.intake.default_rules import DEFAULT_RULES
+    from dicom_node.intake.selection import SelectionRules
+
     rules = settings.selection
     return SelectionRules(
         include=DEFAULT_RULES.include if rules.include is None else _text_rules(rules.include),
@@ -98,14 +111,18 @@ def selection_rules(settings: Settings) -> SelectionRules:
     )
 
 
-def _text_rules(rules: Iterable[RuleSettings]) -> tuple[TextRule, ...]:
+def _text_rules(rules: Iterable[RuleSettings]) -> tuple["TextRule", ...]:
+    from dicom_node.intake.selection import SeriesAttribute, TextRule
+
     return tuple(
         TextRule(attribute=SeriesAttribute(rule.attribute.value), pattern=rule.pattern)
         for rule in rules
     )
 
 
-def _preferences(rules: Iterable[PreferenceSettings]) -> tuple[Preference, ...]:
+def _preferences(rules: Iterable[PreferenceSettings]) -> tuple["Preference", ...]:
+    from dicom_node.intake.selection import Preference
+
     return tuple(
         Preference(rule=rule, points=setting.points)
         for setting in rules
@@ -113,8 +130,13 @@ def _preferences(rules: Iterable[PreferenceSettings]) -> tuple[Preference, ...]:
     )
 
 
-def job_rules(settings: Settings) -> JobRules:
+def job_rules(settings: Settings) -> "JobRules":
     """Return how an analysis is claimed, limited and tried again."""
+    from dicom_node.jobs.retry import RetryPolicy
+    from dicom_node.jobs.worker import JobRules
+    from dicom_node.results.errors import ResultError
+    from pipeline.errors import PipelineError
+
     worker = settings.worker
     return JobRules(
         lease_s=worker.lease_s,
@@ -129,8 +151,11 @@ def job_rules(settings: Settings) -> JobRules:
     )
 
 
-def delivery_rules(settings: Settings) -> DeliveryRules:
+def delivery_rules(settings: Settings) -> "DeliveryRules":
     """Return how often a result is offered again."""
+    from dicom_node.delivery.courier import DeliveryRules
+    from dicom_node.jobs.retry import RetryPolicy
+
     delivery = settings.delivery
     return DeliveryRules(
         network=RetryPolicy(

@@ -1,5 +1,6 @@
 """The three kinds of process: receiver, worker, office."""
 
+import logging
 import os
 import secrets
 import socket
@@ -8,16 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.jobs.ledger import Ledger, open_ledger
-from dicom_node.jobs.process_identity import ProcessIdentity
-from dicom_node.jobs.worker import Analyst
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
 from dicom_node.settings import Settings
+
+if TYPE_CHECKING:
+    from dicom_node.jobs.ledger import Ledger
+    from dicom_node.jobs.worker import Analyst
+
+LOGGER = logging.getLogger(__name__)
 
 #: How long a process waits for its predecessor, which may still be ending, to let go.
 _LOCK_PATIENCE_S = 25.0
@@ -84,12 +88,13 @@ def run_receiver(duty: Duty) -> None:
             scp.stop()
 
 
-def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], Analyst]) -> None:
+def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.worker import Worker
 
     with _one_of_many(duty, Role.WORKER) as name, _process(duty, name) as ledger:
+        rules = parts.job_rules(duty.settings)
         worker = Worker(
             name=name,
             queue=ledger.jobs,
@@ -97,10 +102,15 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], Ana
             analyst=make_analyst(duty.settings, duty.layout),
             store=Outbox(duty.layout.outbox),
             destinations=tuple(parts.destinations(duty.settings)),
-            rules=parts.job_rules(duty.settings),
+            rules=rules,
             clock=utc_now,
             on_overrun=lambda: os._exit(os.EX_SOFTWARE),
         )
+        released = ledger.jobs.release(name, rules.retry, utc_now())
+        if released:
+            LOGGER.warning(
+                "The %s before this one held %s jobs; they are free again", name, released
+            )
         duty.ready(pid=os.getpid())
         worker.run(duty.stop)
 
@@ -138,6 +148,9 @@ def run_office(duty: Duty) -> None:
             send=send_files,
         )
         with _web(duty, ledger) as port:
+            released = ledger.deliveries.release(name, utc_now())
+            if released:
+                LOGGER.warning("The office before this one held %s objects", released)
             timetable.start()
             courier.start()
             try:
@@ -149,9 +162,11 @@ def run_office(duty: Duty) -> None:
 
 
 @contextmanager
-def _process(duty: Duty, name: str) -> Iterator[Ledger]:
+def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     """Open the ledger and say that this process lives."""
+    from dicom_node.jobs.ledger import open_ledger
     from dicom_node.jobs.presence import Presence
+    from dicom_node.jobs.process_identity import ProcessIdentity
 
     identity = ProcessIdentity(
         name=name, host=socket.gethostname(), pid=os.getpid(), token=secrets.token_hex(16)
@@ -193,7 +208,7 @@ def _one_of_many(duty: Duty, role: Role) -> Iterator[str]:
 
 
 @contextmanager
-def _web(duty: Duty, ledger: Ledger) -> Iterator[int | None]:
+def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     """Serve the status page if it is enabled; yields its port."""
     web = duty.settings.web
     if not web.enabled:

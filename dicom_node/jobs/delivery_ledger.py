@@ -1,5 +1,6 @@
 """The couriers' side of the ledger: what goes where, and what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -200,6 +201,17 @@ class DeliveryLedger:
                 revive(session, result_set_id, now, destination=destination)
             return len(waiting) + len(dead)
 
+    def release(self, courier: str, now: datetime) -> int:
+        """Take from a courier that is known to be dead what it held; return how many objects."""
+        with self._database.write() as session:
+            held = session.scalars(
+                select(DeliveryRow).where(
+                    DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.claimed_by == courier
+                )
+            ).all()
+            _free(session, held, now)
+            return len(held)
+
     def sweep(self, now: datetime) -> int:
         """Take objects from couriers whose lease ran out; return how many."""
         with self._database.write() as session:
@@ -221,13 +233,17 @@ def _release_lost(session: Session, destination: str | None, now: datetime) -> i
     if destination is not None:
         lost = lost.where(DeliveryRow.destination == destination)
     rows = session.scalars(lost).all()
+    _free(session, rows, now)
+    return len(rows)
+
+
+def _free(session: Session, rows: Sequence[DeliveryRow], now: datetime) -> None:
     for row in rows:
         row.state = move_delivery(row.state, DeliveryState.PENDING)
         row.reason = f"{row.claimed_by} stopped without a word"
         row.next_attempt_at = now
         row.lease_until = None
     session.flush()
-    return len(rows)
 
 
 def _next_due(destination: str, now: datetime) -> Select[int]:

@@ -189,6 +189,24 @@ class JobLedger:
                 _fail(session, job, reason, again_at=again_at, now=now)
             return len(lost)
 
+    def release(self, worker: str, policy: RetryPolicy, now: datetime) -> int:
+        """Take from a worker that is known to be dead what it held; return how many jobs.
+
+        The next attempt may begin at once, if there is one left: its death was no answer to the
+        series, and a job that kills its workers still runs out of attempts.
+        """
+        with self._database.write() as session:
+            lost = session.scalars(
+                select(JobRow).where(
+                    JobRow.state == JobState.ANALYZING, JobRow.claimed_by == worker
+                )
+            ).all()
+            for job in lost:
+                is_last = next_attempt(policy, failures=job.attempts, now=now) is None
+                again_at = None if is_last else now
+                _fail(session, job, f"{worker} was restarted", again_at=again_at, now=now)
+            return len(lost)
+
     def retry(self, job_id: int, now: datetime) -> None:
         """Give a failed job all its attempts again: an operator's decision.
 
