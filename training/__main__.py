@@ -1,11 +1,11 @@
 """Entry point of `ichtrain` and `python -m training`."""
 
-from training.cli import APP
+from training.cli import application
 
 
 def main() -> None:
     """Run the command line."""
-    APP(prog_name="ichtrain")
+    application()(prog_name="ichtrain")
 
 
 if __name__ == "__main__":

@@ -13,20 +13,23 @@ _GROUPS: tuple[tuple[str, str], ...] = (
     ("classification", "training.classification.command"),
 )
 
-APP = typer.Typer(
-    help="Simulate heads, train the networks of ichnode and release them as bundles.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
-APP.command("phantom")(phantom)
+
+def application() -> typer.Typer:
+    """Return the command line with the commands of every room that has some."""
+    app = typer.Typer(
+        help="Simulate heads, train the networks of ichnode and release them as bundles.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+    )
+    # A callback keeps the commands named even while there is only one.
+    app.callback()(_root)
+    app.command("phantom")(phantom)
+    for name, module in _GROUPS:
+        if find_spec(module) is not None:
+            app.add_typer(import_module(module).APP, name=name)
+    return app
 
 
-@APP.callback()
 def _root() -> None:
-    """Keep the commands named even while there is only one."""
-
-
-for _name, _module in _GROUPS:
-    if find_spec(_module) is not None:
-        APP.add_typer(import_module(_module).APP, name=_name)
+    """Simulate heads, train the networks of ichnode and release them as bundles."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from training.phantom.dicom_series import series_identity, write_dicom_series
 from training.phantom.host import Host
@@ -14,6 +15,15 @@ from training.phantom.patient import PhantomOptions, SimulatedPatient, simulate_
 from training.phantom.record import Record, patient_record
 
 RECORD_NAME, TABLE_NAME = "patient.json", "cohort.csv"
+
+
+class Simulate(Protocol):
+    """Makes patient number `index` of a cohort."""
+
+    def __call__(
+        self, *, seed: int, index: int, options: PhantomOptions, host: Host | None = None
+    ) -> SimulatedPatient:
+        """Return the patient; the same numbers, the same patient."""
 
 
 class OutputFormat(StrEnum):
@@ -33,6 +43,7 @@ def write_cohort(
     output_format: OutputFormat = OutputFormat.NIFTI,
     first_index: int = 1,
     hosts: Sequence[Host] = (),
+    simulate: Simulate = simulate_patient,
 ) -> Iterator[Record]:
     """Simulate patients one by one and yield the record of each when its folder stands.
 
@@ -56,6 +67,8 @@ def write_cohort(
         Number of the first patient.
     hosts : sequence of Host
         Real anatomies to bleed into, taken in turn; none simulates the heads too.
+    simulate : Simulate
+        What makes a patient.
     """
     output.mkdir(parents=True, exist_ok=True)
     records: list[Record] = []
@@ -63,7 +76,7 @@ def write_cohort(
         folder = output / f"SIM{index:04d}"
         if not (folder / RECORD_NAME).is_file():
             host = hosts[index % len(hosts)] if hosts else None
-            patient = simulate_patient(seed=seed, index=index, options=options, host=host)
+            patient = simulate(seed=seed, index=index, options=options, host=host)
             _write_patient(patient, folder, output_format)
         records.append(json.loads((folder / RECORD_NAME).read_text(encoding="utf-8")))
         _write_table(output / TABLE_NAME, records)

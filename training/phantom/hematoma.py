@@ -7,6 +7,9 @@ import numpy as np
 from training.phantom.fields import Array, Point, ellipsoid, inside, sigmoid, smooth_noise
 from training.phantom.lesion_plan import LesionPlan
 
+#: Clot that is no longer fresh enough to stand out from grey matter by much.
+FAINTEST_CLOT_HU = 44.0
+
 #: A voxel may bleed where at least this share of it is allowed to.
 HALF = 0.5
 
@@ -176,7 +179,11 @@ def _fitted(outline: Array, allowed: Array, voxels: float) -> Array:
     if candidates.size == 0:
         return outline + np.float32(1e3)
     index = int(np.clip(round(voxels), 1, candidates.size - 1))
-    return np.asarray(outline - candidates[index], dtype=np.float32)
+    fitted = outline - candidates[index]
+    # Noise has changed the slope; divide by it, so that values near the surface are mm again.
+    slopes = np.gradient(fitted)
+    steepness = np.sqrt(slopes[0] ** 2 + slopes[1] ** 2 + slopes[2] ** 2)
+    return np.asarray(fitted / np.clip(steepness, 0.6, 2.5), dtype=np.float32)
 
 
 def _density(
@@ -204,11 +211,13 @@ def _density(
     if signs.swirl:
         whorl = np.abs(smooth_noise(rng, depth.shape, max(0.8 * radius, 9.0)))
         hu -= np.float32(rng.uniform(13, 22)) * np.exp(-np.asarray((whorl / 0.28) ** 2))
+    # The darker parts of these signs are still denser than brain.
+    np.maximum(hu, FAINTEST_CLOT_HU, out=hu)
     if signs.black_hole:
         hu -= np.float32(rng.uniform(29, 36)) * _hole(rng, (x, y, z), depth, radius)
     if signs.fluid_level:
         level = sigmoid((y + rng.uniform(-0.2, 0.2) * radius) / 0.5)
-        hu += np.asarray(-20 + 26 * level, dtype=np.float32)
+        hu += np.asarray(-16 + 22 * level, dtype=np.float32)
     return np.clip(hu, 28, 92)
 
 

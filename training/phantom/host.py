@@ -16,9 +16,8 @@ from training.phantom.skull import is_cavity
 #: Working grid of the search for the brain.
 _STEP_MM = 2.0
 
-#: Extents of the template's cavity (see `training.phantom.skull`): width, length, top.
-_TEMPLATE_WIDTH_MM, _TEMPLATE_LENGTH_MM, _TEMPLATE_TOP_MM = 145.0, 176.0, 78.0
-_TEMPLATE_MIDDLE_Y_MM = 16.0
+#: Extents are measured within this distance of the vertex.
+_CAP_MM = 95.0
 
 #: HU of dense bone: a head without any is skull-stripped.
 _BONE_HU = 300.0
@@ -209,25 +208,35 @@ def _placement(brain: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float, fl
     """Return the template origin's index, the scale and the pitch that fit the brain best."""
     points = np.argwhere(brain)[::17].astype(float)  # z, y, x
     middle = points.mean(axis=0)
+    middle_there, size_there = _extents(_template_points())
     best: tuple[float, NDArray[np.float64], float, float] | None = None
     for pitch in np.arange(-28.0, 28.1, 4.0):
         turn = rotation_matrix((float(pitch), 0.0, 0.0))
         # Rows of the transposed matrix undo the turn that `Host.sample` applies.
         level = (points - middle)[:, ::-1] @ turn * _STEP_MM
-        high = level[level[:, 2] > level[:, 2].max() - 95]
-        low_x, top_x = np.percentile(high[:, 0], (0.3, 99.7))
-        low_y, top_y = np.percentile(high[:, 1], (0.3, 99.7))
-        scale = ((top_x - low_x) / _TEMPLATE_WIDTH_MM + (top_y - low_y) / _TEMPLATE_LENGTH_MM) / 2
-        zero = np.array([
-            (low_x + top_x) / 2,
-            (low_y + top_y) / 2 - _TEMPLATE_MIDDLE_Y_MM * scale,
-            level[:, 2].max() - _TEMPLATE_TOP_MM * scale,
-        ])  # fmt: skip
+        middle_here, size_here = _extents(level)
+        scale = float((size_here / size_there).mean())
+        zero = middle_here - middle_there * scale
         template = ((level - zero) / scale).astype(np.float32)
         score = float(is_cavity(template[:, 0], template[:, 1], template[:, 2]).mean())
         if best is None or score > best[0]:
             origin = middle + (turn @ zero)[::-1] / _STEP_MM
-            best = (score, origin, float(scale), float(pitch))
+            best = (score, origin, scale, float(pitch))
     if best is None or best[0] < 0.5:  # noqa: PLR2004 - less than half of it fits
         raise AnatomyError("What was found does not have the shape of a brain")
     return best[1], best[2], best[3]
+
+
+def _template_points() -> NDArray[np.float64]:
+    """Return points (x, y, z) all over the template's cavity, shape (N, 3)."""
+    axes = [np.arange(-100.0, 116.0, 4.0)] * 3
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    return points[is_cavity(points[:, 0], points[:, 1], points[:, 2])]
+
+
+def _extents(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return reference point (middle of width and length, vertex), and width and length."""
+    top = float(np.percentile(points[:, 2], 99.9))
+    cap = points[points[:, 2] > top - _CAP_MM]
+    low, high = np.percentile(cap[:, :2], (0.3, 99.7), axis=0)
+    return np.append((low + high) / 2, top), high - low

@@ -49,7 +49,7 @@ _SITE_VOLUME: dict[Site, tuple[float, float]] = {
 _SITE_CENTER: dict[Site, tuple[Point, Point]] = {
     Site.BASAL_GANGLIA: ((26, 0, 3), (3, 7, 5)),
     Site.THALAMUS: ((13, 17, 6), (2.5, 4, 4)),
-    Site.CEREBELLUM: ((18, 60, -34), (8, 8, 6)),
+    Site.CEREBELLUM: ((18, 60, -36), (5, 6, 4)),
     Site.BRAIN_STEM: ((2, 27, -32), (2.5, 2, 5)),
 }
 
@@ -160,7 +160,7 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
         hours_from_onset=hours,
         reaches_ventricle=bool(rng.random() < _breakthrough_chance(site, volume)),
         ventricle_fill=float(rng.beta(1.3, 2.0)),
-        edema_mm=float(np.clip(rng.normal(1.5 + 1.6 * np.log1p(hours / 3), 0.8), 0.3, 8.0)),
+        edema_mm=float(np.clip(rng.normal(2.0 + 2.0 * np.log1p(hours / 3), 1.0), 0.3, 10.0)),
         signs=_draw_signs(rng, volume, hours),
     )
 

@@ -166,7 +166,7 @@ def _bleed(
     edema = sample(head.shape.edema_mm, local, 0.0) * (1.25 if is_follow_up else 1.0)
     tissue = inside(18 - hu[part], 8.0) * inside(hu[part] - 60, 8.0)
     watery = inside(surface - edema, 3.0) * allowed * tissue
-    hu[part] -= watery * np.clip(hu[part] - 20, 0, 11)
+    hu[part] -= watery * np.clip(hu[part] - 19, 0, 14)
     blood = inside(surface, head.plan.edge_mm) * allowed
     blend(hu[part], blood, sample(head.shape.blood_hu, local, head.plan.blood_hu))
     shares[Label.HEMATOMA] = _placed(inside(surface, 1.0) * allowed, part, hu.shape)

@@ -1,0 +1,46 @@
+"""Claims about the command line of training."""
+
+import subprocess
+import sys
+
+from typer.testing import CliRunner
+
+from training.cli import application
+
+
+def test_help_shows_the_phantom_command() -> None:
+    """The rooms' commands are listed."""
+    result = CliRunner().invoke(application(), ["--help"])
+
+    assert result.exit_code == 0
+    assert "phantom" in result.output
+
+
+def test_help_of_phantom_teaches_by_example() -> None:
+    """Somebody who reads only the help can simulate a cohort."""
+    result = CliRunner().invoke(application(), ["phantom", "--help"])
+
+    assert result.exit_code == 0
+    assert "ichtrain phantom --patients 20 --seed 7 --output heads" in result.output
+
+
+def test_asking_for_help_loads_nothing_heavy() -> None:
+    """Neither networks nor arrays are imported to print a help page."""
+    script = (
+        "import sys; from training.cli import application; application(); "
+        "print(sorted({'torch', 'numpy', 'scipy', 'pydicom', 'matplotlib'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_output_folder_must_be_given() -> None:
+    """Nothing is written to a place that nobody named."""
+    result = CliRunner().invoke(application(), ["phantom", "--patients", "1"])
+
+    assert result.exit_code == 2
+    assert "--output" in result.output
