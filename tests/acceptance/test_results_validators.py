@@ -1,0 +1,130 @@
+"""Validators and viewers of others accept the result objects."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ct_builder import build_ct_series, save_series
+from PIL import Image
+from result_cases import BALL, SMALL, case_of, case_with_hematoma, case_without_hematoma
+
+pytestmark = pytest.mark.acceptance
+
+#: Where Debian's libpixelmed-java puts what the SR validator needs.
+PIXELMED = [
+    Path("/usr/share/java") / name
+    for name in ("pixelmed.jar", "commons-codec.jar", "slf4j-api.jar", "slf4j-nop.jar")
+]
+#: Java's own limits on XPath are too low for the validator's style sheet.
+NO_XPATH_LIMITS = [
+    f"-Djdk.xml.{limit}=0"
+    for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")
+]
+
+
+def run(program, *arguments, timeout_s=100):
+    """Return what a program says, on both channels; skip where it is not installed."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, timeout=timeout_s, check=False
+    )
+    return (done.stdout + done.stderr).decode("utf-8", errors="replace")
+
+
+def chinese():
+    series = build_ct_series(shape_yx=SMALL, balls=[BALL])
+    for ds in series:
+        ds.SpecificCharacterSet = "GB18030"
+        ds.PatientName = "Zhang^XiaoDong=张^小东"
+    return case_of(series)
+
+
+CASES = {
+    "axial": case_with_hematoma,
+    "tilted": lambda: case_with_hematoma(tilt_deg=18.0),
+    "multi-frame": lambda: case_with_hematoma(multi_frame=True),
+    "Chinese": chinese,
+    "none": case_without_hematoma,
+}
+
+
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def files(request, tmp_path_factory):
+    """Write source and results of one case; return both lists of paths."""
+    folder = tmp_path_factory.mktemp("objects")
+    case = CASES[request.param]()
+    source = save_series(case.series, folder / "ct")
+    results = []
+    for number, result in enumerate(case.encode().in_send_order):
+        results.append(folder / f"{number}_{result.Modality}.dcm")
+        result.save_as(results[-1], enforce_file_format=True)
+    return source, results
+
+
+def test_dciodvfy_finds_no_error(files):
+    """Every object satisfies its information object definition."""
+    for path in files[1]:
+        said = run("dciodvfy", "-new", path)
+
+        assert [line for line in said.splitlines() if line.startswith("Error")] == []
+
+
+def test_dcentvfy_finds_no_contradiction(files):
+    """Patient and study are the same in source and results, attribute by attribute."""
+    said = run("dcentvfy", *files[0], *files[1])
+
+    assert [line for line in said.splitlines() if line.startswith("Error")] == []
+
+
+def test_dcmtk_reads_the_report(files):
+    """DCMTK's reader of structured reports accepts the tree and renders it."""
+    report = files[1][-1]
+    page = report.with_suffix(".html")
+
+    said = run("dsrdump", report)
+    run("dsr2html", report, page)
+
+    assert "Comprehensive 3D SR Document" in said
+    assert not [line for line in said.splitlines() if line.startswith(("E:", "F:"))]
+    assert "RESEARCH USE ONLY" in page.read_text(encoding="utf-8")
+
+
+def test_dcmtk_draws_the_captures(files):
+    """Another program shows the pixels that were written."""
+    for path in (p for p in files[1] if p.stem.endswith("OT")):
+        picture = path.with_suffix(".png")
+        run("dcmj2pnm", "--write-png", path, picture)
+
+        shown = np.asarray(Image.open(picture))
+        assert shown.shape == (*SMALL, 3)
+        assert (np.ptp(shown.astype(int), axis=-1) > 100).any()  # the overlay is in colour
+
+
+@pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
+@pytest.mark.parametrize("make", [case_with_hematoma, case_without_hematoma])
+def test_pixelmed_finds_no_error_in_the_report(make, tmp_path):
+    """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""
+    absent = [path.name for path in PIXELMED if not path.is_file()]
+    if absent:
+        pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
+    path = tmp_path / "report.dcm"
+    report = make(slices=16, spacing_mm=9.0).encode().report
+    report.save_as(path, enforce_file_format=True)
+
+    said = run(
+        "java",
+        "-Xss64m",
+        *NO_XPATH_LIMITS,
+        "-cp",
+        ":".join(map(str, PIXELMED)),
+        "com.pixelmed.validate.DicomSRValidator",
+        path,
+        timeout_s=360,
+    )
+
+    assert "Found Root Template TID_1500" in said
+    assert "IOD validation complete" in said
+    assert [line for line in said.splitlines() if line.startswith("Error")] == []
