@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import AE, build_context, evt
@@ -57,6 +57,7 @@ class _Course:
 
     connected: bool = False
     answers: list[object] = field(default_factory=list)
+    plugs: list[socket.socket] = field(default_factory=list)
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def negotiate(
     set_up_dicom_stack()
     course = _Course()
     started = timer()
-    association = _entity(peer).associate(
+    association = _entity(peer, course).associate(
         peer.host,
         peer.port,
         contexts=[build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed],
@@ -105,17 +106,32 @@ def negotiate(
         (str(context.abstract_syntax), str(context.transfer_syntax[0]))
         for context in association.accepted_contexts
     )
-    if not association.is_established and (accepted or not association.rejected_contexts):
-        raise _failure(peer, course, seconds=timer() - started)
     try:
+        if not association.is_established and (accepted or not association.rejected_contexts):
+            # A rejection that came before pynetdicom looked for it is still in its queue.
+            while association.dul.receive_pdu(wait=False) is not None:
+                pass
+            raise _failure(peer, course, seconds=timer() - started)
         yield Negotiated(association=association, accepted=accepted)
     finally:
         if association.is_established:
             association.release()
+        for plug in course.plugs:
+            plug.close()
 
 
-def _entity(peer: Peer) -> AE:
+def _entity(peer: Peer, course: _Course) -> AE:
     entity = AE(ae_title=peer.calling_ae_title)
+    create_socket = entity._create_socket  # noqa: SLF001 - see below
+
+    def create_and_keep(*arguments: Any) -> "AssociationSocket":  # noqa: ANN401 - passed through
+        transport = create_socket(*arguments)
+        if transport.socket is not None:
+            course.plugs.append(transport.socket)
+        return transport
+
+    # pynetdicom forgets to close a socket that never connected.
+    entity._create_socket = create_and_keep  # type: ignore[assignment] # noqa: SLF001
     entity.connection_timeout = peer.connect_timeout_s
     entity.acse_timeout = peer.acse_timeout_s
     entity.dimse_timeout = peer.dimse_timeout_s

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -163,6 +164,7 @@ class StorageScp:
         self._new_id = new_id
         self._server: ThreadedAssociationServer | None = None
         self._senders: dict[Association, Sender] = {}
+        self._sockets: WeakKeyDictionary[Association, socket.socket] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @property
@@ -224,14 +226,30 @@ class StorageScp:
 
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
-            (evt.EVT_CONN_OPEN, _send_at_once),
+            (evt.EVT_CONN_OPEN, self._on_connection),
             (evt.EVT_ESTABLISHED, self._on_established),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_RELEASED, self._on_end),
             (evt.EVT_ABORTED, self._on_end),
-            (evt.EVT_CONN_CLOSE, self._on_end),
+            (evt.EVT_CONN_CLOSE, self._on_disconnection),
             (evt.EVT_ACSE_SENT, _log_rejection),
         ]
+
+    def _on_connection(self, event: evt.Event) -> None:
+        transport = cast("AssociationSocket", event.assoc.dul.socket)
+        if transport.socket is None:
+            return
+        # Without Nagle's algorithm: a response in two writes would wait 40 ms for the delayed
+        # acknowledgement of the sender.
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sockets[event.assoc] = transport.socket
+
+    def _on_disconnection(self, event: evt.Event) -> None:
+        # pynetdicom does not close a socket whose other end was closed first.
+        left_open = self._sockets.pop(event.assoc, None)
+        if left_open is not None:
+            left_open.close()
+        self._closed(event.assoc)
 
     def _on_established(self, event: evt.Event) -> None:
         requestor = event.assoc.requestor
@@ -245,11 +263,7 @@ class StorageScp:
         with self._lock:
             self._senders[event.assoc] = sender
         for context in event.assoc.rejected_contexts:
-            LOGGER.info(
-                "Presentation context of %s not accepted: %s is not on the node's list",
-                sender.calling_ae_title,
-                context.abstract_syntax,
-            )
+            LOGGER.info("%s of %s not accepted", context.abstract_syntax, sender.calling_ae_title)
 
     def _on_store(self, event: evt.Event) -> int:
         with self._lock:
@@ -280,14 +294,6 @@ class StorageScp:
         except LedgerError as error:
             # The series waits for its force time instead; nothing is lost.
             LOGGER.warning("End of an association not recorded: %s", describe_error(error))
-
-
-def _send_at_once(event: evt.Event) -> None:
-    # Without Nagle's algorithm: a response in two writes would wait 40 ms for the delayed
-    # acknowledgement of the sender.
-    transport = cast("AssociationSocket", event.assoc.dul.socket)
-    if transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _log_rejection(event: evt.Event) -> None:
