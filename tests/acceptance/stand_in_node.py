@@ -1,0 +1,96 @@
+"""The node with a stand-in for the networks: the same processes, another pair of eyes.
+
+Run as a program with the arguments of ``ichnode serve``. Everything is the product's own but the
+models, so that the tests need no weights and no minutes.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dicom_node.bootstrap.analysts import WorkerAnalyst
+from dicom_node.bootstrap.roles import run_worker, utc_now
+from dicom_node.commands.serve import RUNS, serve_role, supervise
+from dicom_node.commands.site import settings_of
+from dicom_node.processes import Role
+from dicom_node.series_analysis import SeriesAnalyst
+from pipeline.prediction import HePrediction
+from pipeline.saliency import SaliencyMaps, SliceSaliency
+from pipeline.volume import HematomaMask
+
+#: Blood of the built heads is 65 HU, brain 35, skull 1000.
+BLOOD_HU = (50, 80)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandInCard:
+    """What results must know of a model."""
+
+    name: str
+    version: str = "0"
+    demonstration: bool = True
+    weights_sha256: str = "0" * 64
+
+
+class StandInModels:
+    """Calls blood what has the density of blood; expects expansion of everything."""
+
+    segmentation_card = StandInCard(name="stand-in segmentation")
+    classification_card = StandInCard(name="stand-in classification")
+
+    def segment(self, volume):
+        """Return the voxels with the density of blood."""
+        low, high = BLOOD_HU
+        return HematomaMask(
+            voxels_zyx=(volume.hu_zyx > low) & (volume.hu_zyx < high), grid=volume.grid
+        )
+
+    def classify(self, triplet):
+        """Return 0.7 for every slice."""
+        return HePrediction(slice_probabilities=(0.7,) * len(triplet.slices), threshold=0.5)
+
+    def explain(self, triplet, prediction):
+        """Return a ramp from left to right."""
+        del prediction
+        return SaliencyMaps(
+            slices=tuple(
+                SliceSaliency(
+                    position=one.position,
+                    slice_index=one.slice_index,
+                    roi=one.roi,
+                    heat_yx=np.tile(
+                        np.linspace(0, 1, one.image_yx.shape[1], dtype=np.float32),
+                        (one.image_yx.shape[0], 1),
+                    ),
+                )
+                for one in triplet.slices
+            )
+        )
+
+
+def make_stand_in(settings, layout):
+    """Return the worker's analyst."""
+    del settings
+    return WorkerAnalyst(SeriesAnalyst(StandInModels(), clock=utc_now), layout)
+
+
+def main():
+    """Run the node, or one of its processes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--only", type=Role)
+    arguments = parser.parse_args()
+    _, settings = settings_of(arguments.config)
+    if arguments.only is None:
+        program = [sys.executable, __file__, "--config", str(arguments.config), "--only"]
+        supervise(settings, commands={role: [*program, str(role)] for role in Role})
+        return
+    runs = RUNS | {Role.WORKER: lambda duty: run_worker(duty, make_analyst=make_stand_in)}
+    serve_role(settings, arguments.only, run=runs[arguments.only], supervised=True)
+
+
+if __name__ == "__main__":
+    main()
