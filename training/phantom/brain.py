@@ -15,7 +15,7 @@ from training.phantom.fields import (
     smooth_noise,
     tube,
 )
-from training.phantom.head_grid import HeadGrid
+from training.phantom.head_grid import Box, HeadGrid
 from training.phantom.traits import HeadTraits
 from training.phantom.ventricles import (
     basal_cisterns,
@@ -65,18 +65,22 @@ def build_brain(
     below = below_tentorium(x, y, z)
     cerebral_fluid = np.minimum(fluid[box], fissure_distance(x, y, z, atrophy=traits.atrophy))
     tissue = _cerebrum(rng, (x, y, z), cerebral_fluid, traits)
-    cistern = np.minimum(
-        np.minimum(cerebral_fluid, basal_cisterns(x, y, z, atrophy=traits.atrophy)), fluid[box]
+    base = grid.part_of(box, (-48, -28, -32), (48, 58, 10))
+    cistern = cerebral_fluid
+    cistern[base] = np.minimum(
+        cistern[base], basal_cisterns(x[base], y[base], z[base], atrophy=traits.atrophy)
     )
     blend(tissue, inside(cistern, 1.2), traits.fluid_hu)
-    hind, hind_fluid = _hindbrain(rng, (x, y, z), depth, traits)
-    blend(tissue, below, hind)
-    ventricle = inside(_ventricles(rng, (x, y, z), traits), 1.2)
+    hind = grid.part_of(box, (-66, -6, -72), (66, 106, 16))
+    hind_hu, hind_fluid = _hindbrain(rng, (x[hind], y[hind], z[hind]), depth[hind], traits)
+    blend(tissue[hind], below[hind], hind_hu)
+    ventricle = inside(_ventricles(rng, grid, box, traits), 1.2)
     blend(tissue, ventricle, traits.fluid_hu)
     _add_dura(rng, (x, y, z), tissue, depth)
     _add_vessels(rng, grid, box, tissue)
     blend(hu_zyx[box], inside(-depth), tissue)
-    fluid[box] = np.where(below.round() > 0, hind_fluid, cistern)
+    cistern[hind] = np.where(below[hind].round() > 0, hind_fluid, cistern[hind])
+    fluid[box] = cistern
     return Brain(
         hu_zyx=hu_zyx,
         depth_mm=depth_mm,
@@ -86,7 +90,7 @@ def build_brain(
     )
 
 
-def _placed(part: Array, grid: HeadGrid, box: tuple[slice, slice, slice]) -> Array:
+def _placed(part: Array, grid: HeadGrid, box: Box) -> Array:
     whole = np.zeros(grid.shape_zyx, dtype=np.float32)
     whole[box] = part
     return whole
@@ -183,25 +187,28 @@ def _hindbrain(
     return hu, fluid
 
 
-def _ventricles(
-    rng: np.random.Generator, xyz: tuple[Array, Array, Array], traits: HeadTraits
-) -> Array:
-    x, y, z = xyz
+def _ventricles(rng: np.random.Generator, grid: HeadGrid, box: Box, traits: HeadTraits) -> Array:
+    """Return the signed distance to the nearest ventricle, exact only close to one."""
+    x, y, z = grid.at(box)
     scale = traits.ventricle_scale
-    sides = [
-        lateral_ventricle(
-            x,
-            y,
-            z,
+    distance = np.full(x.shape, 9.0, dtype=np.float32)
+    for side in (-1, 1):
+        low, high = sorted((side * -3.0, side * 50.0))
+        part = grid.part_of(box, (low, -48, -36), (high, 76, 42))
+        lateral = lateral_ventricle(
+            x[part],
+            y[part],
+            z[part],
             side=side,
             scale=scale * float(rng.normal(1.0, 0.06)),
             horn_scale=float(rng.uniform(0.4, 1.6)),
         )
-        for side in (-1, 1)
-    ]
-    midline = midline_ventricles(x, y, z, scale=scale)
-    uneven = np.float32(0.5) * smooth_noise(rng, x.shape, 16.0)
-    return np.asarray(np.minimum(np.minimum(sides[0], sides[1]), midline) + uneven)
+        distance[part] = np.minimum(distance[part], lateral)
+    part = grid.part_of(box, (-14, -8, -56), (14, 58, 18))
+    midline = midline_ventricles(x[part], y[part], z[part], scale=scale)
+    distance[part] = np.minimum(distance[part], midline)
+    distance += np.float32(0.5) * smooth_noise(rng, x.shape, 16.0)
+    return distance
 
 
 def _add_dura(
@@ -231,14 +238,9 @@ def _add_dura(
     blend(hu, inside(transverse, 1.5), sinus_hu - 2)
 
 
-def _add_vessels(
-    rng: np.random.Generator, grid: HeadGrid, box: tuple[slice, slice, slice], hu: Array
-) -> None:
+def _add_vessels(rng: np.random.Generator, grid: HeadGrid, box: Box, hu: Array) -> None:
     """Add the arteries at the base, slightly denser than brain."""
-    part = grid.box((-46, -14, -50), (46, 20, 2))
-    inner = tuple(
-        slice(max(p.start - b.start, 0), p.stop - b.start) for p, b in zip(part, box, strict=True)
-    )
+    inner = grid.part_of(box, (-46, -14, -50), (46, 20, 2))
     x, y, z = (axis[box][inner] for axis in (grid.x, grid.y, grid.z))
     blood = rng.normal(42, 3)
     radius = rng.uniform(0.9, 1.6)

@@ -72,6 +72,15 @@ class HeadGrid:
         high = (center[0] + reach_mm, center[1] + reach_mm, center[2] + reach_mm)
         return self.box(low, high)
 
+    def part_of(self, box: Box, low: Point, high: Point) -> Box:
+        """Return where within a box a smaller one lies, given in template millimetres."""
+        inner = self.box(low, high)
+        part = [
+            slice(max(i.start - o.start, 0), max(min(i.stop, o.stop) - o.start, 1))
+            for i, o in zip(inner, box, strict=True)
+        ]
+        return (part[0], part[1], part[2])
+
     def at(self, box: Box) -> tuple[Array, Array, Array]:
         """Return the template coordinates x, y, z of the voxels in a box."""
         return self.x[box], self.y[box], self.z[box]

@@ -214,5 +214,18 @@ def _labels(
     labels = np.zeros(shape, dtype=np.uint8)
     for label in (Label.EDEMA, Label.EXTRA_AXIAL, Label.INTRAVENTRICULAR, Label.HEMATOMA):
         if label in shares:
-            labels[to_slices(shares[label], lattice, protocol, outside=0.0) >= HALF] = label
+            _mark(labels, label, shares[label], lattice, protocol)
     return labels
+
+
+def _mark(
+    labels: NDArray[np.uint8], label: Label, share: Array, lattice: Lattice, protocol: Protocol
+) -> None:
+    """Set a label where its share fills half of a voxel; works only where there is any."""
+    slabs = np.flatnonzero(share.any(axis=(1, 2))) // lattice.planes_per_slice
+    if not slabs.size:
+        return
+    part = slice(int(slabs[0]), int(slabs[-1]) + 1)
+    planes = share[part.start * lattice.planes_per_slice : part.stop * lattice.planes_per_slice]
+    filled = to_slices(planes, lattice, protocol, outside=0.0) >= HALF
+    labels[part][filled] = label
