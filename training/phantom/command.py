@@ -15,37 +15,49 @@ class Format(StrEnum):
     BOTH = "both"
 
 
+_Output = Annotated[Path, typer.Option(help="Folder of the cohort; made if absent.")]
+_Patients = Annotated[int, typer.Option(min=1, help="How many patients.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed; the same seed, the same heads.")]
+_Format = Annotated[Format, typer.Option("--format", help="How scans are written.")]
+_FollowUp = Annotated[
+    bool, typer.Option("--follow-up/--no-follow-up", help="Take a second scan a day later.")
+]
+_SliceThickness = Annotated[
+    float | None,
+    typer.Option(min=0.5, max=10, help="Slice thickness in mm; drawn if not given, mostly 5."),
+]
+_Tilt = Annotated[
+    float | None, typer.Option(help="Gantry tilt in degrees; drawn if not given, mostly 0.")
+]
+_NoHematoma = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of patients without a hematoma.")
+]
+_ExtraAxial = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of patients bleeding outside the brain.")
+]
+_Anatomy = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        help="Real head without a bleeding (NIfTI file or folder of one DICOM series) to use "
+        "instead of a simulated one. Repeat for several, which then take turns.",
+    ),
+]
+_FirstIndex = Annotated[int, typer.Option(min=1, help="Number of the first patient.")]
+
+
 def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    output: Annotated[Path, typer.Option(help="Folder of the cohort; made if absent.")],
-    patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed, the same heads.")] = 1,
-    output_format: Annotated[
-        Format, typer.Option("--format", help="How scans are written.")
-    ] = Format.NIFTI,
-    follow_up: Annotated[  # noqa: FBT002 - Typer makes the pair of flags from it
-        bool, typer.Option("--follow-up/--no-follow-up", help="Take a second scan a day later.")
-    ] = True,
-    slice_thickness: Annotated[
-        float | None, typer.Option(help="Slice thickness in mm; drawn if not given, mostly 5.")
-    ] = None,
-    tilt: Annotated[
-        float | None, typer.Option(help="Gantry tilt in degrees; drawn if not given.")
-    ] = None,
-    no_hematoma: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of patients without a hematoma.")
-    ] = 0.0,
-    extra_axial: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of patients bleeding outside the brain.")
-    ] = 0.06,
-    anatomy: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            help="Real head without a bleeding (NIfTI file or folder of one DICOM series) to use "
-            "instead of a simulated one. Repeat for several, which then take turns.",
-        ),
-    ] = None,
-    first_index: Annotated[int, typer.Option(min=1, help="Number of the first patient.")] = 1,
+    output: _Output,
+    patients: _Patients = 1,
+    seed: _Seed = 1,
+    output_format: _Format = Format.NIFTI,
+    follow_up: _FollowUp = True,  # noqa: FBT002 - Typer makes the pair of flags from it
+    slice_thickness: _SliceThickness = None,
+    tilt: _Tilt = None,
+    no_hematoma: _NoHematoma = 0.0,
+    extra_axial: _ExtraAxial = 0.06,
+    anatomy: _Anatomy = None,
+    first_index: _FirstIndex = 1,
 ) -> None:
     """Simulate head CT with hematomas and their truth.
 
@@ -66,24 +78,27 @@ def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from rich.progress import track
 
     from training.phantom.cohort import OutputFormat, write_cohort
-    from training.phantom.host import load_host
+    from training.phantom.host import AnatomyError, load_host
     from training.phantom.patient import PhantomOptions
 
-    options = PhantomOptions(
-        slice_thickness_mm=slice_thickness,
-        tilt_deg=tilt,
-        follow_up=follow_up,
-        no_hematoma_share=no_hematoma,
-        extra_axial_share=extra_axial,
-    )
+    try:
+        hosts = [load_host(path) for path in anatomy or ()]
+    except AnatomyError as error:
+        raise typer.BadParameter(str(error), param_hint="--anatomy") from error
     records = write_cohort(
         patients=patients,
         seed=seed,
         output=output,
-        options=options,
+        options=PhantomOptions(
+            slice_thickness_mm=slice_thickness,
+            tilt_deg=tilt,
+            follow_up=follow_up,
+            no_hematoma_share=no_hematoma,
+            extra_axial_share=extra_axial,
+        ),
         output_format=OutputFormat(output_format.value),
         first_index=first_index,
-        hosts=[load_host(path) for path in anatomy or ()],
+        hosts=hosts,
     )
     for _ in track(records, total=patients, description="Simulating patients"):
         pass

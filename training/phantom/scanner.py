@@ -246,7 +246,7 @@ def _move(rng: np.random.Generator, hu: Array, protocol: Protocol) -> None:
 
 
 def _add_head_rest(rng: np.random.Generator, hu: Array, protocol: Protocol) -> None:
-    """Draw the trough of foam and carbon in which the head lies."""
+    """Draw the rest of foam and carbon in which the head lies."""
     mm = (np.arange(MATRIX, dtype=np.float32) - (MATRIX - 1) / 2) * np.float32(protocol.pixel_mm)
     radius = rng.uniform(112, 126)
     center = rng.uniform(-24, -12) + protocol.shift_mm[1]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -44,3 +45,15 @@ def test_an_output_folder_must_be_given() -> None:
 
     assert result.exit_code == 2
     assert "--output" in result.output
+
+
+def test_a_file_that_is_no_head_is_refused_with_a_word(tmp_path: Path) -> None:
+    """A folder without DICOM is named as the fault of --anatomy, without a traceback."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = ["phantom", "--output", str(tmp_path / "out"), "--anatomy", str(empty)]
+
+    result = CliRunner().invoke(application(), arguments)
+
+    assert result.exit_code == 2
+    assert "No DICOM instance" in result.output
