@@ -104,9 +104,10 @@ def draw_protocol(
     if tilt_deg is None:
         tilt_deg = 0.0 if happens(rng, 0.6) else float(rng.uniform(-4, 22))
     thin = (REFERENCE_THICKNESS_MM / slice_thickness_mm) ** 0.4
-    rotation = rng.normal(0, (4.0, 2.5, 3.5))
-    # A tilted gantry follows the skull base: the head lies the more extended.
-    rotation[0] += 0.6 * tilt_deg
+    rotation = rng.normal(0, (5.0, 2.5, 3.5))
+    # The gantry is tilted to follow the skull base of a head that lies extended: turned the
+    # other way, so that most of the tilt is made good.
+    rotation[0] -= 0.6 * tilt_deg
     return Protocol(
         slice_thickness_mm=slice_thickness_mm,
         pixel_mm=float(rng.uniform(0.42, 0.5)),

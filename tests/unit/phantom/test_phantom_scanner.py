@@ -113,3 +113,17 @@ def test_drawn_protocols_stay_within_what_scanners_do() -> None:
     assert 0.4 < np.mean([protocol.tilt_deg == 0 for protocol in thick]) < 0.8
     assert np.mean([p.noise_hu for p in thin]) > 1.4 * np.mean([p.noise_hu for p in thick])
     assert all(protocol.slices in range(25, 33) for protocol in thick)
+
+
+def test_the_gantry_is_tilted_to_follow_the_head() -> None:
+    """With a tilt of 20 degrees the slices cut the head at less than 20 degrees on average."""
+    rng = np.random.default_rng(1)
+    angles = []
+    for _ in range(20):
+        protocol = draw_protocol(rng, slice_thickness_mm=5.0, tilt_deg=20.0, top_mm=85.0)
+        lattice = head_lattice(replace(protocol, first_mm=0.0, last_mm=15.0))
+        step_y = float(lattice.y[0, -1, 0] - lattice.y[0, 0, 0])
+        step_z = float(lattice.z[0, -1, 0] - lattice.z[0, 0, 0])
+        angles.append(np.degrees(np.arctan2(-step_z, step_y)))
+
+    assert 4 < np.mean(angles) < 12
