@@ -200,7 +200,7 @@ def simulate_patient(
         protocol = draw_protocol(
             rng, slice_thickness_mm=thickness, tilt_deg=options.tilt_deg, top_mm=top
         )
-        protocol = _with_grain(protocol, grain)
+        protocol = _suited(protocol, host, grain)
         uid = simulated_uid(*place, "follow_up" if is_follow_up else "baseline", "frame")
         return _scan(noise, head, protocol, uid, hours=hours, is_follow_up=is_follow_up)
 
@@ -249,13 +249,19 @@ def _build_head(
     return bleed_into(illness, grid, brain, extra, lesion, growth, grain_hu=grain), grain
 
 
-def _with_grain(protocol: Protocol, grain: float) -> Protocol:
-    """Return the protocol with its noise lessened by what the head brings along.
+def _suited(protocol: Protocol, host: Host | None, grain: float) -> Protocol:
+    """Return the protocol less what a real head brings along: its noise and its head rest.
 
     The head's own noise shrinks by the averaging of its 1 mm voxels over a slice.
     """
+    if host is None:
+        return protocol
     own = grain**2 / max(1.0, protocol.slice_thickness_mm / 1.5)
-    return replace(protocol, noise_hu=float(np.sqrt(max(protocol.noise_hu**2 - own, 1.0))))
+    return replace(
+        protocol,
+        noise_hu=float(np.sqrt(max(protocol.noise_hu**2 - own, 1.0))),
+        has_head_rest=protocol.has_head_rest and not host.has_skull,
+    )
 
 
 def _thickness(rng: np.random.Generator, options: PhantomOptions) -> float:
