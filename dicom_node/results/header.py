@@ -11,7 +11,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_device_uid
-from dicom_node.results.source import SourceSeries, patient_and_study
+from dicom_node.results.patient_study import patient_and_study
+from dicom_node.results.source import SourceSeries
 
 #: UTF-8: holds every patient's name and every comment.
 CHARACTER_SET: Final = "ISO_IR 192"

@@ -7,28 +7,27 @@ a common viewer show a black image; the groups here never leave one alone.
 
 from typing import Final
 
-import numpy as np
 from highdicom.sr import (
-    AlgorithmIdentification,
     FindingSite,
-    GraphicTypeValues,
-    ImageRegion,
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     ReferencedSegment,
-    SourceImageForRegion,
     SourceSeriesForSegmentation,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
-from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
+from dicom_node.results.identity import ResultIdentity, ResultRole
+from dicom_node.results.measurement_items import (
+    algorithm,
+    image_region,
+    planar_group,
+    volume_measurement,
+)
 from dicom_node.results.outline import (
     diameter_line,
     head_outline,
@@ -45,8 +44,7 @@ Group = (
     PlanarROIMeasurementsAndQualitativeEvaluations
     | VolumetricROIMeasurementsAndQualitativeEvaluations
 )
-#: Decimals that a reader can use: 0.01 mL, 0.1 mm, 0.1 HU, 1 mm2; probabilities 0.0001.
-_VOLUME_DECIMALS: Final = 2
+#: Decimals that a reader can use: 0.1 mm, 0.1 HU, 0.1 mm2; probabilities 0.0001.
 _LENGTH_DECIMALS: Final = 1
 _PROBABILITY_DECIMALS: Final = 4
 
@@ -102,11 +100,11 @@ def analysis_group(
     """
     count = volume.grid.shape_zyx[0]
     middle = count // 2
-    return _planar_group(
+    return planar_group(
         TrackingIdentifier(
             uid=identity.uid(ResultRole.ANALYSIS_TRACKING), identifier="head analysed"
         ),
-        _region(head_outline(volume.hu_zyx[middle]), source, middle),
+        image_region(head_outline(volume.hu_zyx[middle]), source, middle),
         context=context,
         measurements=[
             Measurement(name=codes.SLICES_WITHOUT_HEMATOMA, value=count, unit=codes.SLICES)
@@ -148,7 +146,7 @@ def _volume_group(
         ),
         finding_type=codes.CEREBRAL_HEMORRHAGE,
         finding_sites=[FindingSite(codes.BRAIN)],
-        algorithm_id=_algorithm(context.segmentation_card, context),
+        algorithm_id=algorithm(context.segmentation_card, context),
         measurements=_lesion_measurements(analysis, context),
         qualitative_evaluations=[
             QualitativeEvaluation(
@@ -161,9 +159,9 @@ def _volume_group(
 def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> list[Measurement]:
     """Return volume and probability of expansion first: viewers show few lines."""
     found, prediction = analysis.measurements, analysis.prediction
-    classifier = _algorithm(context.classification_card, context)
+    classifier = algorithm(context.classification_card, context)
     return [
-        _volume(codes.VOLUME_BY_VOXELS, found.volume_ml, method=codes.SUM_OF_VOXELS),
+        volume_measurement(codes.VOLUME_BY_VOXELS, found.volume_ml, method=codes.SUM_OF_VOXELS),
         Measurement(
             name=codes.HE_PROBABILITY,
             value=round(prediction.probability, _PROBABILITY_DECIMALS),
@@ -176,8 +174,8 @@ def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> lis
             unit=codes.NO_UNITS,
             algorithm_id=classifier,
         ),
-        _volume(codes.VOLUME_OF_MESH, found.mesh_volume_ml),
-        _volume(codes.VOLUME_ABC2, found.abc2_volume_ml),
+        volume_measurement(codes.VOLUME_OF_MESH, found.mesh_volume_ml),
+        volume_measurement(codes.VOLUME_ABC2, found.abc2_volume_ml),
         Measurement(
             name=codes.MAXIMUM_3D_DIAMETER,
             value=round(found.max_3d_diameter_mm, _LENGTH_DECIMALS),
@@ -201,9 +199,9 @@ def _diameter_group(
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """Return TID 1410: the long axis and its line."""
     axis = analysis.measurements.long_axis
-    return _planar_group(
+    return planar_group(
         _lesion_tracking(identity),
-        _region(diameter_line(axis), source, axis.slice_index),
+        image_region(diameter_line(axis), source, axis.slice_index),
         context=context,
         measurements=[
             Measurement(
@@ -234,7 +232,7 @@ def _slice_group(
             name=codes.HE_SLICE_PROBABILITY,
             value=round(probability, _PROBABILITY_DECIMALS),
             unit=codes.NO_UNITS,
-            algorithm_id=_algorithm(context.classification_card, context),
+            algorithm_id=algorithm(context.classification_card, context),
         )
     ]
     if triplet_slice.position is TripletPosition.MAX:
@@ -246,64 +244,10 @@ def _slice_group(
             )
         )
     region = roi_outline(triplet_slice.roi) if outline is None else outline
-    return _planar_group(
+    return planar_group(
         tracking,
-        _region(region, source, triplet_slice.slice_index),
+        image_region(region, source, triplet_slice.slice_index),
         context=context,
         measurements=measurements,
         shows_hematoma=outline is not None,
-    )
-
-
-def _planar_group(
-    tracking: TrackingIdentifier,
-    region: ImageRegion,
-    *,
-    context: ResultContext,
-    measurements: list[Measurement],
-    evaluations: list[QualitativeEvaluation] | None = None,
-    shows_hematoma: bool = True,
-) -> PlanarROIMeasurementsAndQualitativeEvaluations:
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking,
-        referenced_region=region,
-        finding_type=codes.CEREBRAL_HEMORRHAGE if shows_hematoma else None,
-        finding_sites=[FindingSite(codes.BRAIN)],
-        algorithm_id=_algorithm(context.segmentation_card, context),
-        measurements=measurements,
-        qualitative_evaluations=evaluations,
-    )
-
-
-def _region(points: NDArray[np.float64], source: SourceSeries, index: int) -> ImageRegion:
-    image = source.images[index]
-    frames = None if image.frame_number is None else [image.frame_number]
-    return ImageRegion(
-        graphic_type=GraphicTypeValues.POLYLINE,
-        graphic_data=points,
-        source_image=SourceImageForRegion(
-            referenced_sop_class_uid=image.sop_class_uid,
-            referenced_sop_instance_uid=image.sop_instance_uid,
-            referenced_frame_numbers=frames,
-        ),
-    )
-
-
-def _volume(name: Code, value_ml: float, *, method: Code | None = None) -> Measurement:
-    """Return a volume; the standard's unit is cm3, which is 1 mL (CID 7462)."""
-    return Measurement(
-        name=name,
-        value=round(value_ml, _VOLUME_DECIMALS),
-        unit=codes.CUBIC_CENTIMETER,
-        method=method,
-    )
-
-
-def _algorithm(model: ModelIdentity, context: ResultContext) -> AlgorithmIdentification:
-    """Return TID 4019."""
-    return AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
-        manufacturer=context.manufacturer,
-        family=codes.ARTIFICIAL_INTELLIGENCE,
     )

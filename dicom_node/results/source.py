@@ -13,47 +13,17 @@ from typing import Final
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
-from pydicom.valuerep import DA, TM, format_number_as_ds
+from pydicom.valuerep import format_number_as_ds
 
 from dicom_node.results.errors import ResultSourceError
+from dicom_node.results.patient_study import REQUIRED_OF_PATIENT_AND_STUDY
 from pipeline.errors import SeriesRejectedError
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode, RejectionReason
 from pipeline.volume import CtVolume, VoxelGrid
 
-#: Type 1 and 2 attributes of the Patient and General Study modules (PS3.3, C.7.1.1 and
-#: C.7.2.1); written empty where the source has none.
-REQUIRED_OF_PATIENT_AND_STUDY: Final = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-)
-#: What else of patient and study is copied where the source has it.
-COPIED_OF_PATIENT_AND_STUDY: Final = (
-    "IssuerOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
-    "PatientBirthTime",
-    "OtherPatientIDsSequence",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-    "StudyDescription",
-    "IssuerOfAccessionNumberSequence",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "TimezoneOffsetFromUTC",
-)
 #: Readers make direction cosines orthonormal; that changes them by less than this.
 _SAME_DIRECTION: Final = 1e-3
-_SEXES: Final = ("M", "F", "O", "")
 #: Lossy transfer syntaxes and the method that describes them (PS3.3, C.7.6.1.1.5.1).
 _LOSSY_METHOD: Final = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
@@ -247,33 +217,6 @@ def source_series(source: Sequence[Dataset], volume: CtVolume) -> SourceSeries:
         thickness_mm=_thickness_mm(volume),
         is_lossy=QualityFlag.LOSSY_SOURCE in volume.flags or any(map(_is_lossy, used)),
     )
-
-
-def patient_and_study(header: Dataset) -> Dataset:
-    """Return a copy of patient and study, ready to be written in any character set.
-
-    Values stay as they are; a date, time or sex that no reader could accept becomes empty.
-    """
-    copied = Dataset()
-    for keyword in (*REQUIRED_OF_PATIENT_AND_STUDY, *COPIED_OF_PATIENT_AND_STUDY):
-        if keyword in header:
-            copied[keyword] = deepcopy(header[keyword])
-        elif keyword in REQUIRED_OF_PATIENT_AND_STUDY:
-            setattr(copied, keyword, "")
-    for _ in copied.iterall():
-        pass  # decodes what is still raw in nested items with the source's character set
-    if copied.PatientSex not in _SEXES:
-        copied.PatientSex = ""
-    for keyword, kind in (
-        ("PatientBirthDate", DA),
-        ("StudyDate", DA),
-        ("StudyTime", TM),
-    ):
-        try:
-            kind(copied.get(keyword) or "")
-        except ValueError:
-            setattr(copied, keyword, "")
-    return copied
 
 
 def decimals(values: Sequence[float]) -> list[str]:

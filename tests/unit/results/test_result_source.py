@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from result_cases import SMALL
 
 from dicom_node.results.errors import ResultSourceError
-from dicom_node.results.source import patient_and_study, source_series
+from dicom_node.results.patient_study import patient_and_study
+from dicom_node.results.source import source_series
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionCode
@@ -178,3 +179,13 @@ def test_what_goes_to_the_library_is_nobody(series):
     header = source_series(series, read_ct_series(series)).slice_header(0)
 
     assert "POISON" not in str(header)
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_removed_identity_states_how(empty):
+    """PS3.3, C.7.1.1: with Patient Identity Removed a method must be named."""
+    header = Dataset()
+    header.PatientIdentityRemoved = "YES"
+    header.DeidentificationMethod = empty
+
+    assert patient_and_study(header).DeidentificationMethod == "Not stated by the source"

@@ -1,0 +1,82 @@
+"""The items that measurement groups of the report are made of."""
+
+from typing import Final
+
+import numpy as np
+from highdicom.sr import (
+    AlgorithmIdentification,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+from numpy.typing import NDArray
+from pydicom.sr.coding import Code
+
+from dicom_node.results import codes
+from dicom_node.results.context import ResultContext
+from dicom_node.results.identity import ModelIdentity
+from dicom_node.results.source import SourceSeries
+
+#: Decimals that a reader can use: 0.01 mL.
+_VOLUME_DECIMALS: Final = 2
+
+
+def planar_group(
+    tracking: TrackingIdentifier,
+    region: ImageRegion,
+    *,
+    context: ResultContext,
+    measurements: list[Measurement],
+    evaluations: list[QualitativeEvaluation] | None = None,
+    shows_hematoma: bool = True,
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Return TID 1410: a region of one image with what was measured on it."""
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        referenced_region=region,
+        finding_type=codes.CEREBRAL_HEMORRHAGE if shows_hematoma else None,
+        finding_sites=[FindingSite(codes.BRAIN)],
+        algorithm_id=algorithm(context.segmentation_card, context),
+        measurements=measurements,
+        qualitative_evaluations=evaluations,
+    )
+
+
+def image_region(points: NDArray[np.float64], source: SourceSeries, index: int) -> ImageRegion:
+    """Return a line through `points` (column, row) on one slice, shape (N, 2)."""
+    image = source.images[index]
+    frames = None if image.frame_number is None else [image.frame_number]
+    return ImageRegion(
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=points,
+        source_image=SourceImageForRegion(
+            referenced_sop_class_uid=image.sop_class_uid,
+            referenced_sop_instance_uid=image.sop_instance_uid,
+            referenced_frame_numbers=frames,
+        ),
+    )
+
+
+def volume_measurement(name: Code, value_ml: float, *, method: Code | None = None) -> Measurement:
+    """Return a volume; the standard's unit is cm3, which is 1 mL (CID 7462)."""
+    return Measurement(
+        name=name,
+        value=round(value_ml, _VOLUME_DECIMALS),
+        unit=codes.CUBIC_CENTIMETER,
+        method=method,
+    )
+
+
+def algorithm(model: ModelIdentity, context: ResultContext) -> AlgorithmIdentification:
+    """Return TID 4019."""
+    return AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        manufacturer=context.manufacturer,
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+    )
