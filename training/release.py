@@ -41,7 +41,7 @@ def release_segmentation(
         architecture=recipe.architecture,
         architecture_arguments=recipe.architecture_arguments,
         spacing_zyx_mm=recipe.spacing_zyx_mm,
-        patch_size_zyx=recipe.patch_size_zyx,
+        patch_size_zyx=recipe.tile_size_zyx,
         intensity=Intensity(
             clip_low_hu=recipe.clip_low_hu,
             clip_high_hu=recipe.clip_high_hu,

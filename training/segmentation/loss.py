@@ -1,10 +1,18 @@
-"""The loss of segmentation: cross-entropy and soft Dice over the voxels whose truth is known."""
+"""The loss of segmentation: cross-entropy and soft Dice over voxels whose truth is known."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from training.cohort.case import IGNORED
+
+#: Share of voxels that enter the cross-entropy, the worst ones: a head is mostly air and bone,
+#: and the mean over all voxels hardly feels a false bleed in a neck muscle.
+_HARD_SHARE = 0.05
+
+#: Size of a bleed below which the Dice term weakens. Patches without hematoma push false voxels
+#: down with a force of about one over this number.
+_SMOOTH_VOXELS = 1000.0
 
 
 def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -15,11 +23,12 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """
     known = labels != IGNORED
     target = torch.where(known, labels, 0).long()
-    cross_entropy = functional.cross_entropy(
-        logits, torch.where(known, target, -100), ignore_index=-100
-    )
+    per_voxel = functional.cross_entropy(
+        logits, torch.where(known, target, -100), ignore_index=-100, reduction="none"
+    ).flatten()
+    hardest = torch.topk(per_voxel, max(1, int(_HARD_SHARE * per_voxel.numel())), sorted=False)
     probability = torch.softmax(logits, dim=1)[:, 1] * known
     overlap = (probability * target).sum()
     total = probability.sum() + target.sum()
-    smooth = 50.0  # voxels; keeps empty patches from swinging the gradient
-    return cross_entropy + 1 - (2 * overlap + smooth) / (total + smooth)
+    dice = (2 * overlap + _SMOOTH_VOXELS) / (total + _SMOOTH_VOXELS)
+    return hardest.values.mean() + 1 - dice

@@ -75,7 +75,9 @@ def draw_patch(
     depth, height, width = recipe.patch_size_zyx
     corner = _draw_corner(case, depth, recipe, rng)
     _, rows, columns = case.hu_zyx.shape
-    slack_y, slack_x = max(rows - height, 0) / 2 + 20, max(columns - width, 0) / 2 + 20
+    # A twentieth of the patch more than is needed to reach every edge.
+    slack_y = max(rows - height, 0) / 2 + height / 20
+    slack_x = max(columns - width, 0) / 2 + width / 20
     centre = (
         rows / 2 + rng.uniform(-slack_y, slack_y),
         columns / 2 + rng.uniform(-slack_x, slack_x),

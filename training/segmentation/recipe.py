@@ -70,12 +70,30 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that decides what a training yields, but for the data themselves."""
+    """Everything that decides what a training yields, but for the data themselves.
+
+    Attributes
+    ----------
+    architecture, architecture_arguments
+        As on the model card.
+    spacing_zyx_mm : Vector
+        Grid of the prepared cases.
+    patch_size_zyx, tile_size_zyx : tuple of int
+        Patch that is trained on, and tile that the bundle's sliding window will use: large
+        enough in the plane for a whole head, so that one tile per slab is enough.
+    clip_low_hu, clip_high_hu, mean_hu, sd_hu : float
+        Normalisation.
+    seed : int
+        Of the weights and of every random choice.
+    schedule, sampling, augmentation
+        See there.
+    """
 
     architecture: str
     architecture_arguments: dict[str, Any]
     spacing_zyx_mm: Vector
     patch_size_zyx: tuple[int, int, int]
+    tile_size_zyx: tuple[int, int, int]
     clip_low_hu: float
     clip_high_hu: float
     mean_hu: float
@@ -103,7 +121,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     with path.open("rb") as stream:
         content = tomllib.load(stream)
-    for key in ("spacing_zyx_mm", "patch_size_zyx"):
+    for key in ("spacing_zyx_mm", "patch_size_zyx", "tile_size_zyx"):
         if key in content:
             content[key] = tuple(content[key])
     for name, kind in _TABLES.items():

@@ -1,0 +1,196 @@
+"""From a CT volume to a mask, with networks whose answer is known."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ModelBundleError
+from pipeline.model_bundle import ModelBundle, save_bundle
+from pipeline.model_card import Intensity, ModelCard
+from pipeline.models import choose_device
+from pipeline.segmentation.head_crop import crop_grid, head_box
+from pipeline.segmentation.networks.compact import CompactUNet
+from pipeline.segmentation.segmenter import Segmenter, normalise
+from pipeline.volume import AIR_HU, CtVolume, VoxelGrid, regular_grid
+
+ARCHITECTURE = {"features": [4, 8], "slice_strides": [1], "volume_levels": 1, "fold": 2}
+
+
+def card(**changes):
+    fields = {
+        "name": "toy",
+        "version": "1",
+        "task": "segmentation",
+        "architecture": "CompactUNet",
+        "architecture_arguments": ARCHITECTURE,
+        "spacing_zyx_mm": (5.0, 1.0, 1.0),
+        "patch_size_zyx": (4, 64, 64),
+        "intensity": Intensity(clip_low_hu=-20, clip_high_hu=100, mean=25, sd=30),
+        "class_names": ("background", "hematoma"),
+        "probability_cutoff": 0.5,
+        "minimum_component_ml": 0.1,
+        "training_cohort": "none",
+        "licence": "Apache-2.0",
+        "intended_use": "tests",
+        "demonstration": True,
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+@pytest.fixture
+def bundle(tmp_path) -> ModelBundle:
+    torch.manual_seed(0)
+    return save_bundle(tmp_path / "toy", card(), CompactUNet(**ARCHITECTURE).state_dict())
+
+
+class ThresholdNetwork(torch.nn.Module):
+    """Calls everything hematoma that is brighter than 50 HU and darker than 90."""
+
+    def forward(self, tiles):
+        hu = tiles.float() * 30 + 25
+        inside = torch.minimum(hu - 50, 90 - hu)
+        return torch.cat([torch.zeros_like(hu), inside], dim=1)
+
+
+def head(grid: VoxelGrid, *, bleed_radius_mm: float) -> CtVolume:
+    """Return a ball of brain at 30 HU in air with a ball of blood at 70 HU in its middle."""
+    origins = np.asarray(grid.slice_origins_lps_mm)[:, None, None]
+    _, rows, columns = grid.shape_zyx
+    y = np.arange(rows)[None, :, None, None] * grid.pixel_spacing_yx_mm[0]
+    x = np.arange(columns)[None, None, :, None] * grid.pixel_spacing_yx_mm[1]
+    places = origins + y * np.asarray(grid.column_cosine_lps) + x * np.asarray(grid.row_cosine_lps)
+    radius = np.linalg.norm(places, axis=-1)
+    hu = np.where(radius < 60, 30, AIR_HU)
+    hu = np.where(radius < bleed_radius_mm, 70, hu)
+    return CtVolume(hu_zyx=hu.astype(np.int16), grid=grid)
+
+
+def tilted(angle_deg: float) -> VoxelGrid:
+    slide = 5 * math.tan(math.radians(angle_deg))
+    return VoxelGrid(
+        shape_zyx=(25, 180, 160),
+        pixel_spacing_yx_mm=(1.0, 1.0),
+        slice_origins_lps_mm=tuple(
+            (-80.0, -90.0 + (k - 12) * slide, (k - 12) * 5.0) for k in range(25)
+        ),
+    )
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 18.0])
+def test_mask_lies_on_the_source_grid_with_the_right_volume(bundle, angle_deg):
+    """A ball of 15 mm radius is 14.1 mL, with and without gantry tilt."""
+    segmenter = Segmenter(bundle, device=torch.device("cpu"))
+    segmenter._network = ThresholdNetwork()
+    volume = head(tilted(angle_deg), bleed_radius_mm=15)
+
+    mask = segmenter.segment(volume)
+
+    assert mask.grid == volume.grid
+    found_ml = mask.voxels_zyx.sum() * 5 / 1000
+    assert found_ml == pytest.approx(4 / 3 * math.pi * 15**3 / 1000, rel=0.07)
+
+
+def test_parts_below_the_floor_of_the_card_are_dropped(bundle):
+    """A ball of 4 mm radius is 0.27 mL; a card with a floor of 1 mL does not show it."""
+    strict = dataclasses.replace(
+        bundle, card=dataclasses.replace(bundle.card, minimum_component_ml=1.0)
+    )
+    volume = head(tilted(0.0), bleed_radius_mm=4)
+    masks = []
+
+    for chosen in (bundle, strict):
+        segmenter = Segmenter(chosen, device=torch.device("cpu"))
+        segmenter._network = ThresholdNetwork()
+        masks.append(segmenter.segment(volume))
+
+    assert not masks[0].is_empty
+    assert masks[1].is_empty
+
+
+def test_real_network_runs_from_its_bundle(bundle):
+    """A bundled network gives probabilities on the source grid."""
+    volume = head(regular_grid((6, 70, 66), (4.0, 0.9, 0.9)), bleed_radius_mm=10)
+
+    probability = Segmenter(bundle, device=torch.device("cpu")).probability(volume)
+
+    assert probability.shape == volume.hu_zyx.shape
+    assert probability.min() >= 0
+    assert probability.max() <= 1
+
+
+def test_bundle_for_classification_is_refused(bundle):
+    """A segmenter takes segmentation models only."""
+    other = dataclasses.replace(
+        bundle.card, task="classification", window=(40, 80), input_size=224, threshold=0.5
+    )
+
+    with pytest.raises(ModelBundleError, match="needed is segmentation"):
+        Segmenter(dataclasses.replace(bundle, card=other), device=torch.device("cpu"))
+
+
+def test_weights_of_another_network_are_refused(bundle):
+    """Weights whose names or shapes do not fit the architecture are not loaded."""
+    wider = dataclasses.replace(
+        bundle.card, architecture_arguments={**ARCHITECTURE, "features": [8, 8]}
+    )
+
+    with pytest.raises(ModelBundleError, match="do not fit"):
+        Segmenter(dataclasses.replace(bundle, card=wider), device=torch.device("cpu"))
+
+
+def test_normalisation_clips_and_scales():
+    """Clip to [-20, 100], subtract 25, divide by 30: air is -1.5, 55 HU is 1, bone is 2.5."""
+    hu = np.array([-1000.0, 55.0, 700.0], dtype=np.float32)
+
+    result = normalise(hu, Intensity(clip_low_hu=-20, clip_high_hu=100, mean=25, sd=30))
+
+    np.testing.assert_allclose(result, [-1.5, 1.0, 2.5])
+
+
+def test_head_box_leaves_out_the_table():
+    """The box encloses the large body; a thin table below does not count."""
+    hu = np.full((4, 200, 160), AIR_HU, dtype=np.float32)
+    hu[:, 40:120, 50:110] = 30
+    hu[:, 170:172, 10:150] = 200
+
+    _, y, x = head_box(hu)
+
+    assert 25 <= y.start <= 40
+    assert 120 <= y.stop <= 135
+    assert 35 <= x.start <= 50
+    assert 110 <= x.stop <= 125
+
+
+def test_cropped_grid_keeps_the_place_of_every_voxel():
+    """Voxel (1, 2, 3) of the crop is voxel (1, 2 + 10, 3 + 20) of the whole."""
+    grid = tilted(18.0)
+
+    inner = crop_grid(grid, (slice(0, 25), slice(10, 50), slice(20, 60)))
+
+    np.testing.assert_allclose(inner.to_lps_mm((1, 2, 3)), grid.to_lps_mm((1, 12, 23)))
+
+
+def test_scan_of_air_is_kept_whole():
+    """Where nothing is solid there is no head to crop to."""
+    assert head_box(np.full((2, 30, 20), -1000, dtype=np.float32)) == (
+        slice(0, 2),
+        slice(0, 30),
+        slice(0, 20),
+    )
+
+
+def test_automatic_device_is_one_that_exists():
+    """`auto` never asks for a device that is absent."""
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+
+    assert choose_device("auto").type == expected
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "meta"])
+def test_absent_or_unknown_device_is_refused(name):
+    """A device that is not there is named in the message."""
+    with pytest.raises(ModelBundleError, match=name):
+        choose_device(name)
