@@ -16,6 +16,7 @@ from training.classification.augmentation import augment
 from training.classification.calibration import PlattScaling, fit_platt, fold_into_head
 from training.classification.case import TripletCase, load_cases, save_case
 from training.classification.recipe import read_recipe
+from training.classification.simulated_signs import recorded_signs
 from training.classification.slices import draw_epoch, slice_set
 from training.classification.split import Split, split_cases
 
@@ -225,3 +226,17 @@ def test_every_fault_of_a_recipe_is_named_at_once(tmp_path):
     message = str(raised.value)
     for fault in ("seed is missing", "schedule.epoch is not known", "schedule.epochs is missing"):
         assert fault in message
+
+
+def test_findings_lie_between_zero_and_one():
+    """Also beyond the ends of what the simulator draws."""
+    found = recorded_signs(
+        {"swirl": True}, irregularity=0.9, volume_ml=500.0, expansion_probability=0.25
+    )
+
+    assert found == {
+        "swirl": 1.0,
+        "irregularity": 1.0,
+        "size": 1.0,
+        "expansion_probability": 0.25,
+    }
