@@ -231,7 +231,7 @@ def demo(
     output: Annotated[
         Path, typer.Option(help="Folder for data and results; a new run replaces it.")
     ] = Path("demo-output"),
-    seed: Annotated[int, typer.Option(help="Which simulated patient.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Which simulated patient.")] = 20019,
 ) -> None:
     """Show the whole node on a simulated patient, with a PACS of its own; about a minute.
 

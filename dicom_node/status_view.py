@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from dicom_node.jobs.state import DeliveryState
 from dicom_node.jobs.status import DeliveryStatus, Overview, SeriesStatus, TimelineEntry
+from pipeline.prediction import HeLabel
+
+#: What a label says to people who do not know its name.
+EXPANSION_WORDS = {
+    HeLabel.HE.name: "expansion predicted",
+    HeLabel.NHE.name: "no expansion predicted",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,28 @@ class SeriesRow:
     door_to_result_s: float | None
     deliveries: tuple[DeliveryRow, ...]
     has_picture: bool
+
+    @property
+    def opinion(self) -> str:
+        """Outcome, volume and probability in a few words; empty if there is no opinion."""
+        words = [self.outcome.replace("_", " ")] if self.outcome else []
+        if self.volume_ml:
+            words.append(f"{self.volume_ml:.1f} mL")
+        if self.he_probability is not None:
+            words.append(f"{EXPANSION_WORDS[self.he_label]} ({self.he_probability:.2f})")
+        return ", ".join(words)
+
+    @property
+    def delivered(self) -> tuple[str, ...]:
+        """How many objects each destination has, and why it lacks the others."""
+        lines = []
+        for name in dict.fromkeys(one.destination for one in self.deliveries):
+            here = [one for one in self.deliveries if one.destination == name]
+            missing = [one for one in here if one.state != DeliveryState.ACCEPTED]
+            reasons = dict.fromkeys(one.reason for one in missing if one.reason)
+            count = f"{name}: {len(here) - len(missing)} of {len(here)} accepted"
+            lines.append("; ".join([count, *reasons]))
+        return tuple(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row for JSON."""

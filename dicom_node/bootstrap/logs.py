@@ -13,6 +13,7 @@ _QUIET = {
     "apscheduler": logging.WARNING,
     "uvicorn": logging.WARNING,
     "matplotlib": logging.WARNING,
+    "numexpr": logging.WARNING,
 }
 
 

@@ -28,7 +28,7 @@ MODALITY_TITLE = "DEMOCT"
 _MARK = ".ichnode-demonstration"
 
 #: How long the node may take to load its models, and to end.
-_START_PATIENCE_S = 60.0
+_START_PATIENCE_S = 180.0
 _STOP_PATIENCE_S = 30.0
 
 _NODE_TOML = """\

@@ -11,9 +11,8 @@ from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.commands.screen import console, say, show_table
 from dicom_node.commands.site import settings_of
-from dicom_node.jobs.state import DeliveryState
 from dicom_node.operator_error import ExitCode
-from dicom_node.status_view import DeliveryRow, SeriesRow
+from dicom_node.status_view import SeriesRow
 
 _REPEAT_S = 2.0
 
@@ -61,28 +60,7 @@ def _cells(row: SeriesRow) -> Sequence[str]:
         str(row.images),
         row.state,
         row.reason,
-        opinion(row),
-        deliveries(row.deliveries),
+        row.opinion,
+        ", ".join(row.delivered),
         "" if row.door_to_result_s is None else f"{row.door_to_result_s:.1f} s",
     )
-
-
-def opinion(row: SeriesRow) -> str:
-    """Return outcome, volume and probability in a few words."""
-    words = [row.outcome.replace("_", " ")] if row.outcome else []
-    if row.volume_ml is not None:
-        words.append(f"{row.volume_ml:.1f} mL")
-    if row.he_probability is not None:
-        words.append(f"expansion {row.he_probability:.2f} {row.he_label}".strip())
-    return ", ".join(words)
-
-
-def deliveries(rows: Sequence[DeliveryRow]) -> str:
-    """Return how many objects each destination has, and why it lacks the others."""
-    words = []
-    for name in dict.fromkeys(row.destination for row in rows):
-        here = [row for row in rows if row.destination == name]
-        done = [row for row in here if row.state == DeliveryState.ACCEPTED]
-        reasons = dict.fromkeys(row.reason for row in here if row.reason and row not in done)
-        words.append(f"{name} {len(done)}/{len(here)}" + "".join(f"; {why}" for why in reasons))
-    return ", ".join(words)

@@ -94,10 +94,10 @@ def test_the_page_shows_state_opinion_and_times():
         "delivered",
         "hematoma found",
         "23.5 mL",
-        "0.71 (HE)",
+        "expansion predicted (0.71)",
         "tilt corrected",
         "12.3 s",
-        "report to pacs: accepted",
+        "pacs: 1 of 1 accepted",
         "/pictures/7.png",
     ):
         assert words in page
