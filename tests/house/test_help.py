@@ -1,8 +1,8 @@
 """Help answers at once, because nothing heavy is imported for it."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -34,14 +34,19 @@ def test_the_command_line_imports_nothing_heavy(module):
     assert done.stdout.split() == []
 
 
+def _children_s():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("package", ["dicom_node", "training"])
 def test_help_answers_in_under_a_second(package):
-    """The best of three, so that a busy machine does not fail it."""
+    """Processor time, best of three: what else the machine does is no fault of ours."""
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = _children_s()
         subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(_children_s() - started)
 
     assert min(seconds) < 1.0
 
