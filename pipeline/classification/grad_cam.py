@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 from pipeline.classification.vit import as_channels, spatial_tokens
 from pipeline.prediction import HeLabel
 
+with warnings.catch_warnings():
+    # some of its dependencies use interfaces that torch deprecates
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped] # ships no types
+    from pytorch_grad_cam.utils.model_targets import (  # type: ignore[import-untyped] # no types
+        ClassifierOutputTarget,
+    )
+
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
@@ -39,15 +48,6 @@ def grad_cam(network: "VisionTransformer", batch: torch.Tensor) -> NDArray[np.fl
     .. [1] R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
        Gradient-based Localization", ICCV 2017.
     """
-    with warnings.catch_warnings():
-        # some of its dependencies use interfaces that torch deprecates
-        warnings.filterwarnings("ignore", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped] # ships no types
-        from pytorch_grad_cam.utils.model_targets import (  # type: ignore[import-untyped] # ships no types
-            ClassifierOutputTarget,
-        )
-
     network.eval()
     with (
         torch.enable_grad(),
