@@ -221,17 +221,18 @@ def announce_ready(stream: IO[str], **facts: object) -> None:
 
 
 def stop_with_supervisor(
-    stream: IO[bytes], stop: Callable[[], None], *, give_up_after_s: float = 20.0
+    descriptor: int, stop: Callable[[], None], *, give_up_after_s: float = 20.0
 ) -> None:
-    """Watch `stream` in a thread; when it closes the supervisor is gone, and `stop` is called.
+    """Watch a pipe in a thread; when it closes the supervisor is gone, and `stop` is called.
 
     Should the process hang in its last work, it is ended hard after `give_up_after_s`: everything
     it holds is in the ledger and on disk.
     """
 
     def watch() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while stream.read(1):
+        # Not through sys.stdin: its lock, held by this thread, would abort the interpreter's end.
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 64):
                 pass
         LOGGER.warning("the supervisor is gone; stopping")
         stop()

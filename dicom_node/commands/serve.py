@@ -82,7 +82,7 @@ def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) ->
     stop = threading.Event()
     stop_on_signals(stop.set)
     if supervised:
-        stop_with_supervisor(sys.stdin.buffer, stop.set)
+        stop_with_supervisor(sys.stdin.fileno(), stop.set)
 
     def ready(**facts: object) -> None:
         announce_ready(sys.stdout, role=str(role), **facts)

@@ -151,3 +151,6 @@ def test_a_stopped_node_leaves_no_process_behind(node):
     assert node.stop() == 0
 
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    log = node.log.read_text()
+    assert "Traceback" not in log
+    assert "Fatal" not in log

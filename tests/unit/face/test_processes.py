@@ -16,7 +16,7 @@ import signal, sys, threading, os
 from dicom_node.processes import announce_ready, stop_on_signals, stop_with_supervisor
 stop = threading.Event()
 stop_on_signals(stop.set)
-stop_with_supervisor(sys.stdin.buffer, stop.set)
+stop_with_supervisor(sys.stdin.fileno(), stop.set)
 print("a library prints something")
 announce_ready(sys.stdout, pid=os.getpid())
 stop.wait()
@@ -78,6 +78,7 @@ def test_readiness_is_announced_once_all_children_said_so():
     pids = [facts["pid"] for facts in running.facts.values()]
     running.stop()
     assert not any(is_alive(pid) for pid in pids)
+    assert [child.process.returncode for child in running.supervisor._children] == [0, 0]
 
 
 def test_a_killed_child_is_started_again():
