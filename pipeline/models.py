@@ -46,6 +46,15 @@ class Models:
         self._segmenter = Segmenter(segmentation, device=device)
         self._classifier = Classifier(classification, device=device)
 
+    def warm_up(self) -> None:
+        """Run everything once on nothing, so that the first series does not pay for it.
+
+        Loads the libraries that are imported at first use, and lets the device choose and
+        compile its kernels.
+        """
+        self._segmenter.warm_up()
+        self._classifier.warm_up()
+
     def segment(self, volume: CtVolume) -> HematomaMask:
         """Return the hematoma on the volume's own grid."""
         return self._segmenter.segment(volume)

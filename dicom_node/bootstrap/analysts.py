@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -23,8 +24,11 @@ from dicom_node.jobs.task import (
     ResultObject,
 )
 from dicom_node.jobs.worker import Analyst
-from dicom_node.series_analysis import NodeModels, RejectedSeries, SeriesAnalyst
+from dicom_node.series_analysis import RejectedSeries, SeriesAnalyst
 from dicom_node.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.models import Models
 
 #: What an object is, by its SOP Class.
 KIND_OF_CLASS: dict[str, ObjectKind] = {
@@ -67,17 +71,19 @@ class WorkerAnalyst:
 
 
 def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
-    """Return the analyst of a worker, with its models loaded.
+    """Return the analyst of a worker, with its models loaded and warm.
 
     Raises
     ------
     ModelBundleError
         If a bundle is missing or altered.
     """
-    return WorkerAnalyst(SeriesAnalyst(load_node_models(settings), clock=utc_now), layout)
+    models = load_node_models(settings)
+    models.warm_up()
+    return WorkerAnalyst(SeriesAnalyst(models, clock=utc_now), layout)
 
 
-def load_node_models(settings: Settings) -> NodeModels:
+def load_node_models(settings: Settings) -> "Models":
     """Return the models that the settings name. Raises ModelBundleError."""
     from pipeline.models import load_models
 

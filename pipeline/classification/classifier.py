@@ -45,6 +45,11 @@ class Classifier:
         self._device = device
         self._network = _loaded(bundle).to(device).eval()
 
+    def warm_up(self) -> None:
+        """Run the network and its explanation once on a black slice."""
+        size = self._input_size
+        grad_cam(self._network, self._batch([np.zeros((size, size), dtype=np.uint8)]))
+
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability of expansion, slice by slice."""
         return self.judge([part.image_yx for part in triplet.slices])

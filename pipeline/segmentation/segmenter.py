@@ -12,7 +12,7 @@ from pipeline.segmentation.components import keep_large_components
 from pipeline.segmentation.head_crop import crop_grid, head_box
 from pipeline.segmentation.networks.registry import build_network
 from pipeline.segmentation.sliding_window import SlidingWindow, predict_logits
-from pipeline.volume import CtVolume, HematomaMask
+from pipeline.volume import AIR_HU, CtVolume, HematomaMask
 
 
 class Segmenter:
@@ -57,6 +57,7 @@ class Segmenter:
         self._cutoff = card.probability_cutoff
         self._floor_ml = card.minimum_component_ml
         self._device = device
+        self._half_precision = _computes_bfloat16(device)
         self._network = _loaded(bundle).to(device)
         self._window = SlidingWindow(
             tile_zyx=card.patch_size_zyx,
@@ -65,6 +66,10 @@ class Segmenter:
             mirror_axes=mirror_axes,
             padding_value=float(normalise(np.float32(card.intensity.clip_low_hu), card.intensity)),
         )
+
+    def warm_up(self) -> None:
+        """Run the network once on a tile of air."""
+        self._predict(np.full(self._window.tile_zyx, AIR_HU, dtype=np.float32))
 
     def segment(self, volume: CtVolume) -> HematomaMask:
         """Return the hematoma on the volume's own grid, small parts dropped."""
@@ -87,7 +92,7 @@ class Segmenter:
             return np.asarray(torch.softmax(logits, dim=0)[1].cpu().numpy())
 
     def _forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half_precision):
             logits: torch.Tensor = self._network(tiles)
         return logits
 
@@ -96,6 +101,14 @@ def normalise(hu: NDArray[np.float32] | np.float32, intensity: Intensity) -> NDA
     """Return HU clipped to the card's range, minus the mean, divided by the deviation."""
     clipped = np.clip(hu, intensity.clip_low_hu, intensity.clip_high_hu)
     return np.asarray((clipped - intensity.mean) / intensity.sd, dtype=np.float32)
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 is faster than float32 there, not merely possible."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Other processors emulate bfloat16, several times slower than float32.
+    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  there is no public name
 
 
 def _loaded(bundle: ModelBundle) -> torch.nn.Module:

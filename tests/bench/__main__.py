@@ -99,7 +99,7 @@ def bench_analyze(wanted: argparse.Namespace) -> dict[str, object]:
                 _seconds_of([*command, "--output", str(output)])
             )
             record = json.loads((output / "analysis.json").read_text())
-            for step, seconds in record["seconds"].items():
+            for step, seconds in record["seconds_per_step"].items():
                 times.setdefault(step, []).append(seconds)
     return _show("analyze, 5 mm head", times, reference="whole command", unit="s")
 

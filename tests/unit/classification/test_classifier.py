@@ -151,3 +151,14 @@ def test_a_segmentation_card_is_refused(bundle):
 def test_the_class_order_is_that_of_the_labels():
     """HE is column 0, NHE column 1: the order of the released training code."""
     assert (HeLabel.HE, HeLabel.NHE) == (0, 1)
+
+
+def test_warming_up_changes_no_answer(bundle):
+    """A pass over a black slice leaves weights and answers as they were."""
+    classifier = Classifier(bundle, device=CPU)
+    slices = [np.full((20, 30), 120, dtype=np.uint8)]
+    before = classifier.judge(slices)
+
+    classifier.warm_up()
+
+    assert classifier.judge(slices) == before

@@ -194,3 +194,17 @@ def test_absent_or_unknown_device_is_refused(name):
     """A device that is not there is named in the message."""
     with pytest.raises(ModelBundleError, match=name):
         choose_device(name)
+
+
+def test_warming_up_runs_one_tile_and_changes_no_answer(bundle):
+    """The network sees one tile of the card's size; the first series gets the usual mask."""
+    volume = head(regular_grid((6, 70, 66), (4.0, 0.9, 0.9)), bleed_radius_mm=10)
+    segmenter = Segmenter(bundle, device=torch.device("cpu"))
+    before = segmenter.probability(volume)
+    shapes: list[tuple[int, ...]] = []
+    segmenter._network.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
+
+    segmenter.warm_up()
+
+    assert shapes == [(1, 1, *bundle.card.patch_size_zyx)]
+    np.testing.assert_array_equal(segmenter.probability(volume), before)
