@@ -80,7 +80,8 @@ def run_receiver(duty: Duty) -> None:
         custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
         custody.recover(utc_now())
         scp = StorageScp(settings=parts.scp_settings(duty.settings), intake=custody, clock=utc_now)
-        scp.start()
+        with _named_port(duty.settings.node.host, duty.settings.node.port):
+            scp.start()
         try:
             duty.ready(port=scp.port)
             duty.stop.wait()
@@ -222,8 +223,18 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     server = WebServer(
         create_app(status, title=duty.settings.node.ae_title), host=web.host, port=web.port
     )
-    server.start()
+    with _named_port(web.host, web.port):
+        server.start()
     try:
         yield server.port
     finally:
         server.stop()
+
+
+@contextmanager
+def _named_port(host: str, port: int) -> Iterator[None]:
+    """Say which port it is that cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{host} port {port}: {error.strerror or error}") from error

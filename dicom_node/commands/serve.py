@@ -9,6 +9,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.logs import set_up_logs
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
 from dicom_node.commands.site import settings_of
+from dicom_node.errors import NodeError
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import (
@@ -20,6 +21,7 @@ from dicom_node.processes import (
     stop_with_supervisor,
 )
 from dicom_node.settings import Settings
+from pipeline.errors import PipelineError
 
 #: What a role runs when it is told to.
 Run = Callable[[Duty], None]
@@ -89,7 +91,7 @@ def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) ->
 
     try:
         run(Duty(settings=settings, stop=stop, ready=ready))
-    except (OSError, LockHeldError) as error:
+    except (OSError, LockHeldError, NodeError, PipelineError) as error:
         raise OperatorError(f"the {role} cannot work: {error}") from error
 
 
