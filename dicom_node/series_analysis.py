@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import pydicom
 
+from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.check import check_results
 from dicom_node.results.context import ResultContext
@@ -162,6 +163,7 @@ class SeriesAnalyst:
         *,
         series_instance_uid: str,
         summary: Path,
+        supersedes: Sequence[PredecessorObject] = (),
         on_step: Callable[[str], None] = lambda _: None,
     ) -> AnalyzedSeries | RejectedSeries:
         """Return what came of one series.
@@ -174,6 +176,8 @@ class SeriesAnalyst:
             Its Series Instance UID.
         summary : Path
             Folder for picture, page and record; made if it does not exist.
+        supersedes : sequence of PredecessorObject
+            Results of an earlier analysis of the series.
         on_step : Callable
             Told the name of each step before it begins.
 
@@ -185,12 +189,17 @@ class SeriesAnalyst:
         steps = StepClock(on_step, self._timer)
         with steps.running():
             try:
-                return self._analyze(files, series_instance_uid, summary, steps)
+                return self._analyze(files, series_instance_uid, summary, supersedes, steps)
             except SeriesRejectedError as error:
                 return self._reject(error.reason, series_instance_uid, summary, steps)
 
     def _analyze(
-        self, files: Sequence[Path], series_instance_uid: str, summary: Path, steps: StepClock
+        self,
+        files: Sequence[Path],
+        series_instance_uid: str,
+        summary: Path,
+        supersedes: Sequence[PredecessorObject],
+        steps: StepClock,
     ) -> AnalyzedSeries:
         steps.begin(SeriesStep.READ)
         source = [pydicom.dcmread(path) for path in files]
@@ -198,7 +207,9 @@ class SeriesAnalyst:
         analysis = analyze(volume, self._models, on_step=steps.begin)
         steps.begin(SeriesStep.ENCODE)
         context = self._context()
-        objects = encode(analysis, source=source, volume=volume, context=context)
+        objects = encode(
+            analysis, source=source, volume=volume, context=context, supersedes=supersedes
+        )
         steps.begin(SeriesStep.CHECK)
         check_results(objects, source=source, analysis=analysis)
         steps.begin(SeriesStep.SUMMARIZE)

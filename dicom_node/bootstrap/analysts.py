@@ -61,6 +61,7 @@ class WorkerAnalyst:
             task.files,
             series_instance_uid=task.series_instance_uid,
             summary=self._layout.summary(task.job_id),
+            supersedes=task.predecessors,
             on_step=on_step,
         )
         record = {**outcome.record, "arrival_flags": sorted(task.arrival_flags)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
+from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import result_identity
 from dicom_node.results.report import encode_report
@@ -49,6 +50,7 @@ def encode(
     source: Sequence[Dataset],
     volume: CtVolume,
     context: ResultContext,
+    supersedes: Sequence[PredecessorObject] = (),
 ) -> ResultObjects:
     """Return the DICOM objects that say what `analysis` says.
 
@@ -64,6 +66,8 @@ def encode(
         The volume that was read from them.
     context : ResultContext
         Who says it, with which models, when.
+    supersedes : sequence of PredecessorObject
+        Results of an earlier analysis of the series; the report names its predecessor.
 
     Raises
     ------
@@ -96,6 +100,7 @@ def encode(
         captures=captures,
         identity=identity,
         context=context,
+        supersedes=supersedes,
     )
     return ResultObjects(
         captures=captures,

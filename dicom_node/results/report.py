@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.header import stamp
@@ -55,6 +56,7 @@ def encode_report(
     captures: Sequence[Dataset],
     identity: ResultIdentity,
     context: ResultContext,
+    supersedes: Sequence[PredecessorObject] = (),
 ) -> Dataset:
     """Return the report, preliminary and unverified, that refers to every other object.
 
@@ -68,6 +70,9 @@ def encode_report(
         The SEG of the same result; None where there is no hematoma.
     captures : sequence of Dataset
         The captures of the same result.
+    supersedes : sequence of PredecessorObject
+        Results of an earlier analysis of the series; reports among them are named as
+        predecessor documents (PS3.3, section C.17.2).
 
     Returns
     -------
@@ -96,7 +101,11 @@ def encode_report(
     evidence = [*_source_evidence(source), *captures]
     if segmentation is not None:
         evidence.append(segmentation)
-    return _document(root, evidence, source=source, identity=identity, context=context)
+    report = _document(root, evidence, source=source, identity=identity, context=context)
+    earlier = [each for each in supersedes if each.sop_class_uid == report.SOPClassUID]
+    if earlier:
+        report.PredecessorDocumentsSequence = [_reference(each) for each in earlier]
+    return report
 
 
 def _groups(
@@ -153,6 +162,18 @@ def _document(
         series_description=SERIES_DESCRIPTION,
     )
     return result
+
+
+def _reference(earlier: PredecessorObject) -> Dataset:
+    """Return the item of Predecessor Documents Sequence that names one document."""
+    instance, series, study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = earlier.sop_class_uid
+    instance.ReferencedSOPInstanceUID = earlier.sop_instance_uid
+    series.SeriesInstanceUID = earlier.series_instance_uid
+    series.ReferencedSOPSequence = [instance]
+    study.StudyInstanceUID = earlier.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return study
 
 
 def _opening(context: ResultContext) -> list[ContentItem]:

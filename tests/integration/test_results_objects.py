@@ -21,6 +21,7 @@ from result_cases import (
     hematoma_found,
 )
 
+from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results.bundle import encode
 from dicom_node.results.check import check_results
 from pipeline.analysis import NoHematomaFound
@@ -500,3 +501,40 @@ def value_of(item):
 
 def unit_of(item):
     return item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue
+
+
+def test_a_report_names_the_report_it_supersedes(hematoma):
+    """Predecessor Documents lists the earlier report, not its pictures (PS3.3, C.17.2)."""
+    case, results = hematoma
+    earlier = [
+        PredecessorObject(
+            kind=kind,
+            sop_class_uid=str(each.SOPClassUID),
+            sop_instance_uid=str(each.SOPInstanceUID),
+            series_instance_uid=str(each.SeriesInstanceUID),
+            study_instance_uid=str(each.StudyInstanceUID),
+        )
+        for kind, each in (
+            (ObjectKind.SEGMENTATION, results.segmentation),
+            (ObjectKind.REPORT, results.report),
+        )
+    ]
+
+    report = read_back(
+        encode(
+            case.analysis,
+            source=case.series,
+            volume=case.volume,
+            context=context(configuration_digest="another"),
+            supersedes=earlier,
+        ).report
+    )
+
+    (study,) = report.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (document,) = series.ReferencedSOPSequence
+    assert study.StudyInstanceUID == results.report.StudyInstanceUID
+    assert series.SeriesInstanceUID == results.report.SeriesInstanceUID
+    assert document.ReferencedSOPInstanceUID == results.report.SOPInstanceUID
+    assert document.ReferencedSOPClassUID == results.report.SOPClassUID
+    assert report.SOPInstanceUID != results.report.SOPInstanceUID
