@@ -18,6 +18,7 @@ from dicom_node.processes import Role
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
+    from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.ledger import Ledger
     from dicom_node.jobs.worker import Analyst
 
@@ -31,6 +32,7 @@ MOST_WORKERS = 32
 
 _ASSEMBLY_EVERY_S = 0.5
 _SWEEP_EVERY_S = 5.0
+_TIDY_EVERY_S = 3600.0
 
 
 class Ready(Protocol):
@@ -132,17 +134,19 @@ def run_office(duty: Duty) -> None:
             selection=parts.selection_rules(settings),
             clock=utc_now,
         )
+        outbox = Outbox(duty.layout.outbox)
         sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
         timetable = Timetable(
             [
                 Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
                 Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
+                Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
             ]
         )
         courier = Courier(
             name=name,
             ledger=ledger.deliveries,
-            outbox=Outbox(duty.layout.outbox),
+            outbox=outbox,
             peers=parts.destinations(settings),
             rules=parts.delivery_rules(settings),
             clock=utc_now,
@@ -160,6 +164,13 @@ def run_office(duty: Duty) -> None:
             finally:
                 timetable.stop()
                 courier.stop()
+
+
+def _tidy(outbox: "Outbox", ledger: "Ledger") -> None:
+    """Delete result files that a dead worker left without a row."""
+    removed = outbox.sweep(ledger.reports.outbox_paths(), utc_now())
+    if removed:
+        LOGGER.warning("Deleted %s result files that belong to no result", removed)
 
 
 @contextmanager
