@@ -157,8 +157,9 @@ def evaluate(
     plot_roc(output / "roc.png", found, scores)
     if write_card:
         with_scores(loaded, scores)
-    table = Table("measure", "value", title="By patient, RESEARCH USE ONLY")
-    table.add_row("patients (expanded)", f"{scores.patients} ({scores.expanded})")
+    table = Table("measure", "value", title="By hematoma, RESEARCH USE ONLY")
+    table.add_row("patients", str(scores.patients))
+    table.add_row("hematomas (expanded)", f"{scores.cases} ({scores.expanded})")
     table.add_row("AUC", str(scores.auc))
     table.add_row(f"sensitivity at {found.threshold:.3f}", str(scores.sensitivity))
     table.add_row(f"specificity at {found.threshold:.3f}", str(scores.specificity))

@@ -22,16 +22,19 @@ class Evaluation:
     Attributes
     ----------
     case_ids : tuple of str
-        Who.
+        Which case.
+    patient_ids : tuple of str
+        Whose case; the intervals are over patients.
     expanded : ndarray of bool, shape (N,)
         Whether the hematoma expanded.
     probabilities : ndarray of float64, shape (N,)
-        Patient-level probability of expansion: the mean over the slices.
+        Probability of expansion: the mean over the slices.
     threshold : float
         From which on the classifier says HE.
     """
 
     case_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
     expanded: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     threshold: float
@@ -39,12 +42,13 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """How good that is, patient by patient, with 95 % intervals.
+    """How good that is, hematoma by hematoma, with 95 % intervals.
 
     Attributes
     ----------
-    patients, expanded : int
-        How many there are, and how many of them expanded.
+    patients, cases, expanded : int
+        How many patients there are, how many hematomas they have (one each, but for
+        simulated heads that were used repeatedly), and how many of these expanded.
     auc : Estimate
         Area under the ROC curve; bootstrap over patients.
     sensitivity, specificity : Estimate
@@ -56,6 +60,7 @@ class Scores:
     """
 
     patients: int
+    cases: int
     expanded: int
     auc: Estimate
     sensitivity: Estimate
@@ -69,6 +74,7 @@ def evaluate(classifier: Classifier, cases: Sequence[TripletCase]) -> Evaluation
     predictions = [classifier.judge(case.images_yx) for case in cases]
     return Evaluation(
         case_ids=tuple(case.case_id for case in cases),
+        patient_ids=tuple(case.patient_id for case in cases),
         expanded=expanded(cases),
         probabilities=np.array([prediction.probability for prediction in predictions]),
         threshold=predictions[0].threshold,
@@ -86,9 +92,16 @@ def score(evaluation: Evaluation, *, seed: int = 0) -> Scores:
     outcome, probabilities = evaluation.expanded, evaluation.probabilities
     at_threshold = {"threshold": evaluation.threshold}
     return Scores(
-        patients=len(outcome),
+        patients=len(set(evaluation.patient_ids)),
+        cases=len(outcome),
         expanded=int(outcome.sum()),
-        auc=bootstrap(auc, outcome, probabilities, rng=np.random.default_rng(seed)),
+        auc=bootstrap(
+            auc,
+            outcome,
+            probabilities,
+            patients=evaluation.patient_ids,
+            rng=np.random.default_rng(seed),
+        ),
         sensitivity=sensitivity(outcome, probabilities, **at_threshold),
         specificity=specificity(outcome, probabilities, **at_threshold),
         brier=float(((probabilities - outcome) ** 2).mean()),

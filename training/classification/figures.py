@@ -46,6 +46,8 @@ def plot_roc(path: Path, evaluation: Evaluation, scores: Scores) -> None:
     )
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
-    axes.set_title(f"{scores.patients} patients, {scores.expanded} expanded")
+    axes.set_title(
+        f"{scores.cases} hematomas of {scores.patients} patients, {scores.expanded} expanded"
+    )
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)

@@ -1,6 +1,6 @@
 """How well probabilities of expansion separate patients, with intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,22 +68,31 @@ def bootstrap(
     expanded: NDArray[np.bool_],
     scores: NDArray[np.float64],
     *,
+    patients: Sequence[str],
     rng: np.random.Generator,
     resamples: int = 2000,
 ) -> Estimate:
     """Return a statistic with its percentile bootstrap interval over patients.
 
-    Patients are drawn with replacement within each outcome, so that both always occur.
+    Patients are drawn with replacement, each with all their cases, since cases of one patient
+    are not independent. A draw in which an outcome does not occur is drawn again.
+
+    Raises
+    ------
+    ValueError
+        If one of the outcomes does not occur.
     """
-    positives, negatives = np.flatnonzero(expanded), np.flatnonzero(~expanded)
-    values = np.empty(resamples)
-    for index in range(resamples):
-        chosen = np.concatenate(
-            [rng.choice(positives, len(positives)), rng.choice(negatives, len(negatives))]
-        )
-        values[index] = statistic(expanded[chosen], scores[chosen])
+    value = statistic(expanded, scores)
+    names = np.asarray(patients)
+    members = [np.flatnonzero(names == name) for name in np.unique(names)]
+    values: list[float] = []
+    while len(values) < resamples:
+        drawn = rng.integers(len(members), size=len(members))
+        cases = np.concatenate([members[index] for index in drawn])
+        if 0 < expanded[cases].sum() < len(cases):
+            values.append(statistic(expanded[cases], scores[cases]))
     low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(value=statistic(expanded, scores), low=float(low), high=float(high))
+    return Estimate(value=value, low=float(low), high=float(high))
 
 
 def wilson(count: int, total: int) -> Estimate:

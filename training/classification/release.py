@@ -60,6 +60,7 @@ def with_scores(bundle: ModelBundle, scores: Scores) -> ModelBundle:
     """Return the bundle, written anew, with the scores of held-out patients on its card."""
     held_out: dict[str, Any] = {
         "patients": scores.patients,
+        "hematomas": scores.cases,
         "expanded": scores.expanded,
         "auc": _interval(scores.auc),
         "sensitivity": _interval(scores.sensitivity),
@@ -87,6 +88,6 @@ def _cohort(split: Split) -> str:
     return (
         f"Simulated only: {len(split.training)} hematomas ({expanded} expanding) in "
         f"{len(patients)} heads; epoch, calibration and threshold chosen on "
-        f"{len(split.validation)} other simulated patients ({choosing} expanding). Triplets were "
+        f"{len(split.validation)} other simulated hematomas ({choosing} expanding). Triplets were "
         f"cut around true masks with a margin of {ROI_MARGIN_MM:g} mm."
     )

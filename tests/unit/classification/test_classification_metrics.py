@@ -83,11 +83,34 @@ def test_bootstrap_interval_covers_the_known_area():
         rng = np.random.default_rng(seed)
         expanded = np.arange(90) < 30
         scores = rng.normal(size=90) + expanded
-        found = bootstrap(auc, expanded, scores, rng=rng, resamples=200)
+        found = bootstrap(
+            auc, expanded, scores, patients=[str(n) for n in range(90)], rng=rng, resamples=200
+        )
         held += found.low <= 0.760 <= found.high
         assert found.low <= found.value <= found.high
 
     assert held >= 34  # 38 expected; fewer than 34 of 40 has a chance of 1 %
+
+
+def test_cases_of_one_patient_are_drawn_together():
+    """Copying every case does not narrow the interval when the copies are the patient's."""
+    expanded, scores = cohort(3, ties=False)
+    names = [str(number) for number in range(80)]
+
+    def width(patients, copies):
+        found = bootstrap(
+            auc,
+            np.tile(expanded, copies),
+            np.tile(scores, copies),
+            patients=patients,
+            rng=np.random.default_rng(0),
+            resamples=400,
+        )
+        return found.high - found.low
+
+    alone = width(names, 1)
+    assert width(names * 4, 4) == pytest.approx(alone, rel=0.15)
+    assert width([str(number) for number in range(320)], 4) < 0.7 * alone
 
 
 def test_youden_threshold_separates_what_can_be_separated():

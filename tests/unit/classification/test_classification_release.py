@@ -35,7 +35,7 @@ def test_the_card_says_what_the_model_is(released):
     assert (card.name, card.version, card.class_names) == ("tiny", "7", ("HE", "NHE"))
     assert card.demonstration
     assert "36 hematomas (12 expanding)" in card.training_cohort
-    assert "18 other simulated patients (6 expanding)" in card.training_cohort
+    assert "18 other simulated hematomas (6 expanding)" in card.training_cohort
     assert "RESEARCH USE ONLY" in card.intended_use
     assert 0 < card.threshold < 1
 
@@ -46,7 +46,7 @@ def test_a_released_classifier_tells_unseen_cases_apart(released):
 
     found = score(evaluate(classifier, cases(30, first=100)))
 
-    assert (found.patients, found.expanded) == (30, 10)
+    assert (found.patients, found.cases, found.expanded) == (30, 30, 10)
     assert found.auc.value == 1.0
     assert found.sensitivity.value == 1.0
 
@@ -57,6 +57,7 @@ def test_scores_of_held_out_patients_go_onto_the_card(released):
     found = score(
         Evaluation(
             case_ids=tuple(map(str, range(20))),
+            patient_ids=tuple(map(str, range(20))),
             expanded=outcome,
             probabilities=np.where(outcome, 0.8, 0.2),
             threshold=0.5,
