@@ -7,11 +7,11 @@ from pydicom.dataset import Dataset
 
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.context import ResultContext
-from dicom_node.results.identity import result_identity
+from dicom_node.results.identity import ResultIdentity, result_identity
 from dicom_node.results.report import encode_report
 from dicom_node.results.saliency_capture import encode_captures
 from dicom_node.results.segmentation import encode_segmentation
-from dicom_node.results.source import source_series
+from dicom_node.results.source import SourceSeries, source_series
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.volume import CtVolume
 
@@ -83,15 +83,9 @@ def encode(
         models=context.models,
         configuration_digest=context.configuration_digest,
     )
-    captures: tuple[Dataset, ...] = ()
-    segmentation: Dataset | None = None
-    if isinstance(analysis, HematomaFound):
-        captures = encode_captures(
-            analysis, source=series, volume=volume, identity=identity, context=context
-        )
-        segmentation = encode_segmentation(
-            analysis.mask, source=series, identity=identity, context=context
-        )
+    captures, segmentation = _pictures(
+        analysis, source=series, volume=volume, identity=identity, context=context
+    )
     report = encode_report(
         analysis,
         source=series,
@@ -108,3 +102,23 @@ def encode(
         report=report,
         source_series_uid=series.series_instance_uid,
     )
+
+
+def _pictures(
+    analysis: IchAnalysis,
+    *,
+    source: SourceSeries,
+    volume: CtVolume,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> tuple[tuple[Dataset, ...], Dataset | None]:
+    """Return captures and SEG; without a hematoma there is nothing to show."""
+    if not isinstance(analysis, HematomaFound):
+        return (), None
+    captures = encode_captures(
+        analysis, source=source, volume=volume, identity=identity, context=context
+    )
+    segmentation = encode_segmentation(
+        analysis.mask, source=source, identity=identity, context=context
+    )
+    return captures, segmentation
