@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pipeline.volume import HematomaMask, VoxelGrid
 
 #: Voxels that share a face, an edge or a corner belong together.
-_ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+ALL_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 
 
 def component_volumes_ml(
@@ -35,7 +35,7 @@ def keep_large_components(mask: HematomaMask, minimum_ml: float) -> HematomaMask
         raise ValueError(f"A smallest volume cannot be negative, got {minimum_ml} mL")
     if mask.is_empty:
         return mask
-    labels, count = ndimage.label(mask.voxels_zyx, structure=_ALL_NEIGHBOURS)
+    labels, count = ndimage.label(mask.voxels_zyx, structure=ALL_NEIGHBOURS)
     volumes = component_volumes_ml(labels, count, mask.grid)
     keep = np.concatenate([[False], volumes >= minimum_ml])
     return HematomaMask(voxels_zyx=keep[labels], grid=mask.grid)

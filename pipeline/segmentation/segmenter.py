@@ -9,6 +9,7 @@ from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import Intensity
 from pipeline.resampling import canonical_grid, resample_map, resample_volume
 from pipeline.segmentation.components import keep_large_components
+from pipeline.segmentation.enclosure import keep_intracranial_components
 from pipeline.segmentation.head_crop import crop_grid, head_box
 from pipeline.segmentation.networks.registry import build_network
 from pipeline.segmentation.sliding_window import SlidingWindow, predict_logits
@@ -72,10 +73,13 @@ class Segmenter:
         self._predict(np.full(self._window.tile_zyx, AIR_HU, dtype=np.float32))
 
     def segment(self, volume: CtVolume) -> HematomaMask:
-        """Return the hematoma on the volume's own grid, small parts dropped."""
+        """Return the hematoma on the volume's own grid.
+
+        Parts below the card's floor and parts that do not lie inside the skull are dropped.
+        """
         voxels = self.probability(volume) >= self._cutoff
         mask = HematomaMask(voxels_zyx=voxels, grid=volume.grid)
-        return keep_large_components(mask, self._floor_ml)
+        return keep_intracranial_components(keep_large_components(mask, self._floor_ml), volume)
 
     def probability(self, volume: CtVolume) -> NDArray[np.float32]:
         """Return the probability of hematoma on the volume's own grid, shape (Z, Y, X)."""

@@ -15,6 +15,10 @@ _BLUR_SHARE = 0.4
 _NOISE_SHARE = 0.5
 _COARSE_SHARE = 0.5
 
+#: Range of soft tissue that may be brightened, and by how much at most.
+_SOFT_HU = (20.0, 85.0)
+_BRIGHTER_HU = 15.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
@@ -92,6 +96,18 @@ def vary_intensity(
             noise = ndimage.uniform_filter(noise, (0, 3, 3)) * 3
         changed = changed + noise * np.float32(rng.uniform(0.5, augmentation.noise_hu))
     return changed.astype(np.float32)
+
+
+def brighten_soft_tissue(
+    patch_zyx: NDArray[np.float32], *, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return a patch without hematoma whose muscles and brain may be brighter, in HU.
+
+    Muscle reaches the HU of clotted blood in some patients; brightness alone must not be taken
+    for a bleed.
+    """
+    soft = (patch_zyx > _SOFT_HU[0]) & (patch_zyx < _SOFT_HU[1])
+    return np.asarray(patch_zyx + rng.uniform(0, _BRIGHTER_HU) * soft, dtype=np.float32)
 
 
 def _random_matrix(rng: np.random.Generator, augmentation: Augmentation) -> NDArray[np.float64]:

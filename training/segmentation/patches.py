@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from training.cohort.case import Case, load_case
 from training.cohort.split import in_validation
-from training.segmentation.augmentation import sample_patch, vary_intensity
+from training.segmentation.augmentation import (
+    brighten_soft_tissue,
+    sample_patch,
+    vary_intensity,
+)
 from training.segmentation.insertion import (
     brain_interior,
     insert_bleed,
@@ -94,6 +98,8 @@ def draw_patch(
     )
     if case.source != "simulated":
         _insert(patch, label, recipe, rng)
+    if not (label == 1).any():
+        patch = brighten_soft_tissue(patch, rng=rng)
     patch = vary_intensity(patch, rng=rng, augmentation=recipe.augmentation)
     return normalise(patch, recipe), label
 
@@ -110,6 +116,8 @@ def _draw_case(pool: CasePool, recipe: Recipe, rng: np.random.Generator) -> Case
 
 def _draw_corner(case: Case, depth: int, recipe: Recipe, rng: np.random.Generator) -> int:
     """Return the first slice of a slab, which shows hematoma as often as the recipe says."""
+    if rng.random() < recipe.sampling.neck_share:
+        return int(rng.integers(-depth // 3, depth // 4))
     with_blood = np.flatnonzero((case.label_zyx == 1).any(axis=(1, 2)))
     if with_blood.size and rng.random() < recipe.sampling.foreground_share:
         return int(rng.choice(with_blood)) - int(rng.integers(1, depth - 1))

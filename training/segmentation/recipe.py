@@ -51,6 +51,8 @@ class Sampling:
         Share of patches whose slab shows labelled hematoma.
     weights : dict of str to float
         How often each source is drawn, by the source's name.
+    neck_share : float
+        Share of patches from the lower end of a scan, where muscles are as bright as blood.
     inserted_bleed_share, extra_axial_share, ventricular_share : float
         Share of patches of real heads into which each kind of blood is drawn.
     validation_fraction : float
@@ -60,6 +62,7 @@ class Sampling:
     """
 
     foreground_share: float = 0.5
+    neck_share: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
     inserted_bleed_share: float = 0.4
     extra_axial_share: float = 0.2

@@ -11,10 +11,11 @@ from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import ModelBundle, save_bundle
 from pipeline.model_card import Intensity, ModelCard
 from pipeline.models import choose_device
+from pipeline.segmentation.enclosure import keep_intracranial_components, measure_enclosure
 from pipeline.segmentation.head_crop import crop_grid, head_box
 from pipeline.segmentation.networks.compact import CompactUNet
 from pipeline.segmentation.segmenter import Segmenter, normalise
-from pipeline.volume import AIR_HU, CtVolume, VoxelGrid, regular_grid
+from pipeline.volume import AIR_HU, CtVolume, HematomaMask, VoxelGrid, regular_grid
 
 ARCHITECTURE = {"features": [4, 8], "slice_strides": [1], "volume_levels": 1, "fold": 2}
 
@@ -56,14 +57,15 @@ class ThresholdNetwork(torch.nn.Module):
 
 
 def head(grid: VoxelGrid, *, bleed_radius_mm: float) -> CtVolume:
-    """Return a ball of brain at 30 HU in air with a ball of blood at 70 HU in its middle."""
+    """Return a ball of brain in a shell of bone, with a ball of blood at 70 HU in its middle."""
     origins = np.asarray(grid.slice_origins_lps_mm)[:, None, None]
     _, rows, columns = grid.shape_zyx
     y = np.arange(rows)[None, :, None, None] * grid.pixel_spacing_yx_mm[0]
     x = np.arange(columns)[None, None, :, None] * grid.pixel_spacing_yx_mm[1]
     places = origins + y * np.asarray(grid.column_cosine_lps) + x * np.asarray(grid.row_cosine_lps)
     radius = np.linalg.norm(places, axis=-1)
-    hu = np.where(radius < 60, 30, AIR_HU)
+    hu = np.where(radius < 68, 900, AIR_HU)
+    hu = np.where(radius < 60, 30, hu)
     hu = np.where(radius < bleed_radius_mm, 70, hu)
     return CtVolume(hu_zyx=hu.astype(np.int16), grid=grid)
 
@@ -208,3 +210,90 @@ def test_warming_up_runs_one_tile_and_changes_no_answer(bundle):
 
     assert shapes == [(1, 1, *bundle.card.patch_size_zyx)]
     np.testing.assert_array_equal(segmenter.probability(volume), before)
+
+
+def neck_slice(*, gap_deg: float = 0.0) -> CtVolume:
+    """Return a ring of bone of 60 mm radius, open by an angle, with muscle behind it."""
+    grid = regular_grid((1, 300, 300), (5.0, 1.0, 1.0))
+    y, x = np.mgrid[0:300, 0:300] - 150.0
+    radius, angle = np.hypot(y, x), np.degrees(np.arctan2(y, x))
+    hu = np.where(radius < 110, 60, AIR_HU)
+    ring = (radius > 60) & (radius < 68) & (np.abs(angle) > gap_deg / 2)
+    return CtVolume(hu_zyx=np.where(ring, 900, hu)[None].astype(np.int16), grid=grid)
+
+
+@pytest.mark.parametrize(
+    ("place", "gap_deg", "expected"),
+    [
+        # From the middle of the ring every ray meets it.
+        ((150, 150), 0.0, 1.0),
+        # A quarter of the ring is open: three quarters of the rays from the middle meet it.
+        ((150, 150), 90.0, 0.75),
+        # From 90 mm beside the middle the ring fills 2 * asin(68 / 90) = 98 of 360 degrees.
+        ((150, 240), 0.0, 98 / 360),
+    ],
+)
+def test_enclosure_is_the_share_of_directions_with_bone(place, gap_deg, expected):
+    """Geometry of a circle seen from a point."""
+    found = measure_enclosure(neck_slice(gap_deg=gap_deg), np.array([[0, *place]]))
+
+    assert found.share == pytest.approx(expected, abs=1.5 / 24)
+
+
+def test_muscle_outside_the_bone_is_dropped_and_brain_is_kept():
+    """Two equal findings, one inside the ring of bone and one outside."""
+    volume = neck_slice()
+    voxels = np.zeros(volume.grid.shape_zyx, dtype=bool)
+    voxels[0, 145:155, 145:155] = True
+    voxels[0, 145:155, 235:245] = True
+
+    mask = keep_intracranial_components(HematomaMask(voxels_zyx=voxels, grid=volume.grid), volume)
+
+    assert mask.voxels_zyx[0, 150, 150]
+    assert not mask.voxels_zyx[0, 150, 240]
+
+
+def test_noise_is_no_bone():
+    """Single bright voxels of a noisy thin slice do not enclose anything."""
+    rng = np.random.default_rng(0)
+    grid = regular_grid((1, 300, 300), (1.0, 1.0, 1.0))
+    hu = rng.normal(40, 20, grid.shape_zyx).astype(np.int16)
+
+    found = measure_enclosure(CtVolume(hu_zyx=hu, grid=grid), np.array([[0, 150, 150]]))
+
+    assert found.share < 0.1
+
+
+def test_distance_to_the_bone_is_that_of_the_circle():
+    """From the middle of a ring whose inner radius is 60 mm every ray runs 60 mm."""
+    found = measure_enclosure(neck_slice(), np.array([[0, 150, 150]]))
+
+    assert found.distance_mm == pytest.approx(60, abs=1.5)
+
+
+def test_bone_behind_fat_does_not_enclose():
+    """Between tongue and jaw there is fat; a ray that crosses it has left the inside."""
+    volume = neck_slice()
+    hu = volume.hu_zyx.copy()
+    y, x = np.mgrid[0:300, 0:300] - 150.0
+    hu[0][(np.hypot(y, x) > 40) & (np.hypot(y, x) < 48)] = -90
+
+    found = measure_enclosure(CtVolume(hu_zyx=hu, grid=volume.grid), np.array([[0, 150, 150]]))
+
+    assert found.share == 0.0
+
+
+def test_narrow_ring_is_no_cranium():
+    """In a ring of 20 mm, as around the cervical cord, nothing is an intracerebral bleed."""
+    grid = regular_grid((1, 300, 300), (5.0, 1.0, 1.0))
+    y, x = np.mgrid[0:300, 0:300] - 150.0
+    radius = np.hypot(y, x)
+    hu = np.where((radius > 20) & (radius < 28), 900, 40).astype(np.int16)[None]
+    voxels = np.zeros(grid.shape_zyx, dtype=bool)
+    voxels[0, 145:155, 145:155] = True
+
+    mask = keep_intracranial_components(
+        HematomaMask(voxels_zyx=voxels, grid=grid), CtVolume(hu_zyx=hu, grid=grid)
+    )
+
+    assert mask.is_empty
