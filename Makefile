@@ -37,7 +37,7 @@ check: $(READY) ## ruff, format, mypy --strict, import contracts, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell --skip '*.svg,*.json,.git,.venv,./var' --ignore-words-list 'thre,nd,ser,fo,hist,mis' .
+	$(BIN)/codespell
 
 fix: $(READY) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
