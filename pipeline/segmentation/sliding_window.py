@@ -31,7 +31,8 @@ class SlidingWindow:
     mirror_axes : tuple of int
         Axes (0 = z, 1 = y, 2 = x) over which mirrored copies are averaged in.
     padding_value : float
-        Value beyond the volume where it is smaller than a tile: air, normalised.
+        Value around slices that are smaller than a tile: air, normalised. Too few slices
+        are made up by repeating those at the ends.
 
     Raises
     ------
@@ -130,7 +131,11 @@ def _mirrored(network: Network, tiles: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 def _pad(image: Tensor, window: SlidingWindow) -> tuple[Tensor, tuple[slice, ...]]:
-    """Return the image, at least as large as a tile, and where the original lies in it."""
+    """Return the image, at least as large as a tile, and where the original lies in it.
+
+    In the plane there is air around a head. Along the slices the end slices are repeated: a tile
+    half of air would shift the statistics that instance normalisation works with.
+    """
     padding: list[int] = []
     inner: list[slice] = []
     for size, tile in zip(image.shape, window.tile_zyx, strict=True):
@@ -138,4 +143,7 @@ def _pad(image: Tensor, window: SlidingWindow) -> tuple[Tensor, tuple[slice, ...
         before = lacking // 2
         padding = [before, lacking - before, *padding]
         inner.append(slice(before, before + size))
-    return functional.pad(image, padding, value=window.padding_value), tuple(inner)
+    in_plane = functional.pad(image, padding[:4], value=window.padding_value)
+    below, above = padding[4:]
+    slices = [in_plane[:1]] * below + [in_plane] + [in_plane[-1:]] * above
+    return torch.cat(slices), tuple(inner)

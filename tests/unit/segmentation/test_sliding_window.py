@@ -113,3 +113,17 @@ def test_impossible_windows_are_refused(wrong):
     """A window that cannot be is refused when it is made."""
     with pytest.raises(ValueError, match=r"[Tt]ile|axes"):
         SlidingWindow(tile_zyx=(4, 4, 4), **wrong)
+
+
+def test_too_few_slices_are_made_up_by_those_at_the_ends():
+    """Three slices in a tile of eight: two copies of the first below, three of the last above."""
+    image = torch.arange(3.0)[:, None, None].expand(3, 16, 16)
+    seen = []
+
+    predict_logits(
+        lambda tiles: (seen.append(tiles), voxelwise(tiles))[1],
+        image,
+        SlidingWindow(tile_zyx=(8, 16, 16), padding_value=-5.0),
+    )
+
+    assert seen[0][0, 0, :, 0, 0].tolist() == [0, 0, 0, 1, 2, 2, 2, 2]
