@@ -1,11 +1,16 @@
 """The straight line: one CT volume in, one opinion out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
-from pipeline.measurement import HematomaMeasurements, measure
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.finding import Compartment, Segmentation, VolumeRange
+from pipeline.measurement import HematomaMeasurements, measure, volume_ml
 from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
 from pipeline.quality_flags import QualityFlag
@@ -16,7 +21,21 @@ from pipeline.volume import CtVolume, HematomaMask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HematomaFound:
-    """A hematoma, measured and judged."""
+    """A hematoma, measured and judged.
+
+    Attributes
+    ----------
+    mask, measurements, triplet, prediction, saliency
+        What was found, how large it is, what the classifier saw, said and looked at.
+    flags : frozenset of QualityFlag
+        What a reader must know about input and finding.
+    volume_range : VolumeRange or None
+        Where the true volume lies; None if the model has no fitted error.
+    compartments_ml : mapping of Compartment to float
+        Volumes of what else the network tells apart.
+    uncertainty_zyx : ndarray of float32, shape (Z, Y, X), or None
+        Entropy of the voxels' classes in nats, on the source grid.
+    """
 
     mask: HematomaMask
     measurements: HematomaMeasurements
@@ -24,13 +43,29 @@ class HematomaFound:
     prediction: HePrediction
     saliency: SaliencyMaps
     flags: frozenset[QualityFlag]
+    volume_range: VolumeRange | None = None
+    compartments_ml: Mapping[Compartment, float] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    uncertainty_zyx: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoHematomaFound:
-    """No hematoma above the size floor: a finding, not an error."""
+    """No hematoma above the size floor: a finding, not an error.
+
+    Attributes
+    ----------
+    flags : frozenset of QualityFlag
+        What a reader must know about input and finding.
+    compartments_ml : mapping of Compartment to float
+        Volumes of what else the network tells apart.
+    """
 
     flags: frozenset[QualityFlag]
+    compartments_ml: Mapping[Compartment, float] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
 
 IchAnalysis = HematomaFound | NoHematomaFound
@@ -49,8 +84,8 @@ class Step(StrEnum):
 class Opinion(Protocol):
     """Whatever sees, judges and explains: the loaded models, or a fake in a test."""
 
-    def segment(self, volume: CtVolume) -> HematomaMask:
-        """Return the hematoma on the grid of `volume`; an empty mask if there is none."""
+    def segment(self, volume: CtVolume) -> Segmentation:
+        """Return the findings on the grid of `volume`; an empty mask if there is none."""
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability of expansion."""
@@ -84,9 +119,13 @@ def analyze(
     on_step(Step.ASSESS)
     flags = assess_volume(volume)
     on_step(Step.SEGMENT)
-    mask = models.segment(volume)
+    found = models.segment(volume)
+    compartments_ml = MappingProxyType(
+        {name: volume_ml(mask) for name, mask in found.compartments.items()}
+    )
+    mask = found.hematoma
     if mask.is_empty:
-        return NoHematomaFound(flags=flags)
+        return NoHematomaFound(flags=flags, compartments_ml=compartments_ml)
     on_step(Step.MEASURE)
     measurements = measure(volume, mask)
     on_step(Step.CLASSIFY)
@@ -101,4 +140,7 @@ def analyze(
         prediction=prediction,
         saliency=saliency,
         flags=flags | assess_mask(mask),
+        volume_range=found.volume_range,
+        compartments_ml=compartments_ml,
+        uncertainty_zyx=found.uncertainty_zyx,
     )

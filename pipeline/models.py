@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ModelBundleError
+from pipeline.finding import Segmentation
 from pipeline.model_bundle import ModelBundle, ModelCard, load_bundle
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps
 from pipeline.triplet import SliceTriplet
-from pipeline.volume import CtVolume, HematomaMask
+from pipeline.volume import CtVolume
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +39,12 @@ class Models:
         device: "torch.device",
     ) -> None:
         from pipeline.classification.classifier import Classifier
-        from pipeline.segmentation.segmenter import Segmenter
+        from pipeline.segmentation.segmenter import load_segmenter
 
         self.segmentation_card: ModelCard = segmentation.card
         self.classification_card: ModelCard = classification.card
         self.device = str(device)
-        self._segmenter = Segmenter(segmentation, device=device)
+        self._segmenter = load_segmenter(segmentation, device=device)
         self._classifier = Classifier(classification, device=device)
 
     def warm_up(self) -> None:
@@ -55,8 +56,8 @@ class Models:
         self._segmenter.warm_up()
         self._classifier.warm_up()
 
-    def segment(self, volume: CtVolume) -> HematomaMask:
-        """Return the hematoma on the volume's own grid."""
+    def segment(self, volume: CtVolume) -> Segmentation:
+        """Return the hematoma, and what lies beside it, on the volume's own grid."""
         return self._segmenter.segment(volume)
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:

@@ -17,6 +17,7 @@ from dicom_node.commands.serve import RUNS, serve_role, supervise
 from dicom_node.commands.site import settings_of
 from dicom_node.processes import Role
 from dicom_node.series_analysis import SeriesAnalyst
+from pipeline.finding import Segmentation
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps, SliceSaliency
 from pipeline.volume import HematomaMask
@@ -44,9 +45,8 @@ class StandInModels:
     def segment(self, volume):
         """Return the voxels with the density of blood."""
         low, high = BLOOD_HU
-        return HematomaMask(
-            voxels_zyx=(volume.hu_zyx > low) & (volume.hu_zyx < high), grid=volume.grid
-        )
+        blood = (volume.hu_zyx > low) & (volume.hu_zyx < high)
+        return Segmentation(hematoma=HematomaMask(voxels_zyx=blood, grid=volume.grid))
 
     def classify(self, triplet):
         """Return 0.7 for every slice."""

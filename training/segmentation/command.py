@@ -72,7 +72,11 @@ def train(
 
     torch.set_num_threads(threads)
     plan = read_recipe(recipe)
-    pool = CasePool(folders=cases, validation_fraction=plan.sampling.validation_fraction)
+    pool = CasePool(
+        folders=cases,
+        validation_fraction=plan.sampling.validation_fraction,
+        validation_fractions=plan.sampling.validation_fractions,
+    )
     trainer = Trainer(plan, pool, folder=output, device=str(choose_device(device)))
     _show(trainer.run, total=plan.schedule.steps, start=trainer.step)
     draw_progress(output / "log.csv", output / "log.png")
@@ -103,12 +107,14 @@ def evaluate(
     import torch
 
     from pipeline.model_bundle import load_bundle
-    from pipeline.segmentation.segmenter import Segmenter
+    from pipeline.segmentation.segmenter import load_segmenter
     from training.cohort.case import load_cases
     from training.cohort.split import in_validation
     from training.segmentation.evaluation import score_cases, summarise
 
-    segmenter = Segmenter(load_bundle(bundle, task="segmentation"), device=torch.device("cpu"))
+    segmenter = load_segmenter(
+        load_bundle(bundle, task="segmentation"), device=torch.device("cpu")
+    )
     for folder in cases:
         chosen = [
             case

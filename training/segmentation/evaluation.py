@@ -21,7 +21,7 @@ def score_cases(segmenter: Segmenter, cases: Iterable[Case]) -> list[Segmentatio
     """Return one score per case, from the whole way: resampling, tiles, cutoff, floor."""
     return [
         score_mask(
-            segmenter.segment(volume_of(case)).voxels_zyx,
+            segmenter.segment(volume_of(case)).hematoma.voxels_zyx,
             case.label_zyx == 1,
             known=case.label_zyx != IGNORED,
             voxel_ml=float(np.prod(case.spacing_zyx_mm)) / 1000,

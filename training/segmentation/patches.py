@@ -33,12 +33,15 @@ class CasePool:
         Folders of ``*.npz`` cases; read again on every `refresh`.
     validation_fraction : float
         Share of patients held out.
+    validation_fractions : dict of str to float
+        The share for single sources, where it differs.
     training, validation : dict of str to list of Case
         Cases by source.
     """
 
     folders: list[Path]
     validation_fraction: float
+    validation_fractions: dict[str, float] = field(default_factory=dict)
     training: dict[str, list[Case]] = field(default_factory=lambda: defaultdict(list))
     validation: dict[str, list[Case]] = field(default_factory=lambda: defaultdict(list))
     _known: set[Path] = field(default_factory=set)
@@ -53,7 +56,8 @@ class CasePool:
         )
         for path in found:
             case = load_case(path)
-            held_out = in_validation(case.patient_id, fraction=self.validation_fraction)
+            fraction = self.validation_fractions.get(case.source, self.validation_fraction)
+            held_out = in_validation(case.patient_id, fraction=fraction)
             (self.validation if held_out else self.training)[case.source].append(case)
             self._known.add(path)
         return len(found)

@@ -57,6 +57,8 @@ class Sampling:
         Share of patches of real heads into which each kind of blood is drawn.
     validation_fraction : float
         Share of patients held out.
+    validation_fractions : dict of str to float
+        The share for single sources, by the source's name, where it differs.
     validation_limit : int
         At most so many scans per source are validated on.
     """
@@ -68,6 +70,7 @@ class Sampling:
     extra_axial_share: float = 0.2
     ventricular_share: float = 0.1
     validation_fraction: float = 0.2
+    validation_fractions: dict[str, float] = field(default_factory=dict)
     validation_limit: int = 12
 
 

@@ -7,6 +7,7 @@ import pytest
 from mask_builder import BLOOD_HU, ball
 
 from pipeline.analysis import HematomaFound, NoHematomaFound, Step, analyze
+from pipeline.finding import Segmentation
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
@@ -24,10 +25,11 @@ class BrightBlood:
 
     said: list[str] = field(default_factory=list)
 
-    def segment(self, volume: CtVolume) -> HematomaMask:
+    def segment(self, volume: CtVolume) -> Segmentation:
         """Return the voxels of blood density."""
         self.said.append("asked to segment")
-        return HematomaMask(voxels_zyx=volume.hu_zyx == BLOOD_HU, grid=volume.grid)
+        blood = HematomaMask(voxels_zyx=volume.hu_zyx == BLOOD_HU, grid=volume.grid)
+        return Segmentation(hematoma=blood)
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return a rising probability."""

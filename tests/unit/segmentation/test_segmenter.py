@@ -14,7 +14,8 @@ from pipeline.models import choose_device
 from pipeline.segmentation.enclosure import keep_intracranial_components, measure_enclosure
 from pipeline.segmentation.head_crop import crop_grid, head_box
 from pipeline.segmentation.networks.compact import CompactUNet
-from pipeline.segmentation.segmenter import Segmenter, normalise
+from pipeline.segmentation.segmenter import Segmenter, load_segmenter
+from pipeline.segmentation.tiled_predictor import TiledPredictor, normalise
 from pipeline.volume import AIR_HU, CtVolume, HematomaMask, VoxelGrid, regular_grid
 
 ARCHITECTURE = {"features": [4, 8], "slice_strides": [1], "volume_levels": 1, "fold": 2}
@@ -56,6 +57,10 @@ class ThresholdNetwork(torch.nn.Module):
         return torch.cat([torch.zeros_like(hu), inside], dim=1)
 
 
+def thresholding(card: ModelCard) -> TiledPredictor:
+    return TiledPredictor(card, ThresholdNetwork(), device=torch.device("cpu"))
+
+
 def head(grid: VoxelGrid, *, bleed_radius_mm: float) -> CtVolume:
     """Return a ball of brain in a shell of bone, with a ball of blood at 70 HU in its middle."""
     origins = np.asarray(grid.slice_origins_lps_mm)[:, None, None]
@@ -84,11 +89,10 @@ def tilted(angle_deg: float) -> VoxelGrid:
 @pytest.mark.parametrize("angle_deg", [0.0, 18.0])
 def test_mask_lies_on_the_source_grid_with_the_right_volume(bundle, angle_deg):
     """A ball of 15 mm radius is 14.1 mL, with and without gantry tilt."""
-    segmenter = Segmenter(bundle, device=torch.device("cpu"))
-    segmenter._network = ThresholdNetwork()
+    segmenter = Segmenter(bundle.card, thresholding(bundle.card))
     volume = head(tilted(angle_deg), bleed_radius_mm=15)
 
-    mask = segmenter.segment(volume)
+    mask = segmenter.segment(volume).hematoma
 
     assert mask.grid == volume.grid
     found_ml = mask.voxels_zyx.sum() * 5 / 1000
@@ -104,9 +108,8 @@ def test_parts_below_the_floor_of_the_card_are_dropped(bundle):
     masks = []
 
     for chosen in (bundle, strict):
-        segmenter = Segmenter(chosen, device=torch.device("cpu"))
-        segmenter._network = ThresholdNetwork()
-        masks.append(segmenter.segment(volume))
+        segmenter = Segmenter(chosen.card, thresholding(chosen.card))
+        masks.append(segmenter.segment(volume).hematoma)
 
     assert not masks[0].is_empty
     assert masks[1].is_empty
@@ -116,7 +119,7 @@ def test_real_network_runs_from_its_bundle(bundle):
     """A bundled network gives probabilities on the source grid."""
     volume = head(regular_grid((6, 70, 66), (4.0, 0.9, 0.9)), bleed_radius_mm=10)
 
-    probability = Segmenter(bundle, device=torch.device("cpu")).probability(volume)
+    probability = load_segmenter(bundle, device=torch.device("cpu")).probability(volume)
 
     assert probability.shape == volume.hu_zyx.shape
     assert probability.min() >= 0
@@ -130,7 +133,7 @@ def test_bundle_for_classification_is_refused(bundle):
     )
 
     with pytest.raises(ModelBundleError, match="needed is segmentation"):
-        Segmenter(dataclasses.replace(bundle, card=other), device=torch.device("cpu"))
+        load_segmenter(dataclasses.replace(bundle, card=other), device=torch.device("cpu"))
 
 
 def test_weights_of_another_network_are_refused(bundle):
@@ -140,7 +143,7 @@ def test_weights_of_another_network_are_refused(bundle):
     )
 
     with pytest.raises(ModelBundleError, match="do not fit"):
-        Segmenter(dataclasses.replace(bundle, card=wider), device=torch.device("cpu"))
+        load_segmenter(dataclasses.replace(bundle, card=wider), device=torch.device("cpu"))
 
 
 def test_normalisation_clips_and_scales():
@@ -201,10 +204,12 @@ def test_absent_or_unknown_device_is_refused(name):
 def test_warming_up_runs_one_tile_and_changes_no_answer(bundle):
     """The network sees one tile of the card's size; the first series gets the usual mask."""
     volume = head(regular_grid((6, 70, 66), (4.0, 0.9, 0.9)), bleed_radius_mm=10)
-    segmenter = Segmenter(bundle, device=torch.device("cpu"))
+    network = CompactUNet(**ARCHITECTURE)
+    predictor = TiledPredictor(bundle.card, network, device=torch.device("cpu"))
+    segmenter = Segmenter(bundle.card, predictor)
     before = segmenter.probability(volume)
     shapes: list[tuple[int, ...]] = []
-    segmenter._network.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
+    network.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
 
     segmenter.warm_up()
 

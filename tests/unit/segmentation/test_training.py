@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.model_bundle import load_bundle
-from pipeline.segmentation.segmenter import Segmenter
+from pipeline.segmentation.segmenter import load_segmenter
 from training.cohort.case import IGNORED, Case, save_case
 from training.evaluation.bootstrap import bootstrap_mean
 from training.evaluation.scores import dice, score_mask
@@ -271,7 +271,7 @@ def test_training_learns_resumes_and_releases(cases_folder, tmp_path):
 
     state = torch.load(tmp_path / "run" / "average.pt", weights_only=True)
     release_segmentation(tmp_path / "bundle", plan, state, facts=FACTS)
-    segmenter = Segmenter(load_bundle(tmp_path / "bundle"), device=torch.device("cpu"))
+    segmenter = load_segmenter(load_bundle(tmp_path / "bundle"), device=torch.device("cpu"))
     scores = score_cases(segmenter, [toy_case(1000)])
     assert [progress.step for progress in seen] == list(range(71, 141))
     assert seen[-1].scores["toy"] > 0.6
