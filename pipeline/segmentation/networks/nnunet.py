@@ -15,7 +15,7 @@ _OPERATORS: dict[str, type[nn.Module]] = {
 _OPERATOR_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin")
 
 
-def plain_conv_unet(**arguments: Any) -> nn.Module:
+def plain_conv_unet(**arguments: Any) -> nn.Module:  # noqa: ANN401  whatever the plans say
     """Return nnU-Net's plain U-Net; deep supervision is off."""
     from dynamic_network_architectures.architectures.unet import (  # type: ignore[import-untyped] # ships no types
         PlainConvUNet,
@@ -25,7 +25,7 @@ def plain_conv_unet(**arguments: Any) -> nn.Module:
     return network
 
 
-def residual_encoder_unet(**arguments: Any) -> nn.Module:
+def residual_encoder_unet(**arguments: Any) -> nn.Module:  # noqa: ANN401  whatever the plans say
     """Return nnU-Net's U-Net with a residual encoder; deep supervision is off."""
     from dynamic_network_architectures.architectures.unet import (
         ResidualEncoderUNet,
