@@ -12,9 +12,9 @@ from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import ModelCard
 from pipeline.segmentation.components import keep_large_components
 from pipeline.segmentation.enclosure import keep_intracranial_components
-from pipeline.segmentation.networks.registry import build_network
+from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.predictor import OnProgress, Predictor, ignore_progress
-from pipeline.segmentation.tiled_predictor import TiledPredictor
+from pipeline.segmentation.predictors import build_predictor
 from pipeline.volume import CtVolume, HematomaMask
 
 
@@ -80,6 +80,7 @@ def load_segmenter(
     device: torch.device,
     step: float = 0.5,
     mirror_axes: tuple[int, ...] = (),
+    compiled: bool = False,
 ) -> Segmenter:
     """Return the segmenter that a bundle describes.
 
@@ -93,20 +94,19 @@ def load_segmenter(
         Distance between tiles as a share of their size.
     mirror_axes : tuple of int
         Axes over which mirrored copies are averaged in; x (2) is left and right.
+    compiled : bool
+        Whether the network goes through ``torch.compile``.
 
     Raises
     ------
     ModelBundleError
         If the bundle is for another task or its weights do not fit its architecture.
     """
-    network = build_network(bundle.card.architecture, bundle.card.architecture_arguments)
-    try:
-        network.load_state_dict(bundle.weights)
-    except RuntimeError as error:
+    if bundle.card.task != "segmentation":
         raise ModelBundleError(
-            f"Weights of {bundle.card.name} do not fit its card: {error}"
-        ) from error
-    predictor = TiledPredictor(
-        bundle.card, network, device=device, step=step, mirror_axes=mirror_axes
+            f"Model {bundle.card.name} is for {bundle.card.task}, needed is segmentation"
+        )
+    options = InferenceOptions(
+        device=device, step=step, mirror_axes=mirror_axes, compiled=compiled
     )
-    return Segmenter(bundle.card, predictor)
+    return Segmenter(bundle.card, build_predictor(bundle, options))

@@ -4,10 +4,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import Intensity, ModelCard
 from pipeline.resampling import canonical_grid, resample_map, resample_volume
 from pipeline.segmentation.head_crop import crop_grid, head_box
+from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.predictor import ClassMaps, OnProgress, ignore_progress
+from pipeline.segmentation.predictors import load_network
 from pipeline.segmentation.sliding_window import SlidingWindow, predict_logits
 from pipeline.volume import AIR_HU, CtVolume
 
@@ -27,6 +30,8 @@ class TiledPredictor:
         Distance between tiles as a share of their size.
     mirror_axes : tuple of int
         Axes over which mirrored copies are averaged in; x (2) is left and right.
+    compiled : bool
+        Whether the network goes through ``torch.compile``.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class TiledPredictor:
         device: torch.device,
         step: float = 0.5,
         mirror_axes: tuple[int, ...] = (),
+        compiled: bool = False,
     ) -> None:
         assert card.spacing_zyx_mm is not None  # noqa: S101  the card has checked these three
         assert card.patch_size_zyx is not None  # noqa: S101
@@ -45,7 +51,8 @@ class TiledPredictor:
         self._intensity = card.intensity
         self._device = device
         self._half_precision = _computes_bfloat16(device)
-        self._network = network.to(device).eval()
+        network = network.to(device).eval()
+        self._network = torch.compile(network) if compiled else network
         self._window = SlidingWindow(
             tile_zyx=card.patch_size_zyx,
             step=step,
@@ -78,6 +85,24 @@ class TiledPredictor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half_precision):
             logits: torch.Tensor = self._network(tiles)
         return logits
+
+
+def tiled_predictor(bundle: ModelBundle, options: InferenceOptions) -> TiledPredictor:
+    """Return the tiled predictor of a bundle.
+
+    Raises
+    ------
+    ModelBundleError
+        If the architecture is unknown or the weights do not fit it.
+    """
+    return TiledPredictor(
+        bundle.card,
+        load_network(bundle),
+        device=options.device,
+        step=options.step,
+        mirror_axes=options.mirror_axes,
+        compiled=options.compiled,
+    )
 
 
 def normalise(hu: NDArray[np.float32] | np.float32, intensity: Intensity) -> NDArray[np.float32]:
