@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.segmentation.distillation.command import distil
+
 if TYPE_CHECKING:
     from training.segmentation.trainer import Progress
 
@@ -14,6 +16,8 @@ APP = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+
+APP.command()(distil)
 
 CaseFolders = Annotated[
     list[Path],

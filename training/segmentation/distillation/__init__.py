@@ -1,0 +1,1 @@
+"""Learning from what other networks see in scans that nobody has drawn."""
