@@ -8,12 +8,16 @@ from typing import Any, Literal, cast
 
 from pipeline.errors import ModelBundleError
 from pipeline.volume import Vector
+from pipeline.volume_error import VolumeError
 
 #: Tasks that a bundle may serve.
 TASKS = ("segmentation", "classification")
 
-#: Version of the card's layout. A card of another version is refused.
-CARD_FORMAT = 1
+#: Version of the card's layout that is written; a card that cannot be brought to it is refused.
+CARD_FORMAT = 2
+
+#: Fields that a format did not have yet; a card of that format is read as if they were null.
+_ABSENT_FIELDS: dict[int, tuple[str, ...]] = {1: ("volume_error",), CARD_FORMAT: ()}
 
 _DIGEST_LENGTH = 64
 
@@ -75,6 +79,8 @@ class ModelCard:
         Probability from which a voxel is hematoma; segmentation only.
     minimum_component_ml : float or None
         Smallest connected part that is kept; segmentation only.
+    volume_error : VolumeError or None
+        Fitted error of the volume; segmentation only, None gives no range of the volume.
     training_cohort : str
         Data that the model saw, with sources and their terms.
     metrics : dict
@@ -108,6 +114,7 @@ class ModelCard:
     threshold: float | None = None
     probability_cutoff: float | None = None
     minimum_component_ml: float | None = None
+    volume_error: VolumeError | None = None
     training_cohort: str
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str
@@ -122,6 +129,8 @@ class ModelCard:
             self._check_segmentation()
         if self.task == "classification":
             self._need("window", "input_size", "threshold")
+            if self.volume_error is not None:
+                raise ModelBundleError(f"Card of {self.name}: {self.task} has no volume_error")
         for name in ("threshold", "probability_cutoff"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -186,6 +195,7 @@ def card_from_json(text: str, *, where: str) -> ModelCard:
         content = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise ModelBundleError(f"{where} is no JSON: {error}") from error
+    content = _in_present_format(content, where=where)
     _check_fields(content, ModelCard, where=where)
     if len(content["weights_sha256"]) != _DIGEST_LENGTH:
         raise ModelBundleError(f"{where}: weights_sha256 must have {_DIGEST_LENGTH} characters")
@@ -197,12 +207,31 @@ def card_from_json(text: str, *, where: str) -> ModelCard:
         raise ModelBundleError(f"{where}: {error}") from error
 
 
+def _in_present_format(content: Any, *, where: str) -> Any:  # noqa: ANN401  from JSON
+    """Return the fields of a card of any format that is known, named as today."""
+    if not isinstance(content, dict) or "card_format" not in content:
+        return content
+    version = content["card_format"]
+    absent = _ABSENT_FIELDS.get(version) if type(version) is int else None
+    if absent is None:
+        known = " and ".join(str(number) for number in _ABSENT_FIELDS)
+        raise ModelBundleError(
+            f"{where} has card format {version!r}; this version of ichnode reads {known}"
+        )
+    unknown = sorted(set(absent) & set(content))
+    if unknown:
+        raise ModelBundleError(f"{where}: unknown {', '.join(unknown)} in format {version}")
+    return {**content, **dict.fromkeys(absent), "card_format": CARD_FORMAT}
+
+
 def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
     fields = dict(content)
     if fields["intensity"] is not None:
         _check_fields(fields["intensity"], Intensity, where=f"{where}, intensity")
         values = {key: float(value) for key, value in fields["intensity"].items()}
         fields["intensity"] = Intensity(**values)
+    if fields["volume_error"] is not None:
+        fields["volume_error"] = _volume_error(fields["volume_error"], where=where)
     fields["spacing_zyx_mm"] = _tuple(fields["spacing_zyx_mm"], float, 3)
     fields["patch_size_zyx"] = _tuple(fields["patch_size_zyx"], int, 3)
     fields["window"] = _tuple(fields["window"], float, 2)
@@ -215,6 +244,16 @@ def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
     if not isinstance(fields["demonstration"], bool):
         raise ModelBundleError(f"{where}: demonstration must be true or false")
     return ModelCard(**fields)
+
+
+def _volume_error(fields: dict[str, Any], *, where: str) -> VolumeError:
+    _check_fields(fields, VolumeError, where=f"{where}, volume_error")
+    if type(fields["patients"]) is not int:
+        raise ModelBundleError(f"{where}, volume_error: patients must be a whole number")
+    numbers = {
+        name: float(value) for name, value in fields.items() if name not in ("patients", "cohort")
+    }
+    return VolumeError(patients=fields["patients"], cohort=str(fields["cohort"]), **numbers)
 
 
 def _check_fields(content: object, kind: type[Any], *, where: str) -> None:

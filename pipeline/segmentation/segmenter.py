@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.errors import ModelBundleError
-from pipeline.finding import Segmentation
+from pipeline.finding import Segmentation, VolumeRange
+from pipeline.measurement import volume_ml
 from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import ModelCard
 from pipeline.segmentation.components import keep_large_components
@@ -16,6 +17,7 @@ from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.predictor import OnProgress, Predictor, ignore_progress
 from pipeline.segmentation.predictors import build_predictor
 from pipeline.volume import CtVolume, HematomaMask
+from pipeline.volume_error import binary_entropy, volume_scale_ml
 
 
 class Segmenter:
@@ -54,20 +56,40 @@ class Segmenter:
         """Return the hematoma, and what else the network knows, on the volume's own grid.
 
         Parts below the card's floor and parts that do not lie inside the skull are dropped.
+        The volume's range follows from the error that the card states, if it does; the
+        uncertainty is the network's own, or else the entropy of its probability.
         """
         maps = self._predictor.predict(volume, on_progress=on_progress)
         found = HematomaMask(voxels_zyx=maps.hematoma_zyx >= self._cutoff, grid=volume.grid)
         large = keep_large_components(found, self._floor_ml)
+        hematoma = keep_intracranial_components(large, volume)
+        entropy = maps.entropy_zyx
         return Segmentation(
-            hematoma=keep_intracranial_components(large, volume),
+            hematoma=hematoma,
             compartments=MappingProxyType(
                 {
                     name: HematomaMask(voxels_zyx=voxels, grid=volume.grid)
                     for name, voxels in maps.compartments.items()
                 }
             ),
-            uncertainty_zyx=maps.entropy_zyx,
+            volume_range=self._volume_range(maps.hematoma_zyx, hematoma),
+            uncertainty_zyx=binary_entropy(maps.hematoma_zyx) if entropy is None else entropy,
         )
+
+    def _volume_range(
+        self, probability_zyx: NDArray[np.float32], hematoma: HematomaMask
+    ) -> VolumeRange | None:
+        error = self.card.volume_error
+        if error is None or hematoma.is_empty:
+            return None
+        scale_ml = volume_scale_ml(
+            probability_zyx,
+            hematoma,
+            floor_ml=error.floor_ml,
+            outer_probability=error.outer_probability,
+            inner_probability=error.inner_probability,
+        )
+        return error.range_of(volume_ml(hematoma), scale_ml=scale_ml)
 
     def probability(self, volume: CtVolume) -> NDArray[np.float32]:
         """Return the probability of hematoma on the volume's own grid, shape (Z, Y, X)."""
