@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PredictorFactory = Callable[[ModelBundle, "InferenceOptions"], Predictor]
 
 #: Module and factory by architecture; an architecture that is not named is run tile by tile.
-FACTORIES: MappingProxyType[str, tuple[str, str]] = MappingProxyType({})
+FACTORIES: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
+    {"SlexNet": ("pipeline.segmentation.slex_predictor", "slex_predictor")}
+)
 
 _TILED = ("pipeline.segmentation.tiled_predictor", "tiled_predictor")
 

@@ -19,6 +19,7 @@ BUILDERS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "CompactUNet": ("compact", "CompactUNet"),
         "PlainConvUNet": ("nnunet", "plain_conv_unet"),
         "ResidualEncoderUNet": ("nnunet", "residual_encoder_unet"),
+        "SlexNet": ("slex_net", "SlexNet"),
     }
 )
 
