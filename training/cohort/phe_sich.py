@@ -17,9 +17,18 @@ from pipeline.segmentation.head_crop import head_box
 from pipeline.volume import regular_grid
 from training.cohort.case import HALF_COVERED, IGNORED, Case
 
-#: Grey 0..255 shows -20..100 HU in nearly all patients (window 120, level 40).
-_HU_PER_GREY = 120 / 255
-_HU_OF_BLACK = -20.0
+#: HU of black and of white in nearly all patients (window 120, level 40).
+_WINDOW_HU = (-20.0, 100.0)
+
+#: Patients whose pictures have a narrower window: it is chosen so that brain and ventricles get
+#: the grey levels (101-106 and 44-50 of 255) that they have in the other patients.
+_NARROW_WINDOW_HU = (-5.0, 75.0)
+_NARROW = frozenset({"0161", "0163", "0165"})
+
+_WHITE = 254
+
+#: In one folder the head comes after neck and shoulders.
+_FIRST_SLICE = {"0163": 30}
 
 #: The largest section of an adult's outer skull, an ellipse of 150 x 186 mm.
 _SKULL_AREA_MM2 = np.pi / 4 * 150 * 186
@@ -29,9 +38,8 @@ _BRAIN_HU = (15.0, 45.0)
 _CLOT_HU = 50.0
 _SLICE_STEP_MM = 5.0
 
-#: Patients left out after looking at the pictures: no core found (0048, 0058, 0081), two scans
-#: in one folder (0163), another window (0161, 0165).
-EXCLUDED = frozenset({"0048", "0058", "0081", "0161", "0163", "0165"})
+#: Patients left out after looking at the pictures: the drawn oedema encloses no bright core.
+EXCLUDED = frozenset({"0048", "0058", "0081"})
 
 #: HU range of clotted blood after smoothing.
 _BLOOD_HU = (44.0, 92.0)
@@ -74,7 +82,7 @@ def read_patient(folder: Path, *, rules: LabelRules = LabelRules()) -> Case:
     source = regular_grid(hu_zyx.shape, (_SLICE_STEP_MM, pixel_mm, pixel_mm))
     spacing = (5.0, 0.5, 0.5)
     target = canonical_grid(source, spacing)
-    hu = resample_map(hu_zyx, source, target, outside=_HU_OF_BLACK)
+    hu = resample_map(hu_zyx, source, target, outside=float(hu_zyx.min()))
     core = resample_map((label_zyx == 1).astype(np.float32), source, target) >= HALF_COVERED
     doubt = resample_map((label_zyx == IGNORED).astype(np.float32), source, target) >= HALF_COVERED
     label = np.where(core, 1, np.where(doubt, IGNORED, 0)).astype(np.uint8)
@@ -136,7 +144,7 @@ def _read_stack(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return HU and oedema with the nose to the top, both of shape (Z, Y, X)."""
     from PIL import Image
 
-    paths = sorted(folder.glob("*.webp"))
+    paths = sorted(folder.glob("*.webp"))[_FIRST_SLICE.get(folder.name, 0) :]
     if not paths:
         raise ValueError(f"{folder} holds no slices")
     greys, oedemas = [], []
@@ -150,8 +158,15 @@ def _read_stack(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
                 oedema = np.asarray(picture.convert("L")) > 0
         greys.append(np.rot90(grey, -1))
         oedemas.append(np.rot90(oedema, -1))
-    hu_zyx = np.stack(greys).astype(np.float32) * np.float32(_HU_PER_GREY) + _HU_OF_BLACK
-    return hu_zyx.astype(np.float32), np.stack(oedemas)
+    return _grey_to_hu(np.stack(greys), folder.name), np.stack(oedemas)
+
+
+def _grey_to_hu(grey_zyx: NDArray[np.uint8], patient: str) -> NDArray[np.float32]:
+    black, white = _NARROW_WINDOW_HU if patient in _NARROW else _WINDOW_HU
+    hu = black + grey_zyx.astype(np.float32) * np.float32((white - black) / 255)
+    # White is whatever is brighter than the window: bone, also where the window is narrow.
+    hu[grey_zyx >= _WHITE] = _WINDOW_HU[1]
+    return np.asarray(hu, dtype=np.float32)
 
 
 def _filled_skull(plane: NDArray[np.float32]) -> NDArray[np.bool_]:
