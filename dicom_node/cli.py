@@ -77,6 +77,14 @@ def analyze(
         str | None,
         typer.Option(metavar="UID", help="Series Instance UID, if the folder holds several."),
     ] = None,
+    segmentation: Annotated[
+        str | None,
+        typer.Option(metavar="BUNDLE", help="Segmentation model instead of the settings'."),
+    ] = None,
+    classification: Annotated[
+        str | None,
+        typer.Option(metavar="BUNDLE", help="Classification model instead of the settings'."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Analyse one head CT series from a folder, without any network.
@@ -89,10 +97,13 @@ def analyze(
         ichnode analyze /data/head-ct --output out
 
         ichnode analyze /data/study --series 1.2.840.113619.2.1 --output out
-    """
-    from dicom_node.commands.analyze import run
 
-    raise typer.Exit(run(folder, output=output, series_uid=series, config=config))
+        ichnode analyze /data/head-ct --segmentation /models/blast-ct --output out
+    """
+    from dicom_node.commands.analyze import Bundles, run
+
+    bundles = Bundles(segmentation=segmentation, classification=classification)
+    raise typer.Exit(run(folder, output=output, series_uid=series, bundles=bundles, config=config))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +23,34 @@ from dicom_node.settings import Settings
 from pipeline.errors import PipelineError
 
 
-def run(folder: Path, *, output: Path, series_uid: str | None, config: Path | None) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundles:
+    """Models asked for instead of the settings': shipped names or folders; None keeps those."""
+
+    segmentation: str | None = None
+    classification: str | None = None
+
+    def over(self, settings: Settings) -> Settings:
+        """Return the settings with these models."""
+        asked = {
+            "segmentation_bundle": self.segmentation,
+            "classification_bundle": self.classification,
+        }
+        named = {key: value for key, value in asked.items() if value is not None}
+        return settings.model_copy(update={"worker": settings.worker.model_copy(update=named)})
+
+
+def run(
+    folder: Path,
+    *,
+    output: Path,
+    series_uid: str | None,
+    bundles: Bundles,
+    config: Path | None,
+) -> int:
     """Analyse one series and write everything into `output`."""
     _, settings = settings_of(config)
+    settings = bundles.over(settings)
     set_up_logs("analyze", level="ERROR")
     everything = folder_series(dicom_files(folder))
     choice = choose(everything, parts.selection_rules(settings), wanted_uid=series_uid)
