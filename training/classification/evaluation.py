@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.classification.classifier import Classifier
 from training.classification.case import TripletCase
-from training.classification.metrics import Estimate, auc, bootstrap, sensitivity, specificity
+from training.classification.metrics import sensitivity, specificity
 from training.classification.slices import expanded
+from training.evaluation.estimate import Estimate
+from training.evaluation.roc import auc_with_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,8 +97,7 @@ def score(evaluation: Evaluation, *, seed: int = 0) -> Scores:
         patients=len(set(evaluation.patient_ids)),
         cases=len(outcome),
         expanded=int(outcome.sum()),
-        auc=bootstrap(
-            auc,
+        auc=auc_with_interval(
             outcome,
             probabilities,
             patients=evaluation.patient_ids,

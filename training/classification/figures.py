@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from training.classification.evaluation import Evaluation, Scores
 from training.classification.fitting import EpochRecord
-from training.classification.metrics import roc_curve
+from training.evaluation.roc import roc_curve
 
 
 def plot_log(path: Path, records: Sequence[EpochRecord]) -> None:

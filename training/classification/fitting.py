@@ -12,7 +12,7 @@ from pipeline.classification.vit import build_vit
 from training.classification.augmentation import augment
 from training.classification.calibration import PlattScaling, fit_platt, fold_into_head
 from training.classification.learner import Learner, margins
-from training.classification.metrics import auc, youden_threshold
+from training.classification.metrics import youden_threshold
 from training.classification.recipe import Recipe
 from training.classification.slices import (
     SliceSet,
@@ -22,6 +22,7 @@ from training.classification.slices import (
     slice_set,
 )
 from training.classification.split import Split
+from training.evaluation.roc import auc
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer

@@ -1,98 +1,13 @@
-"""How well probabilities of expansion separate patients, with intervals."""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+"""Shares at a threshold of the probability of expansion, and the choice of the threshold."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.estimate import Estimate
+from training.evaluation.roc import roc_curve
+
 #: Two-sided 95 % point of the normal distribution.
 NORMAL_95 = 1.959964
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A number with its 95 % interval.
-
-    Attributes
-    ----------
-    value : float
-        The estimate.
-    low, high : float
-        Ends of the interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} (95 % CI {self.low:.3f}-{self.high:.3f})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RocCurve:
-    """Sensitivity against false alarms for every threshold.
-
-    Attributes
-    ----------
-    thresholds : ndarray of float64, shape (N,)
-        Falling; the first is above every score.
-    sensitivity, false_alarm_rate : ndarray of float64, shape (N,)
-        Shares of HE and of NHE patients called HE at the threshold.
-    """
-
-    thresholds: NDArray[np.float64]
-    sensitivity: NDArray[np.float64]
-    false_alarm_rate: NDArray[np.float64]
-
-
-def auc(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    """Return the area under the ROC curve: the Mann-Whitney statistic, ties count half.
-
-    Raises
-    ------
-    ValueError
-        If one of the outcomes does not occur.
-    """
-    positives, negatives = scores[expanded], np.sort(scores[~expanded])
-    if not len(positives) or not len(negatives):
-        raise ValueError("An AUC needs patients of both outcomes")
-    below = np.searchsorted(negatives, positives, side="left")
-    not_above = np.searchsorted(negatives, positives, side="right")
-    return float((below + not_above).sum() / 2 / (len(positives) * len(negatives)))
-
-
-def bootstrap(
-    statistic: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
-    expanded: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    *,
-    patients: Sequence[str],
-    rng: np.random.Generator,
-    resamples: int = 2000,
-) -> Estimate:
-    """Return a statistic with its percentile bootstrap interval over patients.
-
-    Patients are drawn with replacement, each with all their cases, since cases of one patient
-    are not independent. A draw in which an outcome does not occur is drawn again.
-
-    Raises
-    ------
-    ValueError
-        If one of the outcomes does not occur.
-    """
-    value = statistic(expanded, scores)
-    names = np.asarray(patients)
-    members = [np.flatnonzero(names == name) for name in np.unique(names)]
-    values: list[float] = []
-    while len(values) < resamples:
-        drawn = rng.integers(len(members), size=len(members))
-        cases = np.concatenate([members[index] for index in drawn])
-        if 0 < expanded[cases].sum() < len(cases):
-            values.append(statistic(expanded[cases], scores[cases]))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(value=value, low=float(low), high=float(high))
 
 
 def wilson(count: int, total: int) -> Estimate:
@@ -125,17 +40,6 @@ def specificity(
 ) -> Estimate:
     """Return the share of NHE patients whose score stays below the threshold."""
     return wilson(int((scores[~expanded] < threshold).sum()), int((~expanded).sum()))
-
-
-def roc_curve(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -> RocCurve:
-    """Return the ROC curve with one point per distinct score."""
-    levels = np.unique(scores)[::-1]
-    called = scores[None, :] >= levels[:, None]
-    return RocCurve(
-        thresholds=np.concatenate([[np.inf], levels]),
-        sensitivity=np.concatenate([[0.0], called[:, expanded].mean(axis=1)]),
-        false_alarm_rate=np.concatenate([[0.0], called[:, ~expanded].mean(axis=1)]),
-    )
 
 
 def youden_threshold(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

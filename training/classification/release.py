@@ -10,9 +10,9 @@ from pipeline.triplet import ROI_MARGIN_MM
 from pipeline.windowing import BRAIN_WINDOW
 from training.classification.evaluation import Scores
 from training.classification.fitting import FittedClassifier
-from training.classification.metrics import Estimate
 from training.classification.recipe import Recipe
 from training.classification.split import Split
+from training.evaluation.estimate import Estimate
 
 INTENDED_USE = (
     "RESEARCH USE ONLY. Demonstrates the pipeline; trained on simulated hematomas alone, "

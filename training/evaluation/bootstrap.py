@@ -1,10 +1,19 @@
 """Intervals by resampling patients, not scans."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.estimate import Estimate
+
+#: A statistic of the cases with these indices; None where they do not define it.
+Statistic = Callable[[NDArray[np.intp]], float | None]
+
+#: So many draws per wanted one may be useless before the bootstrap gives up.
+_PATIENCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +62,63 @@ def bootstrap_mean(
         scans=len(values),
         patients=len(groups),
     )
+
+
+def bootstrap_statistic(
+    statistic: Statistic,
+    patients: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    draws: int = 2000,
+) -> Estimate:
+    """Return a statistic of all cases with its 95 % percentile interval over patients.
+
+    Parameters
+    ----------
+    statistic : callable
+        From the indices of the drawn cases, shape (N,), with repetitions, to a number.
+    patients : sequence of str
+        Whose case each one is.
+
+    Raises
+    ------
+    ValueError
+        If the cases do not define the statistic, or hardly a draw of patients does.
+    """
+    value = statistic(np.arange(len(patients)))
+    if value is None:
+        raise ValueError(f"The statistic is not defined for these {len(patients)} cases")
+    low, high = np.percentile(
+        draw_statistic(statistic, patients, rng=rng, draws=draws), [2.5, 97.5]
+    )
+    return Estimate(value=value, low=float(low), high=float(high))
+
+
+def draw_statistic(
+    statistic: Statistic,
+    patients: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    draws: int = 2000,
+) -> NDArray[np.float64]:
+    """Return the statistic of many draws of patients, shape (draws,).
+
+    Patients are drawn with replacement, each with all their cases, since cases of one patient
+    are not independent. A draw that does not define the statistic is drawn again.
+
+    Raises
+    ------
+    ValueError
+        If hardly a draw defines the statistic.
+    """
+    names = np.asarray(patients)
+    members = [np.flatnonzero(names == name) for name in np.unique(names)]
+    values: list[float] = []
+    for _ in range(_PATIENCE * draws):
+        drawn = rng.integers(len(members), size=len(members))
+        value = statistic(np.concatenate([members[index] for index in drawn]))
+        if value is not None:
+            values.append(value)
+        if len(values) == draws:
+            return np.array(values)
+    raise ValueError(f"Only {len(values)} of {_PATIENCE * draws} draws define the statistic")
