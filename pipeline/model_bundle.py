@@ -24,6 +24,7 @@ __all__ = [
     "load_bundle",
     "load_card",
     "save_bundle",
+    "save_card",
 ]
 
 CARD_FILE = "card.json"
@@ -125,8 +126,13 @@ def save_bundle(path: Path, card: ModelCard, state_dict: "Mapping[str, Tensor]")
     stated = dataclasses.replace(card, weights_sha256=hashlib.sha256(content).hexdigest())
     path.mkdir(parents=True, exist_ok=True)
     _write(path / WEIGHTS_FILE, content)
-    _write(path / CARD_FILE, card_to_json(stated).encode())
+    save_card(path, stated)
     return ModelBundle(card=stated, weights=weights, path=path)
+
+
+def save_card(path: Path, card: ModelCard) -> None:
+    """Write a card to a bundle folder whose weights have the digest that it states."""
+    _write(path / CARD_FILE, card_to_json(card).encode())
 
 
 def builtin_bundle_path(name: str) -> Path:

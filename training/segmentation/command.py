@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
+from training.segmentation.volume_error_command import calibrate_volume
 
 if TYPE_CHECKING:
     from training.segmentation.trainer import Progress
@@ -18,6 +20,8 @@ APP = typer.Typer(
 )
 
 APP.command()(distil)
+APP.command()(detect)
+APP.command("calibrate-volume")(calibrate_volume)
 
 CaseFolders = Annotated[
     list[Path],
