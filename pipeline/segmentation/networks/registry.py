@@ -17,6 +17,7 @@ _ROOM = "pipeline.segmentation.networks"
 BUILDERS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "CompactUNet": ("compact", "CompactUNet"),
+        "NnFormer": ("nnformer", "NnFormer"),
         "PlainConvUNet": ("nnunet", "plain_conv_unet"),
         "ResidualEncoderUNet": ("nnunet", "residual_encoder_unet"),
         "SlexNet": ("slex_net", "SlexNet"),
