@@ -14,7 +14,7 @@ from pipeline.model_card import ModelCard
 from pipeline.segmentation.components import keep_large_components
 from pipeline.segmentation.enclosure import keep_intracranial_components
 from pipeline.segmentation.inference_options import InferenceOptions
-from pipeline.segmentation.predictor import OnProgress, Predictor, ignore_progress
+from pipeline.segmentation.predictor import ClassMaps, OnProgress, Predictor, ignore_progress
 from pipeline.segmentation.predictors import build_predictor
 from pipeline.volume import CtVolume, HematomaMask
 from pipeline.volume_error import binary_entropy, volume_scale_ml
@@ -59,7 +59,14 @@ class Segmenter:
         The volume's range follows from the error that the card states, if it does; the
         uncertainty is the network's own, or else the entropy of its probability.
         """
-        maps = self._predictor.predict(volume, on_progress=on_progress)
+        return self.findings(self._predictor.predict(volume, on_progress=on_progress), volume)
+
+    def predict(self, volume: CtVolume) -> ClassMaps:
+        """Return the network's class maps on the volume's own grid, before any rule."""
+        return self._predictor.predict(volume)
+
+    def findings(self, maps: ClassMaps, volume: CtVolume) -> Segmentation:
+        """Return what follows from the class maps of a volume, as in `segment`."""
         found = HematomaMask(voxels_zyx=maps.hematoma_zyx >= self._cutoff, grid=volume.grid)
         large = keep_large_components(found, self._floor_ml)
         hematoma = keep_intracranial_components(large, volume)
@@ -93,7 +100,7 @@ class Segmenter:
 
     def probability(self, volume: CtVolume) -> NDArray[np.float32]:
         """Return the probability of hematoma on the volume's own grid, shape (Z, Y, X)."""
-        return self._predictor.predict(volume).hematoma_zyx
+        return self.predict(volume).hematoma_zyx
 
 
 def load_segmenter(

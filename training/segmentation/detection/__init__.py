@@ -1,0 +1,1 @@
+"""How well models find the slices that radiologists say show hematoma."""
