@@ -1,0 +1,1 @@
+"""The comparison of architectures: same patients, same hyper-parameters, same budget."""
