@@ -21,6 +21,7 @@ BUILDERS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "PlainConvUNet": ("nnunet", "plain_conv_unet"),
         "ResidualEncoderUNet": ("nnunet", "residual_encoder_unet"),
         "SlexNet": ("slex_net", "SlexNet"),
+        "UnetrPlusPlus": ("unetr_plus_plus", "UnetrPlusPlus"),
     }
 )
 
