@@ -1,12 +1,14 @@
 """The state of the node as people read it: one row per series, in words and round numbers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from dicom_node.jobs.state import DeliveryState
 from dicom_node.jobs.status import DeliveryStatus, Overview, SeriesStatus, TimelineEntry
+from dicom_node.results.wording import blood_elsewhere, volume_words
+from pipeline.finding import Compartment
 from pipeline.prediction import HeLabel
 
 #: What a label says to people who do not know its name.
@@ -59,6 +61,10 @@ class SeriesRow:
         Last image received, analysis finished; ISO 8601 to the second, empty if not yet.
     volume_ml, he_probability : float or None
         The opinion.
+    volume_range_ml : tuple of float or None
+        Ends of the 95 % range of the volume.
+    compartments_ml : mapping of str to float
+        Volumes of what else the network tells apart.
     he_label : str
         ``HE`` or ``NHE``, empty if there is no opinion.
     flags : tuple of str
@@ -84,6 +90,8 @@ class SeriesRow:
     received_at: str
     finished_at: str
     volume_ml: float | None
+    volume_range_ml: tuple[float, float] | None
+    compartments_ml: Mapping[str, float]
     he_probability: float | None
     he_label: str
     flags: tuple[str, ...]
@@ -96,7 +104,9 @@ class SeriesRow:
         """Outcome, volume and probability in a few words; empty if there is no opinion."""
         words = [self.outcome.replace("_", " ")] if self.outcome else []
         if self.volume_ml:
-            words.append(f"{self.volume_ml:.1f} mL")
+            words.append(volume_words(self.volume_ml, self.volume_range_ml))
+        volumes = {Compartment(name): volume for name, volume in self.compartments_ml.items()}
+        words += blood_elsewhere(volumes)
         if self.he_probability is not None:
             words.append(f"{EXPANSION_WORDS[self.he_label]} ({self.he_probability:.2f})")
         return ", ".join(words)
@@ -143,6 +153,8 @@ def series_row(series: SeriesStatus, *, has_picture: Callable[[int], bool]) -> S
         received_at=_moment(series.last_received_at),
         finished_at=_moment(job.finished_at if job else None),
         volume_ml=record.get("volume_ml"),
+        volume_range_ml=_range(record.get("volume_range_ml")),
+        compartments_ml=record.get("compartments_ml") or {},
         he_probability=record.get("he_probability"),
         he_label=str(record.get("he_label") or ""),
         flags=tuple(str(flag) for flag in record.get("flags", ())),
@@ -166,6 +178,11 @@ def _delivery_row(delivery: DeliveryStatus) -> DeliveryRow:
         reason=delivery.reason or "",
         next_attempt_at=_moment(delivery.next_attempt_at),
     )
+
+
+def _range(stored: Sequence[float] | None) -> tuple[float, float] | None:
+    """Return both ends; None in records of earlier versions, too."""
+    return None if stored is None else (float(stored[0]), float(stored[1]))
 
 
 def _moment(moment: datetime | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.finding import Compartment, Segmentation, VolumeRange
+from pipeline.finding_flags import assess_finding
 from pipeline.measurement import HematomaMeasurements, measure, volume_ml
 from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
@@ -124,6 +125,11 @@ def analyze(
         {name: volume_ml(mask) for name, mask in found.compartments.items()}
     )
     mask = found.hematoma
+    flags |= assess_finding(
+        has_hematoma=not mask.is_empty,
+        compartments_ml=compartments_ml,
+        volume_range=found.volume_range,
+    )
     if mask.is_empty:
         return NoHematomaFound(flags=flags, compartments_ml=compartments_ml)
     on_step(Step.MEASURE)

@@ -20,3 +20,7 @@ class QualityFlag(StrEnum):
     CONTRAST_SUSPECTED = "contrast_suspected"  #: contrast agent by header or by bright vessels
     FEW_HEMATOMA_SLICES = "few_hematoma_slices"  #: hematoma in fewer than 3 slices
     HEMATOMA_AT_EDGE = "hematoma_at_edge"  #: hematoma touches the first or last slice or border
+    EXTRA_AXIAL_HEMORRHAGE = "extra_axial_hemorrhage"  #: blood outside the brain
+    PRIMARY_INTRAVENTRICULAR = "primary_intraventricular"  #: blood in the ventricles alone
+    INTRAVENTRICULAR_EXTENSION = "intraventricular_extension"  #: hematoma and ventricular blood
+    VOLUME_UNCERTAIN = "volume_uncertain"  #: range of the volume spans a decision limit

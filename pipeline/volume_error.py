@@ -33,6 +33,9 @@ from pipeline.volume import HematomaMask
 #: percentile; a fitted quantile stands for the pair it was fitted with, which is on the card.
 OUTER_PROBABILITY, INNER_PROBABILITY = 0.1, 0.9
 
+#: Probability with which a range holds the true volume. Fixed: every sentence says 95 %.
+LEVEL = 0.95
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeError:
@@ -41,11 +44,9 @@ class VolumeError:
     Attributes
     ----------
     quantile : float
-        Residual in multiples of the scale, at `level` with the finite-sample correction.
+        Residual in multiples of the scale, at `LEVEL` with the finite-sample correction.
     floor_ml : float
         Added to every scale, so that a sharp probability does not promise a perfect volume.
-    level : float
-        Probability that the range holds the true volume.
     outer_probability, inner_probability : float
         Levels of the probability map whose volumes make the scale.
     patients : int
@@ -62,7 +63,6 @@ class VolumeError:
 
     quantile: float
     floor_ml: float
-    level: float = 0.95
     outer_probability: float = OUTER_PROBABILITY
     inner_probability: float = INNER_PROBABILITY
     patients: int
@@ -79,16 +79,14 @@ class VolumeError:
                 f"Probabilities rise within (0, 1), got {self.outer_probability} and "
                 f"{self.inner_probability}"
             )
-        conformal_rank(self.patients, self.level)
+        conformal_rank(self.patients, LEVEL)
         if not self.cohort:
             raise ValueError("A fitted error names its cohort, got none")
 
     def range_of(self, volume: float, *, scale_ml: float) -> VolumeRange:
         """Return the range round a measured volume in mL; its lower end is never negative."""
         reach = self.quantile * scale_ml
-        return VolumeRange(
-            low_ml=max(0.0, volume - reach), high_ml=volume + reach, level=self.level
-        )
+        return VolumeRange(low_ml=max(0.0, volume - reach), high_ml=volume + reach, level=LEVEL)
 
 
 def conformal_rank(patients: int, level: float) -> int:

@@ -16,6 +16,7 @@ from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.dicom_folder import dicom_files
 from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.results import wording
 from dicom_node.results.errors import ResultError
 from dicom_node.series_analysis import AnalyzedSeries, RejectedSeries, SeriesAnalyst
 from dicom_node.series_folder import Choice, FolderSeries, choose, folder_series
@@ -128,10 +129,12 @@ def _tell(outcome: AnalyzedSeries, *, output: Path, objects: list[Path]) -> None
     say(str(record["status"]).replace("_", " "), style="bold")
     if record["he_probability"] is not None:
         say(
-            f"volume {record['volume_ml']:.1f} mL (mesh {record['mesh_volume_ml']:.1f}, "
-            f"ABC/2 {record['abc2_volume_ml']:.1f}); "
+            f"volume {wording.volume_of_record(record)}; mesh {record['mesh_volume_ml']:.1f}, "
+            f"ABC/2 {record['abc2_volume_ml']:.1f}; "
             f"probability of expansion {record['he_probability']:.2f} ({record['he_label']})"
         )
+    if record["compartments_ml"]:
+        say(wording.compartment_words(wording.compartments_of_record(record)))
     if record["flags"]:
         say("flags: " + ", ".join(record["flags"]), style="yellow")
     say(f"{record['seconds']:.1f} s; RESEARCH USE ONLY")

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
+from pipeline.finding import Compartment
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 
@@ -18,7 +19,7 @@ PRIVATE_SCHEME: Final = "99HENODE"
 PRIVATE_SCHEME_UID: Final = "2.25.58063075999144467901759633010424134309"
 PRIVATE_SCHEME_NAME: Final = "Concepts of the ichnode hematoma expansion node"
 #: Raised whenever a code is added; a code is never given another meaning.
-PRIVATE_SCHEME_VERSION: Final = "1"
+PRIVATE_SCHEME_VERSION: Final = "2"
 PRIVATE_SCHEME_ORGANIZATION: Final = "ichnode project"
 
 
@@ -41,11 +42,28 @@ AREA: Final = Code("42798000", "SCT", "Area")
 ATTENUATION: Final = Code("112031", "DCM", "Attenuation Coefficient")
 SUM_OF_VOXELS: Final = Code("126030", "DCM", "Sum of segmented voxel method for volume")
 MEAN: Final = Code("373098007", "SCT", "Mean")
+#: PS3.16 (TID 310) states a range as a property of the measurement, which validators refuse in a
+#: group with a region; as measurements of their own the ends are shown by viewers, too.
+VOLUME_LOW: Final = _private("HE_VOL_LO95", "Lower limit of the volume, 95% range")
+VOLUME_HIGH: Final = _private("HE_VOL_HI95", "Upper limit of the volume, 95% range")
 VOLUME_ABC2: Final = _private("HE_VOL_ABC2", "Volume by ABC/2")
 HE_PROBABILITY: Final = _private("HE_PROB", "Probability of hematoma expansion")
 HE_SLICE_PROBABILITY: Final = _private("HE_PROB_SLICE", "Expansion probability from this slice")
 HE_THRESHOLD: Final = _private("HE_THR", "Cut-off of expansion probability")
 SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices without hematoma")
+ENTROPY: Final = _private("HE_ENTROPY", "Entropy of the segmentation")
+
+# What a network may tell apart from the hematoma: the finding, and its volume
+COMPARTMENT: Final[dict[Compartment, Code]] = {
+    Compartment.EXTRA_AXIAL: _private("HE_EAH", "Extra-axial hemorrhage"),
+    Compartment.EDEMA: Code("2032001", "SCT", "Cerebral edema"),
+    Compartment.INTRAVENTRICULAR: _private("HE_IVH", "Intraventricular hemorrhage"),
+}
+COMPARTMENT_VOLUME: Final[dict[Compartment, Code]] = {
+    Compartment.EXTRA_AXIAL: _private("HE_VOL_EAH", "Volume of extra-axial hemorrhage"),
+    Compartment.EDEMA: _private("HE_VOL_EDEMA", "Volume of perihematomal edema"),
+    Compartment.INTRAVENTRICULAR: _private("HE_VOL_IVH", "Volume of intraventricular hemorrhage"),
+}
 
 # Units
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
@@ -83,6 +101,14 @@ QUALITY_FLAG: Final[dict[QualityFlag, Code]] = {
     QualityFlag.CONTRAST_SUSPECTED: _private("HE_QC_CONTRAST", "Contrast agent suspected"),
     QualityFlag.FEW_HEMATOMA_SLICES: _private("HE_QC_FEW", "Hematoma on fewer than 3 slices"),
     QualityFlag.HEMATOMA_AT_EDGE: _private("HE_QC_EDGE", "Hematoma at the edge of the scan"),
+    QualityFlag.EXTRA_AXIAL_HEMORRHAGE: _private("HE_QC_EAH", "Extra-axial hemorrhage suspected"),
+    QualityFlag.PRIMARY_INTRAVENTRICULAR: _private(
+        "HE_QC_PIVH", "Primary intraventricular hemorrhage suspected"
+    ),
+    QualityFlag.INTRAVENTRICULAR_EXTENSION: _private(
+        "HE_QC_IVH", "Intraventricular extension suspected"
+    ),
+    QualityFlag.VOLUME_UNCERTAIN: _private("HE_QC_VOLUME", "Volume range spans a decision limit"),
 }
 
 # Document and derivation

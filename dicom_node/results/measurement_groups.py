@@ -24,8 +24,10 @@ from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.measurement_items import (
     algorithm,
+    compartment_measurements,
     image_region,
     planar_group,
+    range_measurements,
     volume_measurement,
 )
 from dicom_node.results.outline import (
@@ -36,7 +38,7 @@ from dicom_node.results.outline import (
 )
 from dicom_node.results.segmentation import LESION
 from dicom_node.results.source import SourceSeries
-from pipeline.analysis import HematomaFound
+from pipeline.analysis import HematomaFound, NoHematomaFound
 from pipeline.triplet import TripletPosition, TripletSlice
 from pipeline.volume import CtVolume
 
@@ -87,13 +89,14 @@ def measurement_groups(
 
 
 def analysis_group(
-    volume: CtVolume,
+    analysis: NoHematomaFound,
     *,
+    volume: CtVolume,
     source: SourceSeries,
     identity: ResultIdentity,
     context: ResultContext,
 ) -> Group:
-    """Return TID 1410 for a series without a hematoma: that it was looked at, and all of it.
+    """Return TID 1410 for a series without a hematoma: what was looked at and found instead.
 
     The region is the head on the middle slice. TID 1500 would allow a report without any
     group, but a common viewer shows a black image for it.
@@ -107,7 +110,8 @@ def analysis_group(
         image_region(head_outline(volume.hu_zyx[middle]), source, middle),
         context=context,
         measurements=[
-            Measurement(name=codes.SLICES_WITHOUT_HEMATOMA, value=count, unit=codes.SLICES)
+            Measurement(name=codes.SLICES_WITHOUT_HEMATOMA, value=count, unit=codes.SLICES),
+            *compartment_measurements(analysis.compartments_ml),
         ],
         evaluations=[QualitativeEvaluation(codes.CEREBRAL_HEMORRHAGE, codes.ABSENT)],
         shows_hematoma=False,
@@ -168,6 +172,7 @@ def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> lis
             unit=codes.NO_UNITS,
             algorithm_id=classifier,
         ),
+        *range_measurements(analysis.volume_range),
         Measurement(
             name=codes.HE_THRESHOLD,
             value=round(prediction.threshold, _PROBABILITY_DECIMALS),
@@ -187,6 +192,7 @@ def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> lis
             unit=codes.HOUNSFIELD_UNIT,
             derivation=codes.MEAN,
         ),
+        *compartment_measurements(analysis.compartments_ml),
     ]
 
 

@@ -1,5 +1,6 @@
 """The items that measurement groups of the report are made of."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity
 from dicom_node.results.source import SourceSeries
+from pipeline.finding import Compartment, VolumeRange
 
 #: Decimals that a reader can use: 0.01 mL.
 _VOLUME_DECIMALS: Final = 2
@@ -70,6 +72,27 @@ def volume_measurement(name: Code, value_ml: float, *, method: Code | None = Non
         unit=codes.CUBIC_CENTIMETER,
         method=method,
     )
+
+
+def range_measurements(volume_range: VolumeRange | None) -> list[Measurement]:
+    """Return both ends of the volume's range; nothing where the model has none."""
+    if volume_range is None:
+        return []
+    return [
+        volume_measurement(codes.VOLUME_LOW, volume_range.low_ml),
+        volume_measurement(codes.VOLUME_HIGH, volume_range.high_ml),
+    ]
+
+
+def compartment_measurements(compartments_ml: Mapping[Compartment, float]) -> list[Measurement]:
+    """Return the volume of each compartment that the network knows, 0 where it found nothing."""
+    return [
+        volume_measurement(
+            codes.COMPARTMENT_VOLUME[name], compartments_ml[name], method=codes.SUM_OF_VOXELS
+        )
+        for name in Compartment
+        if name in compartments_ml
+    ]
 
 
 def algorithm(model: ModelIdentity, context: ResultContext) -> AlgorithmIdentification:

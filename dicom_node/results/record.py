@@ -8,6 +8,7 @@ from dicom_node.results import wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity
 from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.finding import Compartment
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionReason
 
@@ -46,16 +47,28 @@ def analysis_record(
     Returns
     -------
     dict
-        JSON values only. Without a hematoma volumes are 0 and probabilities None.
+        JSON values only. Without a hematoma volumes are 0 and probabilities None;
+        `volume_range_ml` is [low, high] or None, `compartments_ml` holds what the network knows.
     """
     record = _record(series_instance_uid, context, steps_s)
     record["flags"] = [flag.value for flag in QualityFlag if flag in analysis.flags]
+    record["compartments_ml"] = {
+        name.value: round(analysis.compartments_ml[name], _DECIMALS)
+        for name in Compartment
+        if name in analysis.compartments_ml
+    }
     if not isinstance(analysis, HematomaFound):
         record["status"] = RecordStatus.NO_HEMATOMA_FOUND.value
         for name in ("volume_ml", "mesh_volume_ml", "abc2_volume_ml"):
             record[name] = 0.0
         return record
     found, prediction = analysis.measurements, analysis.prediction
+    reach = analysis.volume_range
+    if reach is not None:
+        record["volume_range_ml"] = [
+            round(reach.low_ml, _DECIMALS),
+            round(reach.high_ml, _DECIMALS),
+        ]
     record |= {
         "status": RecordStatus.HEMATOMA_FOUND.value,
         "volume_ml": round(found.volume_ml, _DECIMALS),
@@ -95,6 +108,8 @@ def _record(
         "volume_ml": None,
         "mesh_volume_ml": None,
         "abc2_volume_ml": None,
+        "volume_range_ml": None,
+        "compartments_ml": {},
         "he_probability": None,
         "he_label": None,
         "slice_probabilities": [],

@@ -15,12 +15,10 @@ from highdicom.sr import (
     ContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
-    ImageContentItem,
     LanguageOfContentItemAndDescendants,
     ObservationContext,
     ObserverContext,
     RelationshipTypeValues,
-    TextContentItem,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
@@ -29,6 +27,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
+from dicom_node.results.evaluations import capture_comment, evaluations
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.image_library import image_library
@@ -39,7 +38,6 @@ from dicom_node.results.measurement_groups import (
 )
 from dicom_node.results.source import SourceSeries
 from pipeline.analysis import HematomaFound, IchAnalysis
-from pipeline.quality_flags import QualityFlag
 from pipeline.volume import CtVolume
 
 SERIES_NUMBER: Final = 900
@@ -93,7 +91,10 @@ def encode_report(
         _container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group]),
         _container(
             codes.QUALITATIVE_EVALUATIONS,
-            [*_evaluations(analysis, source, context), *map(_capture_comment, captures)],
+            [
+                *evaluations(analysis, slice_count=source.grid.shape_zyx[0], context=context),
+                *map(capture_comment, captures),
+            ],
         ),
     ]
     root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
@@ -118,7 +119,11 @@ def _groups(
     context: ResultContext,
 ) -> list[Group]:
     if not isinstance(analysis, HematomaFound):
-        return [analysis_group(volume, source=source, identity=identity, context=context)]
+        return [
+            analysis_group(
+                analysis, volume=volume, source=source, identity=identity, context=context
+            )
+        ]
     if segmentation is None:
         raise ValueError("A report on a hematoma needs its segmentation")
     return measurement_groups(
@@ -201,58 +206,6 @@ def _opening(context: ResultContext) -> list[ContentItem]:
     ]
 
 
-def _evaluations(
-    analysis: IchAnalysis, source: SourceSeries, context: ResultContext
-) -> list[ContentItem]:
-    """Return the finding, one answer per quality flag, and what must be said in words."""
-    found = isinstance(analysis, HematomaFound)
-    return [
-        _answer(codes.CEREBRAL_HEMORRHAGE, codes.PRESENT if found else codes.ABSENT),
-        *(_answer(codes.QUALITY_FLAG[flag], _flag_answer(flag, analysis)) for flag in QualityFlag),
-        *map(_comment, _comments(analysis, source, context)),
-    ]
-
-
-def _flag_answer(flag: QualityFlag, analysis: IchAnalysis) -> Code:
-    if flag in analysis.flags:
-        return codes.PRESENT
-    if flag in wording.HEMATOMA_FLAGS and not isinstance(analysis, HematomaFound):
-        return codes.UNDETERMINED
-    return codes.ABSENT
-
-
-def _comments(analysis: IchAnalysis, source: SourceSeries, context: ResultContext) -> list[str]:
-    comments = [wording.RESEARCH_STATEMENT, wording.RESEARCH_USE_ONLY_ZH]
-    if context.is_demonstration:
-        comments.append(wording.DEMONSTRATION_STATEMENT)
-    if isinstance(analysis, HematomaFound):
-        comments.append(
-            f"Hematoma volume {analysis.measurements.volume_ml:.1f} mL. "
-            f"Probability of expansion {wording.probability_words(analysis.prediction)}."
-        )
-    else:
-        comments.append(wording.no_hematoma_sentence(source.grid.shape_zyx[0]))
-    comments += wording.model_sentences(*context.models)
-    comments += wording.flag_sentences(analysis.flags)
-    return comments
-
-
-def _capture_comment(capture: Dataset) -> TextContentItem:
-    """Return a comment that refers to one capture.
-
-    The image library cannot: its entries need an acquisition modality (CID 29).
-    """
-    comment = _comment(str(capture.ImageComments))
-    image = ImageContentItem(
-        name=codes.VISUAL_EXPLANATION,
-        referenced_sop_class_uid=capture.SOPClassUID,
-        referenced_sop_instance_uid=capture.SOPInstanceUID,
-        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
-    )
-    comment.ContentSequence = ContentSequence([image])
-    return comment
-
-
 def _source_evidence(source: SourceSeries) -> list[Dataset]:
     """Return one complete header per source instance."""
     evidence = []
@@ -262,14 +215,6 @@ def _source_evidence(source: SourceSeries) -> list[Dataset]:
         header.SOPInstanceUID = instance.sop_instance_uid
         evidence.append(header)
     return evidence
-
-
-def _answer(question: Code, answer: Code) -> CodeContentItem:
-    return CodeContentItem(name=question, value=answer, relationship_type=_CONTAINS)
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(name=codes.COMMENT, value=text, relationship_type=_CONTAINS)
 
 
 def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:

@@ -59,7 +59,7 @@ code { overflow-wrap: anywhere; }
 {% endfor %}
 </tbody>
 </table>
-<h2>Doubts about the input</h2>
+<h2>Doubts and remarks</h2>
 {% if flags %}<ul>
 {% for flag in flags %}<li>{{ flag }}</li>
 {% endfor %}
@@ -83,6 +83,15 @@ analysed in {{ "%.1f"|format(record.seconds) }} s.</p>
 """
 
 
+def title_of(record: Mapping[str, Any]) -> str:
+    """Return the outcome in a few words; blood outside the brain is never passed over."""
+    status = RecordStatus(record["status"])
+    elsewhere = wording.blood_elsewhere(wording.compartments_of_record(record))
+    if status is RecordStatus.NO_HEMATOMA_FOUND and elsewhere:
+        return "No hematoma in the brain, blood elsewhere"
+    return _TITLE[status]
+
+
 def summary_page(record: Mapping[str, Any], picture_png: bytes) -> str:
     """Return the page as HTML.
 
@@ -98,7 +107,7 @@ def summary_page(record: Mapping[str, Any], picture_png: bytes) -> str:
     template = Environment(autoescape=True).from_string(_PAGE)
     return template.render(
         record=record,
-        title=_TITLE[status],
+        title=title_of(record),
         research=wording.RESEARCH_USE_ONLY,
         research_zh=wording.RESEARCH_USE_ONLY_ZH,
         demonstration=wording.DEMONSTRATION_STATEMENT if is_demonstration else "",
@@ -117,7 +126,7 @@ def _description(record: Mapping[str, Any], status: RecordStatus) -> str:
         return "Three slices of the head in the brain window; no hematoma was found."
     return (
         f"{len(record['slice_probabilities'])} slices with the outline of a hematoma of "
-        f"{record['volume_ml']:.1f} mL and the Grad-CAM map of the expansion model, "
+        f"{wording.volume_of_record(record)} and the Grad-CAM map of the expansion model, "
         "where red is important."
     )
 
@@ -125,14 +134,19 @@ def _description(record: Mapping[str, Any], status: RecordStatus) -> str:
 def _numbers(record: Mapping[str, Any], status: RecordStatus) -> list[tuple[str, str]]:
     if status is RecordStatus.REJECTED:
         return [("Hematoma", "not looked for")]
+    others = [
+        (f"Volume, {wording.COMPARTMENT[name]}", f"{ml:.1f} mL")
+        for name, ml in wording.compartments_of_record(record).items()
+    ]
     if status is RecordStatus.NO_HEMATOMA_FOUND:
-        return [("Hematoma", "none above the size floor of the model")]
+        return [("Hematoma", "none above the size floor of the model"), *others]
     slices = ", ".join(f"{value:.2f}" for value in record["slice_probabilities"])
     return [
-        ("Volume, sum of voxels", f"{record['volume_ml']:.1f} mL"),
+        ("Volume, sum of voxels", wording.volume_of_record(record)),
         ("Volume, surface mesh", f"{record['mesh_volume_ml']:.1f} mL"),
         ("Volume, ABC/2", f"{record['abc2_volume_ml']:.1f} mL"),
         ("Probability of expansion", f"{record['he_probability']:.2f}"),
         ("Category", wording.CATEGORY_OF_NAME[record["he_label"]].capitalize()),
         ("Probability slice by slice, inferior first", slices),
+        *others,
     ]

@@ -17,6 +17,7 @@ from dicom_node.results import wording
 from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.picture import font, heat_color, overlay
 from dicom_node.results.record import RecordStatus
+from dicom_node.results.summary_page import title_of
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.quality_flags import QualityFlag
 from pipeline.volume import CtVolume, VoxelGrid
@@ -41,10 +42,10 @@ _AIR: Final = 0.06
 _TISSUE_HU: Final = -500
 #: Where the key slices lie when there is no hematoma, as parts of the stack.
 _KEY_PARTS: Final = (0.35, 0.5, 0.65)
-_TITLE: Final = {
-    RecordStatus.HEMATOMA_FOUND: ("Hematoma found", _AMBER),
-    RecordStatus.NO_HEMATOMA_FOUND: ("No hematoma found", _GREEN),
-    RecordStatus.REJECTED: ("Not analysed", _RED),
+_COLOR: Final = {
+    RecordStatus.HEMATOMA_FOUND: _AMBER,
+    RecordStatus.NO_HEMATOMA_FOUND: _GREEN,
+    RecordStatus.REJECTED: _RED,
 }
 
 
@@ -168,12 +169,15 @@ def _view(pixels: NDArray[np.uint8], grid: VoxelGrid) -> Image.Image:
 
 def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:
     status = RecordStatus(record["status"])
-    title, color = _TITLE[status]
+    title, color = title_of(record), _COLOR[status]
+    elsewhere = wording.blood_elsewhere(wording.compartments_of_record(record))
+    if status is RecordStatus.NO_HEMATOMA_FOUND and elsewhere:
+        color = _AMBER
     draw.text((_MARGIN, 22), title, font=font(40, bold=True), fill=color)
     if status is RecordStatus.HEMATOMA_FOUND:
         volume = (
-            f"Volume {record['volume_ml']:.1f} mL   "
-            f"(mesh {record['mesh_volume_ml']:.1f}, ABC/2 {record['abc2_volume_ml']:.1f})"
+            f"Volume {wording.volume_of_record(record)}   "
+            f"mesh {record['mesh_volume_ml']:.1f}, ABC/2 {record['abc2_volume_ml']:.1f}"
         )
         draw.text((_MARGIN, 86), volume, font=font(26, bold=True), fill=_WHITE)
         probability = (
@@ -203,7 +207,9 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
         for task in ("segmentation", "classification")
     )
     flags = wording.flag_sentences(QualityFlag(value) for value in record["flags"])
-    notes = [*(f"Note: {flag}" for flag in flags), f"Models: {names}"]
+    others = wording.compartment_words(wording.compartments_of_record(record))
+    notes = [f"Other findings: {others}"] if others else []
+    notes += [*(f"Note: {flag}" for flag in flags), f"Models: {names}"]
     if any(model["demonstration"] for model in models.values()):
         notes.append(wording.DEMONSTRATION)
     return notes

@@ -3,10 +3,13 @@
 The plain strings are ASCII; Chinese stands beside English where a reader of either may look.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from dicom_node.results.identity import ModelIdentity
+from pipeline.decision_limits import DECISION_LIMITS
+from pipeline.finding import Compartment
+from pipeline.finding_flags import is_present
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.triplet import TripletPosition
@@ -54,7 +57,23 @@ FLAG: Final[dict[QualityFlag, str]] = {
     QualityFlag.FEW_HEMATOMA_SLICES: "The hematoma lies on fewer than 3 slices.",
     QualityFlag.HEMATOMA_AT_EDGE: "The hematoma touches the edge of the scan; "
     "it may be larger than measured.",
+    QualityFlag.EXTRA_AXIAL_HEMORRHAGE: "Blood outside the brain (epidural, subdural or "
+    "subarachnoid) is suspected; it is not part of the hematoma volume.",
+    QualityFlag.PRIMARY_INTRAVENTRICULAR: "Blood in the ventricles without a hematoma in the "
+    "brain: primary intraventricular hemorrhage is suspected.",
+    QualityFlag.INTRAVENTRICULAR_EXTENSION: "Blood in the ventricles beside the hematoma is "
+    "suspected; it is not part of the hematoma volume.",
+    QualityFlag.VOLUME_UNCERTAIN: "The 95 % range of the volume spans a decision limit "
+    f"({' or '.join(f'{limit.volume_ml:.0f}' for limit in DECISION_LIMITS)} mL).",
 }
+
+COMPARTMENT: Final[dict[Compartment, str]] = {
+    Compartment.EXTRA_AXIAL: "extra-axial hemorrhage",
+    Compartment.EDEMA: "perihematomal edema",
+    Compartment.INTRAVENTRICULAR: "intraventricular hemorrhage",
+}
+#: Compartments that hold blood.
+_BLOOD: Final = (Compartment.EXTRA_AXIAL, Compartment.INTRAVENTRICULAR)
 
 #: Flags that ask about the hematoma: without one they cannot be answered.
 HEMATOMA_FLAGS: Final = frozenset({QualityFlag.FEW_HEMATOMA_SLICES, QualityFlag.HEMATOMA_AT_EDGE})
@@ -83,11 +102,49 @@ def probability_words(prediction: HePrediction) -> str:
     )
 
 
-def no_hematoma_sentence(slice_count: int) -> str:
-    """Return the finding that there is none, with what it rests on."""
+def volume_words(volume_ml: float, range_ml: tuple[float, float] | None) -> str:
+    """Return a volume with its 95 % range, e.g. ``18.5 mL (95 % range 15.2-22.4)``."""
+    if range_ml is None:
+        return f"{volume_ml:.1f} mL"
+    return f"{volume_ml:.1f} mL (95 % range {range_ml[0]:.1f}-{range_ml[1]:.1f})"
+
+
+def volume_of_record(record: Mapping[str, Any]) -> str:
+    """Return the volume of a record with its range."""
+    reach = record["volume_range_ml"]
+    return volume_words(record["volume_ml"], None if reach is None else (reach[0], reach[1]))
+
+
+def compartments_of_record(record: Mapping[str, Any]) -> dict[Compartment, float]:
+    """Return the volumes of a record's compartments."""
+    return {Compartment(name): float(ml) for name, ml in record["compartments_ml"].items()}
+
+
+def compartment_words(compartments_ml: Mapping[Compartment, float]) -> str:
+    """Return each compartment that the network knows with its volume; empty if it knows none."""
+    return "; ".join(
+        f"{COMPARTMENT[name]} {compartments_ml[name]:.1f} mL"
+        for name in Compartment
+        if name in compartments_ml
+    )
+
+
+def blood_elsewhere(compartments_ml: Mapping[Compartment, float]) -> tuple[str, ...]:
+    """Return where else than in the brain the network saw blood."""
+    return tuple(
+        COMPARTMENT[name]
+        for name in _BLOOD
+        if name in compartments_ml and is_present(name, compartments_ml[name])
+    )
+
+
+def no_hematoma_sentence(slice_count: int, compartments_ml: Mapping[Compartment, float]) -> str:
+    """Return the finding that there is none, with what it rests on and what there is instead."""
+    elsewhere = blood_elsewhere(compartments_ml)
+    instead = f" Blood was found elsewhere: {', '.join(elsewhere)}." if elsewhere else ""
     return (
         f"No intracerebral hematoma above the size floor of the model was found "
-        f"in {slice_count} slices analysed."
+        f"in {slice_count} slices analysed.{instead}"
     )
 
 

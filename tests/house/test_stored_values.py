@@ -9,6 +9,7 @@ from dicom_node.jobs.timeline import EventKind
 from dicom_node.operator_error import ExitCode
 from dicom_node.processes import Role
 from pipeline.analysis import Step
+from pipeline.finding import Compartment
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode
@@ -19,7 +20,8 @@ PINNED = {
     "too_few_slices coverage gap pixels geometry_missing hu_missing not_a_head",
     QualityFlag: "thick_slices mixed_thickness uneven_spacing slices_missing duplicate_positions "
     "non_ct_dropped tilt_corrected oblique lossy_source hu_implausible not_a_head "
-    "contrast_suspected few_hematoma_slices hematoma_at_edge",
+    "contrast_suspected few_hematoma_slices hematoma_at_edge extra_axial_hemorrhage "
+    "primary_intraventricular intraventricular_extension volume_uncertain",
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
     DeliveryState: "pending sending accepted dead",
@@ -28,6 +30,7 @@ PINNED = {
     TripletPosition: "max-1 max max+1",
     Step: "assess segment measure classify explain",
     Role: "receiver worker office",
+    Compartment: "extra_axial_hemorrhage perihematomal_edema intraventricular_hemorrhage",
 }
 
 

@@ -16,7 +16,7 @@ from pipeline.measurement import volume_ml
 from pipeline.model_card import ModelCard
 from pipeline.segmentation.segmenter import Segmenter
 from pipeline.volume import HematomaMask
-from pipeline.volume_error import VolumeError, conformal_rank
+from pipeline.volume_error import LEVEL, VolumeError, conformal_rank
 from training.cohort.case import IGNORED, Case
 from training.segmentation.evaluation import volume_of
 
@@ -123,9 +123,9 @@ def _residual(segmenter: Segmenter, case: Case) -> VolumeResidual | None:
 
 
 def fit_volume_error(
-    found: Sequence[VolumeResidual], *, floor_ml: float, cohort: str, level: float = 0.95
+    found: Sequence[VolumeResidual], *, floor_ml: float, cohort: str
 ) -> VolumeError:
-    """Return the error whose quantile is the residual of rank ceil((n + 1) * level) of n patients.
+    """Return the error whose quantile is the residual of rank ceil((n + 1) * 0.95) of n patients.
 
     Parameters
     ----------
@@ -135,8 +135,6 @@ def fit_volume_error(
         Floor that their scales were made with.
     cohort : str
         Who they are.
-    level : float
-        Probability that a range holds the true volume.
 
     Raises
     ------
@@ -145,9 +143,8 @@ def fit_volume_error(
     """
     worst = sorted(residual.normalised for residual in _worst_of_patients(found))
     return VolumeError(
-        quantile=worst[conformal_rank(len(worst), level) - 1],
+        quantile=worst[conformal_rank(len(worst), LEVEL) - 1],
         floor_ml=floor_ml,
-        level=level,
         patients=len(worst),
         cohort=cohort,
     )
@@ -164,9 +161,7 @@ def coverage(error: VolumeError, found: Sequence[VolumeResidual]) -> RangeCovera
     return _counted([(one, error.quantile) for one in _worst_of_patients(found)])
 
 
-def leave_one_out_coverage(
-    found: Sequence[VolumeResidual], *, level: float = 0.95
-) -> RangeCoverage:
+def leave_one_out_coverage(found: Sequence[VolumeResidual]) -> RangeCoverage:
     """Return the coverage of each patient by the quantile of all others.
 
     Raises
@@ -176,7 +171,7 @@ def leave_one_out_coverage(
     """
     patients = _worst_of_patients(found)
     # the quantile of the others is the residual of this rank among them
-    rank = conformal_rank(len(patients) - 1, level)
+    rank = conformal_rank(len(patients) - 1, LEVEL)
     judged = []
     for left_out in patients:
         others = sorted(one.normalised for one in patients if one is not left_out)

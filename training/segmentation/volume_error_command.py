@@ -123,16 +123,16 @@ def _report(
     """Return the coverage in held-out patients, and of each patient by the others."""
     import dataclasses
 
-    from pipeline.volume_error import conformal_rank
+    from pipeline.volume_error import LEVEL, conformal_rank
     from training.segmentation.volume_error import coverage, leave_one_out_coverage
 
     report: dict[str, Any] = {"held_out": None, "leave_one_patient_out": None}
     if judged_on:
         report["held_out"] = dataclasses.asdict(coverage(error, judged_on))
     try:
-        conformal_rank(error.patients - 1, error.level)
+        conformal_rank(error.patients - 1, LEVEL)
     except ValueError:
         # as many patients as the level needs and not one more: nobody can be left out
         return report
-    left_out = leave_one_out_coverage(fitted_on, level=error.level)
+    left_out = leave_one_out_coverage(fitted_on)
     return report | {"leave_one_patient_out": dataclasses.asdict(left_out)}

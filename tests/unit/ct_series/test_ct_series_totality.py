@@ -10,6 +10,7 @@ from pydicom.uid import MRImageStorage
 
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
+from pipeline.finding_flags import FINDING_FLAGS
 from pipeline.quality import assess_mask, assess_volume
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode
@@ -106,4 +107,4 @@ def test_every_flag_is_set_by_reader_volume_or_mask():
     """No flag of the table is out of reach."""
     mask = HematomaMask(voxels_zyx=EDGE_MASK, grid=regular_grid((5, 8, 8), (5.0, 1.0, 1.0)))
 
-    assert set(FLAGGED) | assess_mask(mask) == set(QualityFlag)
+    assert set(FLAGGED) | assess_mask(mask) | FINDING_FLAGS == set(QualityFlag)

@@ -7,6 +7,7 @@ from pydicom.sr import _cid_dict, _concepts_dict
 from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
+from pipeline.finding import Compartment
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 
@@ -25,6 +26,8 @@ def all_codes():
 PRIVATE = [c for c in all_codes() if c.scheme_designator == codes.PRIVATE_SCHEME]
 #: Correct, but in no context group that pydicom carries, so that its dictionary lacks them.
 OUTSIDE_DICTIONARY = {"274100004", "260753009", "{pixels}", "{-1:1}", "{slices}", "125007"}
+#: Cerebral edema; read in several public code lists.
+OUTSIDE_DICTIONARY |= {"2032001"}
 STANDARD = [
     c
     for c in all_codes()
@@ -72,6 +75,7 @@ def test_every_flag_and_label_has_a_code():
     """No flag and no label can be left out of a report."""
     assert set(codes.QUALITY_FLAG) == set(QualityFlag)
     assert set(codes.RISK_OF_LABEL) == set(HeLabel)
+    assert set(codes.COMPARTMENT) == set(codes.COMPARTMENT_VOLUME) == set(Compartment)
 
 
 def test_answers_are_those_of_the_standard():

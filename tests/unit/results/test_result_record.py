@@ -23,6 +23,8 @@ KEYS = {
     "volume_ml",
     "mesh_volume_ml",
     "abc2_volume_ml",
+    "volume_range_ml",
+    "compartments_ml",
     "he_probability",
     "he_label",
     "slice_probabilities",

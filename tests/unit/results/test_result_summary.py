@@ -12,6 +12,7 @@ from result_cases import case_with_hematoma, case_without_hematoma, context
 
 from dicom_node.results import wording
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
+from pipeline.finding import Compartment
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode, RejectionReason
@@ -151,5 +152,6 @@ def test_the_picture_shows_the_patient_s_left_on_the_right(tmp_path):
 def test_every_value_has_its_words():
     """No flag, label or position is shown as a code."""
     assert set(wording.FLAG) == set(QualityFlag)
+    assert set(wording.COMPARTMENT) == set(Compartment)
     assert set(wording.CATEGORY) == set(HeLabel)
     assert set(wording.POSITION) == set(TripletPosition)
