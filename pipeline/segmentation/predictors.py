@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import ModelBundle
 from pipeline.segmentation.networks.registry import build_network
+from pipeline.segmentation.networks.shared_weights import load_weights
 from pipeline.segmentation.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def load_network(bundle: ModelBundle) -> "nn.Module":
     """
     network = build_network(bundle.card.architecture, bundle.card.architecture_arguments)
     try:
-        network.load_state_dict(bundle.weights)
+        load_weights(network, bundle.weights)
     except RuntimeError as error:
         raise ModelBundleError(
             f"Weights of {bundle.card.name} do not fit its card: {error}"

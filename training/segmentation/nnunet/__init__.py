@@ -1,0 +1,1 @@
+"""Training in nnU-Net v2's loop, from cohort to weights."""
