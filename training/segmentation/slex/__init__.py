@@ -1,0 +1,1 @@
+"""Training of SLEX-Net by its own recipe, on triplets of slices."""
