@@ -1,0 +1,1 @@
+"""The selective scan of Mamba: one function, several backends that agree."""
