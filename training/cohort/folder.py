@@ -1,6 +1,7 @@
 """A cohort as a folder: prepared cases, and how their patients are divided."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,10 @@ class Cohort:
     def cases(self, part: Part) -> Iterator[Case]:
         """Yield the cases of one part, read one by one."""
         return (scan.read() for scan in self.part(part))
+
+    def sources(self, part: Part) -> dict[str, int]:
+        """Return the scans of one part by the data set that they come from."""
+        return dict(Counter(scan.source for scan in self.part(part)))
 
     def describe(self) -> dict[str, int]:
         """Return counts of scans and patients by part."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.cohort.case import Case, load_case
+from training.cohort.patient_split import Part, PatientSplit
 from training.cohort.split import in_validation
 from training.segmentation.augmentation import (
     brighten_soft_tissue,
@@ -35,6 +36,8 @@ class CasePool:
         Share of patients held out.
     validation_fractions : dict of str to float
         The share for single sources, where it differs.
+    split : PatientSplit or None
+        Decides instead of the shares; its test patients and those it does not name are not read.
     training, validation : dict of str to list of Case
         Cases by source.
     """
@@ -42,6 +45,7 @@ class CasePool:
     folders: list[Path]
     validation_fraction: float
     validation_fractions: dict[str, float] = field(default_factory=dict)
+    split: PatientSplit | None = None
     training: dict[str, list[Case]] = field(default_factory=lambda: defaultdict(list))
     validation: dict[str, list[Case]] = field(default_factory=lambda: defaultdict(list))
     _known: set[Path] = field(default_factory=set)
@@ -55,12 +59,20 @@ class CasePool:
             if path not in self._known and not path.name.endswith(".part.npz")
         )
         for path in found:
-            case = load_case(path)
-            fraction = self.validation_fractions.get(case.source, self.validation_fraction)
-            held_out = in_validation(case.patient_id, fraction=fraction)
-            (self.validation if held_out else self.training)[case.source].append(case)
             self._known.add(path)
+            case = load_case(path)
+            part = self._part_of(case)
+            if part in (Part.TRAIN, Part.VALIDATION):
+                chosen = self.training if part is Part.TRAIN else self.validation
+                chosen[case.source].append(case)
         return len(found)
+
+    def _part_of(self, case: Case) -> Part | None:
+        if self.split is not None:
+            return self.split.part_of(case.patient_id)
+        fraction = self.validation_fractions.get(case.source, self.validation_fraction)
+        held_out = in_validation(case.patient_id, fraction=fraction)
+        return Part.VALIDATION if held_out else Part.TRAIN
 
 
 def normalise(patch_zyx: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:

@@ -185,9 +185,6 @@ def _update_settings(layout: NnunetLayout, settings: TrainerSettings) -> None:
 
 
 def _record(run: NnunetRun, settings: TrainerSettings, *, planned: bool = True) -> RunRecord:
-    sources: dict[str, int] = {}
-    for scan in run.cohort.part(Part.TRAIN):
-        sources[scan.source] = sources.get(scan.source, 0) + 1
     before = (run.folder / RECORD_FILE).exists()
     return RunRecord(
         architecture=run.architecture.name,
@@ -202,7 +199,7 @@ def _record(run: NnunetRun, settings: TrainerSettings, *, planned: bool = True) 
         seed=run.seed,
         cohorts=tuple(folder.name for folder in run.cohort.folders),
         counts=run.cohort.describe(),
-        sources=sources,
+        sources=run.cohort.sources(Part.TRAIN),
         seconds=read_record(run.folder).seconds if before else 0.0,
     )
 
