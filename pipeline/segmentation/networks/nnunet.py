@@ -1,8 +1,11 @@
 """nnU-Net's own networks, built from the arguments that its plans file names."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+from pipeline.segmentation.networks.upstream import load_upstream
 
 _OPERATORS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.conv.Conv3d": nn.Conv3d,
@@ -33,6 +36,35 @@ def residual_encoder_unet(**arguments: Any) -> nn.Module:  # noqa: ANN401  whate
 
     network: nn.Module = ResidualEncoderUNet(**_resolved(arguments))
     return network
+
+
+def load_upstream_nnunet(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the ``network_weights`` of a checkpoint that nnU-Net has trained.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Built from the same plans.
+    state : mapping of str to Tensor
+        Weights under nnU-Net's names. Every weight of a convolution unit is there a second time
+        under ``all_modules``, and the encoder a second time inside the decoder.
+
+    Raises
+    ------
+    ModelBundleError
+        If a key is unknown, one is missing, or a shape differs.
+    """
+    load_upstream(
+        network,
+        state,
+        is_duplicate=_is_repeated,
+        # Training on several GPUs puts a word in front of every key.
+        rename=lambda key: key.removeprefix("module."),
+    )
+
+
+def _is_repeated(key: str) -> bool:
+    return ".all_modules." in key or "decoder.encoder." in key
 
 
 def _resolved(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def load_upstream(
     state : mapping of str to Tensor
         The checkpoint's weights under their own names.
     is_duplicate : callable
-        Whether a key of the checkpoint is known to repeat another one; such keys are dropped.
+        Whether a key is known to repeat another one; such keys are dropped from the checkpoint,
+        and the network, if it repeats them too, does not ask for them.
     rename : callable
         From a key of the checkpoint to the network's own.
 
@@ -44,7 +45,7 @@ def load_upstream(
         If a key is unknown, one is missing, or a shape differs; the message names them.
     """
     kept = {rename(key): value for key, value in state.items() if not is_duplicate(key)}
-    wanted = network.state_dict()
+    wanted = {key: own for key, own in network.state_dict().items() if not is_duplicate(key)}
     unknown = sorted(set(kept) - set(wanted))
     missing = sorted(set(wanted) - set(kept))
     if unknown or missing:
@@ -58,7 +59,8 @@ def load_upstream(
                 f"{key} has shape {tuple(value.shape)} in the checkpoint, "
                 f"{type(network).__name__} needs {tuple(wanted[key].shape)}"
             )
-    network.load_state_dict(kept)
+    # Nothing is missing but what repeats another key and is loaded with it.
+    network.load_state_dict(kept, strict=False)
 
 
 def _some(keys: list[str]) -> str:
