@@ -21,6 +21,8 @@ BUILDERS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
         "PlainConvUNet": ("nnunet", "plain_conv_unet"),
         "ResidualEncoderUNet": ("nnunet", "residual_encoder_unet"),
         "SlexNet": ("slex_net", "SlexNet"),
+        "UMambaBot": ("umamba", "umamba_bot"),
+        "UMambaEnc": ("umamba", "umamba_enc"),
         "UnetrPlusPlus": ("unetr_plus_plus", "UnetrPlusPlus"),
     }
 )
