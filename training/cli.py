@@ -4,6 +4,7 @@ import typer
 
 from training.classification.command import APP as CLASSIFICATION
 from training.phantom.command import phantom
+from training.release_command import release
 from training.segmentation.command import APP as SEGMENTATION
 
 
@@ -16,6 +17,7 @@ def application() -> typer.Typer:
         pretty_exceptions_show_locals=False,
     )
     app.command("phantom")(phantom)
+    app.command("release")(release)
     app.add_typer(SEGMENTATION, name="segmentation")
     app.add_typer(CLASSIFICATION, name="classification")
     return app

@@ -137,11 +137,10 @@ def residual_unet_arguments(patch: Patch, spacing: Vector, width: int | None) ->
 
 
 def _umamba(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any]:
-    arguments = unet_arguments(patch, spacing, width)
-    for name in _NNUNET_UNITS:  # U-Mamba fixes its units
-        del arguments[name]
+    planned = unet_arguments(patch, spacing, width)
+    names = ("input_channels", "num_classes", "features_per_stage", "kernel_sizes", "strides")
     # Deep stages may take channels as tokens; the shape of their weights is then the patch's.
-    return {**arguments, "patch_size_zyx": list(patch)}
+    return {"patch_size_zyx": list(patch)} | {name: planned[name] for name in names}
 
 
 def _nnformer(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any]:

@@ -1,17 +1,14 @@
 """The commands `ichtrain segmentation ...`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
+from training.segmentation.train_command import train
 from training.segmentation.volume_error_command import calibrate_volume
-
-if TYPE_CHECKING:
-    from training.segmentation.trainer import Progress
 
 APP = typer.Typer(
     help="Prepare cases, train the segmentation network, judge it and release it as a bundle.",
@@ -19,6 +16,7 @@ APP = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+APP.command()(train)
 APP.command()(distil)
 APP.command()(detect)
 APP.command("calibrate-volume")(calibrate_volume)
@@ -52,43 +50,6 @@ def prepare(
     for case in track(list(pending_cases(source, output)), description="Preparing"):
         for scan in case.read():
             save_case(output, scan)
-
-
-@APP.command()
-def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe, e.g. config/training/*.toml.")],
-    cases: CaseFolders,
-    output: Annotated[Path, typer.Option(help="Receives checkpoint, log and picture.")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-) -> None:
-    """Train by a recipe; called again with the same output, training goes on.
-
-    Writes checkpoint.pt (to resume), average.pt (the weights to release), log.csv and log.png.
-    Validation patients are set aside by a hash of their identifier.
-
-    Example: ichtrain segmentation train config/training/demo_segmentation.toml
-    --cases ~/prepared/simulated --cases ~/prepared/phe-sich --output ~/runs/demo
-    """
-    import torch
-
-    from pipeline.models import choose_device
-    from training.segmentation.patches import CasePool
-    from training.segmentation.progress_picture import draw_progress
-    from training.segmentation.recipe import read_recipe
-    from training.segmentation.trainer import Trainer
-
-    torch.set_num_threads(threads)
-    plan = read_recipe(recipe)
-    pool = CasePool(
-        folders=cases,
-        validation_fraction=plan.sampling.validation_fraction,
-        validation_fractions=plan.sampling.validation_fractions,
-    )
-    trainer = Trainer(plan, pool, folder=output, device=str(choose_device(device)))
-    _show(trainer.run, total=plan.schedule.steps, start=trainer.step)
-    draw_progress(output / "log.csv", output / "log.png")
-    typer.echo(f"Weights: {output / 'average.pt'}")
 
 
 @APP.command()
@@ -162,33 +123,3 @@ def release(
         output, read_recipe(recipe), state, facts=json.loads(facts.read_text())
     )
     typer.echo(f"{output}: {bundle.digest}")
-
-
-def _show(run: Callable[..., None], *, total: int, start: int) -> None:
-    """Run a training below a progress bar with the time that is left."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import (
-        Progress as Bar,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("Training", total=total, completed=start)
-
-        def follow(progress: "Progress") -> None:
-            scores = " ".join(f"{name} {value:.3f}" for name, value in progress.scores.items())
-            if scores:
-                bar.console.print(f"step {progress.step}: validation Dice {scores}")
-            bar.update(task, completed=progress.step, description=f"loss {progress.loss:.3f}")
-
-        run(on_progress=follow)

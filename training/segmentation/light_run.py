@@ -14,6 +14,7 @@ from training.segmentation.architectures import Loop, architecture_arguments, ne
 from training.segmentation.experiment import Budget, Experiment, Patch
 from training.segmentation.patches import CasePool
 from training.segmentation.peak_memory import PeakMemory
+from training.segmentation.progress_picture import draw_progress
 from training.segmentation.recipe import Recipe, Schedule
 from training.segmentation.run_record import (
     WEIGHTS_FILE,
@@ -114,6 +115,7 @@ def train_light(
     pool.refresh()
     follower = _Follower(recipe=recipe, tell=on_progress)
     trainer.run(on_progress=follower)
+    draw_progress(folder / "log.csv", folder / "log.png")
     _write_weights(folder)
     record = _record(recipe, cohort, trainer, memory, scores=follower.scores)
     write_record(folder, record)

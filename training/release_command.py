@@ -1,0 +1,102 @@
+"""The command `ichtrain release`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.model_bundle import ModelBundle
+
+#: What a person must have decided before others get a model.
+_NEEDED = ("name", "version", "licence", "intended_use", "demonstration")
+
+_Run = Annotated[Path, typer.Argument(help="Folder of `ichtrain segmentation train`.")]
+_Output = Annotated[Path, typer.Option(help="Bundle folder; made if absent.")]
+_Facts = Annotated[
+    Path,
+    typer.Option(
+        help="JSON with name, version, licence, intended_use, demonstration and, where you like, "
+        "training_cohort, metrics, probability_cutoff, minimum_component_ml."
+    ),
+]
+_Validate = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--validate",
+        help="Cohort folder whose validation and test patients the bundle is measured on, the "
+        "whole way of the product; may be given repeatedly.",
+    ),
+]
+_Half = Annotated[
+    bool, typer.Option("--half/--full", help="Store weights in half or full precision.")
+]
+
+
+def release(
+    run: _Run,
+    output: _Output,
+    facts: _Facts,
+    validate: _Validate = None,
+    half: _Half = True,  # noqa: FBT002  Typer makes the pair of flags from it
+) -> None:
+    """Turn a finished run into a bundle with a filled card.
+
+    Architecture, patch, grid, normalisation, cohort counts and hyper-parameters come from the
+    run; the facts are what only a person can say. --validate adds Dice and volume error with
+    95 % intervals to the card.
+
+    Example
+    -------
+      ichtrain release runs/umamba --output bundles/umamba --facts facts.json --validate ich
+    """
+    import json
+
+    from pipeline.errors import PipelineError
+    from training.segmentation.run_release import release_run
+
+    try:
+        told = _complete(json.loads(facts.read_text()), facts)
+        bundle = release_run(run, output, facts=told, half=half)
+        if validate:
+            bundle = _measured(bundle, validate)
+    except (ValueError, OSError, PipelineError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{output}: {bundle.digest}")
+
+
+def _complete(told: dict[str, Any], path: Path) -> dict[str, Any]:
+    missing = [name for name in _NEEDED if name not in told]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}")
+    return told
+
+
+def _measured(bundle: "ModelBundle", cohorts: list[Path]) -> "ModelBundle":
+    """Return the bundle with its scores on held-out patients, written to its card."""
+    import dataclasses
+
+    import torch
+    from rich.progress import track
+
+    from pipeline.model_bundle import load_bundle, save_card
+    from pipeline.segmentation.segmenter import load_segmenter
+    from training.cohort.folder import load_cohort
+    from training.cohort.patient_split import Part
+    from training.segmentation.evaluation import score_cases, summarise
+
+    # Read again, so that the weights are measured in the precision that is shipped.
+    segmenter = load_segmenter(
+        load_bundle(bundle.path, task="segmentation"), device=torch.device("cpu")
+    )
+    cohort = load_cohort(cohorts)
+    metrics: dict[str, Any] = dict(bundle.card.metrics)
+    for part in (Part.VALIDATION, Part.TEST):
+        scans = cohort.part(part)
+        if scans:
+            cases = (scan.read() for scan in track(scans, description=f"Measuring {part}"))
+            metrics[part.value] = summarise(score_cases(segmenter, cases))
+    card = dataclasses.replace(bundle.card, metrics=metrics)
+    save_card(bundle.path, card)
+    return dataclasses.replace(bundle, card=card)

@@ -1,0 +1,266 @@
+"""The command `ichtrain segmentation train`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from training.segmentation.experiment import Budget, Experiment
+    from training.segmentation.recipe import Recipe
+    from training.segmentation.run_result import RunProgress
+    from training.segmentation.slex.recipe import SlexRecipe
+
+_COUNT = 3
+
+#: What is trained where neither --architecture nor the experiment's file says it: the paper's.
+_DEFAULT = "umamba-enc"
+
+_Recipe = Annotated[Path | None, typer.Argument(metavar="[EXPERIMENT]", hidden=True)]
+_Cohorts = Annotated[
+    list[Path],
+    typer.Option(
+        "--cohort",
+        "--cases",
+        help="Folder of `ichtrain cohort import` or of prepared cases; may be given repeatedly.",
+    ),
+]
+_Output = Annotated[Path, typer.Option(help="Folder of the run; made if absent.")]
+_Architecture = Annotated[
+    str | None,
+    typer.Option(
+        help="umamba-enc (the paper's choice), umamba-bot, nnunet, nnunet-resenc, nnformer, "
+        "unetr-plus-plus, slex-net or compact. Default: the experiment's, else umamba-enc."
+    ),
+]
+_Experiment = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML with hyper-parameters; default those of the npj study, which stand in "
+        "config/training/npj_segmentation.toml. compact and slex-net may have their own recipes."
+    ),
+]
+_Epochs = Annotated[int | None, typer.Option(min=1, help="In place of the experiment's.")]
+_Iterations = Annotated[
+    int | None, typer.Option(min=1, help="Steps in an epoch, in place of the experiment's.")
+]
+_Validation = Annotated[
+    int | None, typer.Option(min=1, help="Validation batches in an epoch, likewise.")
+]
+_Minutes = Annotated[
+    float | None, typer.Option(min=0, help="End after this time, earlier runs included.")
+]
+_Patch = Annotated[
+    str | None, typer.Option(help="Patch in voxels, z,y,x; e.g. 8,64,64 for a trial on a CPU.")
+]
+_Spacing = Annotated[
+    str | None, typer.Option(help="Grid in mm, z,y,x; e.g. 5,2,2 for a trial on a CPU.")
+]
+_Width = Annotated[int | None, typer.Option(min=1, help="Channels of the first stage.")]
+_Batch = Annotated[int | None, typer.Option(min=1, help="Patches in a step.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of weights and augmentation.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+_Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+
+
+def train(  # noqa: PLR0913, PLR0917  one parameter for each option
+    cohort: _Cohorts,
+    output: _Output,
+    recipe: _Recipe = None,
+    architecture: _Architecture = None,
+    experiment: _Experiment = None,
+    epochs: _Epochs = None,
+    iterations: _Iterations = None,
+    validation_iterations: _Validation = None,
+    minutes: _Minutes = None,
+    patch: _Patch = None,
+    spacing: _Spacing = None,
+    width: _Width = None,
+    batch: _Batch = None,
+    seed: _Seed = 1,
+    device: _Device = "auto",
+    threads: _Threads = 2,
+) -> None:
+    """Train a segmentation network; the same call again goes on where it stopped.
+
+    The network sees the cohort's training patients, validation patients guide, test patients
+    stay unread. U-Mamba, nnU-Net, nnFormer and UNETR++ train in nnU-Net v2's loop, slex-net by
+    its own recipe, compact in a light loop for a CPU. The run's folder then holds run.json,
+    weights.safetensors, the curves (curves.csv and curves.png, or log.csv) and a draft bundle;
+    `ichtrain release` makes the bundle that others get. Ctrl-C loses at most one epoch.
+
+    Examples
+    --------
+      ichtrain segmentation train --architecture umamba-enc --cohort ich --output runs/umamba
+
+      ichtrain segmentation train --architecture nnunet --cohort ich --output runs/trial
+      --spacing 5,2,2 --patch 8,64,64 --width 8 --epochs 2 --iterations 10
+
+      ichtrain segmentation train --experiment config/training/demo_segmentation.toml
+      --cohort prepared/simulated --cohort prepared/phe-sich --output runs/compact
+    """
+    import torch
+
+    from pipeline.errors import PipelineError
+    from pipeline.models import choose_device
+    from training.segmentation.run import train_architecture
+
+    torch.set_num_threads(threads)
+    changes: dict[str, Any] = {"spacing_zyx_mm": spacing, "patch_size_zyx": patch}
+    changes |= {"width": width, "batch_size": batch}
+    lengths = {"epochs": epochs, "iterations": iterations, "minutes": minutes}
+    with _told():
+        try:
+            name, values = _read(experiment or recipe, architecture)
+            values = _changed(values, changes, name)
+            budget = _budget({**lengths, "validation_iterations": validation_iterations})
+            with _bar() as bar:
+                result = train_architecture(
+                    name,
+                    cohort=cohort,
+                    output=output,
+                    experiment=values,
+                    budget=budget,
+                    seed=seed,
+                    device=str(choose_device(device)),
+                    on_preparation=bar.prepare,
+                    on_progress=bar.follow,
+                )
+        except (ValueError, PipelineError, FloatingPointError) as error:
+            raise _Refused(str(error)) from error
+    typer.echo(
+        f"{result.architecture}: {result.parameters / 1e6:.2f} M parameters, "
+        f"{result.epochs} epochs, {result.iterations} steps, {result.seconds / 60:.1f} min, "
+        f"{result.peak_memory_mb / 1000:.1f} GB at most\nBundle: {result.bundle}"
+    )
+
+
+class _Refused(Exception):  # noqa: N818  not raised beyond this module
+    """What the user has to change."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """End with one line instead of a traceback."""
+    try:
+        yield
+    except _Refused as refusal:
+        typer.echo(f"Error: {refusal}", err=True)
+        raise typer.Exit(2) from refusal
+    except KeyboardInterrupt as stop:
+        typer.echo("Stopped; the same call goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from stop
+
+
+def _read(
+    path: Path | None, architecture: str | None
+) -> tuple[str, "Experiment | Recipe | SlexRecipe | None"]:
+    """Return the architecture's name and what a file says, read as its loop wants it."""
+    import tomllib
+
+    from training.segmentation.architectures import Loop, network_of
+    from training.segmentation.architectures import architecture as row_of
+    from training.segmentation.experiment import read_experiment
+    from training.segmentation.recipe import read_recipe
+
+    if path is None:
+        row_of(architecture or _DEFAULT)
+        return architecture or _DEFAULT, None
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    with path.open("rb") as stream:
+        content = tomllib.load(stream)
+    named = content.get("architecture")
+    name = architecture or (network_of(named) if named else _DEFAULT)
+    row = row_of(name)
+    if named is not None and row.registry_name != named:
+        raise ValueError(f"{path} is for {named}, asked for is {name}")
+    if row.loop is Loop.LIGHT and named is not None:
+        return name, read_recipe(path)
+    if row.loop is Loop.SLEX and "schedule" in content:
+        from training.segmentation.slex.recipe import read_slex_recipe
+
+        return name, read_slex_recipe(path)
+    return name, read_experiment(path)
+
+
+def _changed(
+    values: "Experiment | Recipe | SlexRecipe | None", changes: dict[str, Any], name: str
+) -> "Experiment | Recipe | SlexRecipe | None":
+    """Return the experiment with what the options change."""
+    import dataclasses
+
+    from training.segmentation.experiment import Experiment
+
+    wanted = {key: value for key, value in changes.items() if value is not None}
+    if not wanted:
+        return values
+    if values is not None and not isinstance(values, Experiment):
+        raise ValueError(f"The recipe of {name} fixes --{', --'.join(wanted)}; edit the file")
+    if "spacing_zyx_mm" in wanted:
+        wanted["spacing_zyx_mm"] = _three(wanted["spacing_zyx_mm"], float, "--spacing")
+    if "patch_size_zyx" in wanted:
+        wanted["patch_size_zyx"] = _three(wanted["patch_size_zyx"], int, "--patch")
+    return dataclasses.replace(values or Experiment(), **wanted)
+
+
+def _three(text: str, kind: type[Any], option: str) -> tuple[Any, ...]:
+    parts = text.split(",")
+    try:
+        values = tuple(kind(part) for part in parts)
+    except ValueError as error:
+        raise ValueError(f"{option} needs three numbers such as 5,1,1, got {text!r}") from error
+    if len(values) != _COUNT:
+        raise ValueError(f"{option} needs three numbers such as 5,1,1, got {text!r}")
+    return values
+
+
+def _budget(limits: dict[str, Any]) -> "Budget":
+    from training.segmentation.experiment import Budget
+
+    return Budget(**limits)
+
+
+class _Bar:
+    """One progress bar for preparation and training."""
+
+    def __init__(self, progress: Any) -> None:  # noqa: ANN401  rich is imported late
+        self._progress = progress
+        self._task = progress.add_task("Preparing", total=1.0)
+
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Show how far the data are."""
+        text = f"{what} {done}/{total}"
+        self._progress.update(self._task, description=text, total=total, completed=done)
+
+    def follow(self, told: "RunProgress") -> None:
+        """Show how far the training is."""
+        dice = "" if told.pseudo_dice is None else f" Dice {told.pseudo_dice:.3f}"
+        text = f"epoch {told.epoch}/{told.epochs} loss {told.loss:.3f}{dice}"
+        self._progress.update(self._task, description=text, total=1.0, completed=told.share)
+
+
+@contextmanager
+def _bar() -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # On stderr: what nnU-Net prints to stdout goes to the run's log.
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bar(progress)
