@@ -11,7 +11,7 @@ from typing import Any
 from training.cohort.folder import Cohort
 from training.cohort.patient_split import Part
 from training.segmentation.benchmark.held_out import HeldOut
-from training.segmentation.experiment import Budget, Experiment
+from training.segmentation.benchmark.training_port import EqualTraining
 
 FILE = "conditions.json"
 
@@ -29,8 +29,12 @@ class Conditions:
         Data, in words.
     training_scans, test_scans : str
         Digests of the scans' identifiers.
-    experiment, budget : dict
-        Hyper-parameters and budget.
+    experiment : dict
+        Hyper-parameters, the budget's lengths included.
+    recipes : dict of str to dict
+        Those of architectures with a loop of their own.
+    minutes : float or None
+        Longest training of each.
     seed : int
         Of weights, patches and bootstrap.
     hardware : str
@@ -44,49 +48,47 @@ class Conditions:
     training_scans: str
     test_scans: str
     experiment: dict[str, Any]
-    budget: dict[str, Any]
+    recipes: dict[str, Any]
+    minutes: float | None
     seed: int
     hardware: str
     kind: str
 
     def describe(self) -> list[str]:
         """Return the conditions as sentences."""
-        budget = ", ".join(
-            f"{name.replace('_', ' ')} {value}" for name, value in self.budget.items() if value
-        )
         one = self.experiment
+        batch = one["batch_size"]
+        patches = one["epochs"] * one["iterations"] * batch
+        limit = "" if self.minutes is None else f", at most {self.minutes:g} min"
+        voxels = f"{_by(one['patch_size_zyx'])} voxels of {_by(one['spacing_zyx_mm'])} mm"
         return [
             f"Trained on {self.trained_on}.",
             f"Judged on {self.judged_on}.",
-            f"The same for every architecture: {budget or 'the length of the experiment'}; batch "
-            + f"{one['batch_size']}, patch {_by(one['patch_size_zyx'])} voxels (z, y, x) of "
-            + f"{_by(one['spacing_zyx_mm'])} mm, width {one['width'] or 'its own'}, learning "
-            + f"rate {one['learning_rate']}, seed {self.seed}.",
+            f"Equal budget: {patches} patches, {batch} a step{limit}.",
+            f"Patches of {voxels} (z, y, x); SLEX-Net sees triplets of whole sections instead.",
+            f"Width {one['width'] or 'its own'}; seed {self.seed}.",
             f"Hardware: {self.hardware}.",
         ]
 
 
 def conditions(
-    cohort: Cohort,
-    held_out: HeldOut,
-    experiment: Experiment,
-    budget: Budget,
-    *,
-    seed: int,
-    hardware: str,
+    cohort: Cohort, held_out: HeldOut, training: EqualTraining, *, hardware: str
 ) -> Conditions:
     """Return the conditions of a benchmark."""
-    training = cohort.part(Part.TRAIN)
-    patients = len({scan.patient_id for scan in training})
+    scans = cohort.part(Part.TRAIN)
+    patients = len({scan.patient_id for scan in scans})
     names = ", ".join(folder.name for folder in cohort.folders)
     return Conditions(
-        trained_on=f"{len(training)} scans of {patients} patients of cohort {names}",
+        trained_on=f"{len(scans)} scans of {patients} patients of cohort {names}",
         judged_on=held_out.describe(),
-        training_scans=_digest(scan.case_id for scan in training),
+        training_scans=_digest(scan.case_id for scan in scans),
         test_scans=_digest(scan.case_id for scan in held_out.scans),
-        experiment=_plain(dataclasses.asdict(experiment)),
-        budget=_plain(dataclasses.asdict(budget)),
-        seed=seed,
+        experiment=_plain(dataclasses.asdict(training.budget.applied_to(training.experiment))),
+        recipes={
+            name: _plain(dataclasses.asdict(recipe)) for name, recipe in training.recipes.items()
+        },
+        minutes=training.budget.minutes,
+        seed=training.seed,
         hardware=hardware,
         kind=held_out.kind,
     )

@@ -29,6 +29,10 @@ MASKS_FOLDER = "masks"
 OnScan = Callable[[int], None]
 
 
+def _load(bundle: "ModelBundle", device: torch.device) -> Segmenter:
+    return load_segmenter(bundle, device=device)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examiner:
     """What all contestants are examined with.
@@ -41,11 +45,14 @@ class Examiner:
         Where networks run.
     clock : callable
         Seconds, rising.
+    load : callable
+        From a bundle and a device to a segmenter: the product's own way.
     """
 
     scans: tuple[ScanFile, ...]
     device: torch.device
     clock: Callable[[], float]
+    load: Callable[["ModelBundle", torch.device], Segmenter] = _load
 
     def examine(
         self, name: str, bundle_path: Path, folder: Path, *, on_scan: OnScan
@@ -81,7 +88,7 @@ class Examiner:
         floor_mb: float,
         on_scan: OnScan,
     ) -> None:
-        segmenter = load_segmenter(bundle, device=self.device)
+        segmenter = self.load(bundle, self.device)
         segmenter.warm_up()
         for scan in pending:
             case = scan.read()
@@ -95,7 +102,6 @@ class Examiner:
         self, name: str, digest: str, segmenter: Segmenter, case: Case, *, floor_mb: float
     ) -> tuple[ScanRow, NDArray[np.bool_]]:
         volume = volume_of(case)
-        settled_memory_mb(self.device.type)
         memory = PeakMemory(self.device.type)
         start = self.clock()
         mask = segmenter.segment(volume).hematoma.voxels_zyx

@@ -58,7 +58,8 @@ def held_out_scans(
     """Return the scans to be judged on.
 
     All scans of a cohort of its own, if there is one; else the test part of the training
-    cohort; where that is empty, its validation part, which no training here chooses by.
+    cohort; where that is empty, its validation part, by which SLEX-Net chooses its best epoch:
+    it is then judged a little too well, and the tables say where the scans come from.
 
     Parameters
     ----------

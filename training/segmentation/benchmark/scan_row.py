@@ -58,7 +58,11 @@ class ScanRow:
 
 
 def append_row(path: Path, row: ScanRow) -> None:
-    """Add a row to a file of JSON lines."""
+    """Add a row to a file of JSON lines; a line that was cut off by a stop is dropped."""
+    if path.exists():
+        content = path.read_bytes()
+        with path.open("r+b") as stream:
+            stream.truncate(content.rfind(b"\n") + 1)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(dataclasses.asdict(row)) + "\n")
 

@@ -22,11 +22,12 @@ NOTES = (
     "Where nothing was found, Dice and IoU are 0 and HD95 is the diagonal of the scan.",
     "HD95 is the larger of the two directed 95th percentiles of the distances of the surfaces.",
     "Bias and limits of agreement: mean and 1.96 SD of predicted minus true volume.",
-    f"Lesions are parts (26 neighbours) of at least {LESION_FLOOR_ML:g} mL. One is found if at "
-    + f"least {OVERLAP_SHARE:.0%} of it is predicted, false if less than that of it is true.",
+    f"Lesions are parts (26 neighbours) of at least {LESION_FLOOR_ML:g} mL.",
+    f"A lesion is found if at least {OVERLAP_SHARE:.0%} of it is predicted.",
+    f"A predicted lesion is false if less than {OVERLAP_SHARE:.0%} of it is true.",
     "False alarms are scans without hematoma in which one was found.",
-    "p: Wilcoxon signed-rank test of the patients' means against the reference, by Holm's "
-    + "method corrected for the number of contestants.",
+    "p is that of Wilcoxon's signed-rank test of the patients' means against the reference.",
+    "The p-values are corrected for the number of contestants by Holm's method.",
     "Time and memory: from the volume to its mask; median time, highest memory with the network.",
 )
 
