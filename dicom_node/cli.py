@@ -85,11 +85,20 @@ def analyze(
         str | None,
         typer.Option(metavar="BUNDLE", help="Classification model instead of the settings'."),
     ] = None,
+    uncertainty_map: Annotated[
+        bool | None,
+        typer.Option(
+            "--uncertainty-map/--no-uncertainty-map",
+            help="Parametric Map of the segmentation's doubt, instead of the settings.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Analyse one head CT series from a folder, without any network.
 
-    Writes the DICOM objects (SEG, SC, SR), summary.png, summary.html and analysis.json.
+    Writes the DICOM objects (SEG, SC, SR, on demand a Parametric Map), summary.png, summary.html
+    and analysis.json.
     Exit code 0: analysed, with or without hematoma. 3: the series cannot be analysed. 1: failure.
 
     For example:
@@ -100,10 +109,14 @@ def analyze(
 
         ichnode analyze /data/head-ct --segmentation /models/blast-ct --output out
     """
-    from dicom_node.commands.analyze import Bundles, run
+    from dicom_node.commands.analyze import Wishes, run
 
-    bundles = Bundles(segmentation=segmentation, classification=classification)
-    raise typer.Exit(run(folder, output=output, series_uid=series, bundles=bundles, config=config))
+    wishes = Wishes(
+        segmentation=segmentation,
+        classification=classification,
+        uncertainty_map=uncertainty_map,
+    )
+    raise typer.Exit(run(folder, output=output, series_uid=series, wishes=wishes, config=config))
 
 
 @app.command()

@@ -61,7 +61,7 @@ _SENDER = """
 | --- | --- |
 | Calling AE title | `node.ae_title` |
 | Associations | one per destination at a time |
-| Order of objects | secondary captures, segmentation, report |
+| Order of objects | secondary captures, segmentation, uncertainty map, report |
 | Retry | a destination that cannot be reached: {attempts} attempts, waiting from \
 {first:g} s, doubled up to {longest:g} s (`delivery.*`); an object that is refused: \
 {refusal} attempts |
@@ -78,12 +78,16 @@ _SENDER = """
 | Capture | Secondary Capture Image Storage | one RGB image per slice of the triplet, \
 with the Grad-CAM overlay, a legend, the probability and RESEARCH USE ONLY |
 | Segmentation | Segmentation Storage | the hematoma, binary, on the grid of the source series |
-| Report | Comprehensive 3D SR Storage | measurements, prediction, quality flags, model identity |
+| Uncertainty map | Parametric Map Storage | entropy of the segmentation in nats on the grid of \
+the source series, 16 bits with a real world value mapping; only where \
+`results.uncertainty_map` is true |
+| Report | Comprehensive 3D SR Storage | measurements with the 95 % range of the volume, \
+prediction, other findings, quality flags, model identity |
 
 All objects belong to the study, patient and frame of reference of the source series. Their UIDs
 are derived from the source instances, the model and its configuration: the same input
 yields the same objects, a changed input yields new ones that name their predecessors.
-If no hematoma is found, no segmentation is made and the report says so.
+If no hematoma is found, no segmentation and no map is made, and the report says so.
 """
 
 _FOOTER = """

@@ -122,6 +122,29 @@ class StepClock:
             self.end()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultConfiguration:
+    """What can change a result beside images and weights.
+
+    Attributes
+    ----------
+    with_uncertainty_map : bool
+        Whether the Parametric Map is made.
+    fitted : tuple of str
+        What the models' cards state beside the weights, one fact each: cutoffs, floors, errors.
+    """
+
+    with_uncertainty_map: bool = False
+    fitted: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it and of the software's version, hexadecimal."""
+        wanted = ("uncertainty map",) if self.with_uncertainty_map else ()
+        lines = (f"ichnode {__version__}", *self.fitted, *wanted)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 class SeriesAnalyst:
     """Warm models and all that a result says about its maker.
 
@@ -133,6 +156,8 @@ class SeriesAnalyst:
         Returns the present as an aware time; it is stored in the results.
     timer : Callable
         Seconds that only rise, for the times of the steps.
+    configuration : ResultConfiguration
+        What else can change a result.
     """
 
     def __init__(
@@ -141,8 +166,10 @@ class SeriesAnalyst:
         *,
         clock: Callable[[], datetime],
         timer: Callable[[], float] = time.monotonic,
+        configuration: ResultConfiguration | None = None,
     ) -> None:
         self._models = models
+        self._configuration = configuration or ResultConfiguration()
         self._clock = clock
         self._timer = timer
 
@@ -154,8 +181,8 @@ class SeriesAnalyst:
 
     @property
     def configuration_digest(self) -> str:
-        """Digest of what else can change a result: the version of the software."""
-        return hashlib.sha256(f"ichnode {__version__}".encode()).hexdigest()
+        """Digest of what else can change a result."""
+        return self._configuration.digest
 
     def analyze(
         self,
@@ -242,4 +269,5 @@ class SeriesAnalyst:
             now=self._clock(),
             configuration_digest=self.configuration_digest,
             software_versions=(__version__,),
+            with_uncertainty_map=self._configuration.with_uncertainty_map,
         )

@@ -178,6 +178,12 @@ class WorkerSettings(_Table):
     longest_wait_s: Seconds = 600.0
 
 
+class ResultSettings(_Table):
+    """What is made beside segmentation, captures and report."""
+
+    uncertainty_map: bool = False
+
+
 class DeliverySettings(_Table):
     """How often a result that could not be delivered is sent again."""
 
@@ -210,6 +216,7 @@ class Settings(_Table):
     assembly: AssemblySettings = AssemblySettings()
     selection: SelectionSettings = SelectionSettings()
     worker: WorkerSettings = WorkerSettings()
+    results: ResultSettings = ResultSettings()
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

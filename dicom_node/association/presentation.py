@@ -30,6 +30,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    ParametricMapStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -98,6 +99,7 @@ ACCEPTED: tuple[AbstractSyntax, ...] = (
 PROPOSED: tuple[AbstractSyntax, ...] = (
     AbstractSyntax(sop_class_uid=SecondaryCaptureImageStorage, transfer_syntaxes=PLAIN),
     AbstractSyntax(sop_class_uid=SegmentationStorage, transfer_syntaxes=PLAIN),
+    AbstractSyntax(sop_class_uid=ParametricMapStorage, transfer_syntaxes=PLAIN),
     AbstractSyntax(sop_class_uid=Comprehensive3DSRStorage, transfer_syntaxes=PLAIN),
     AbstractSyntax(sop_class_uid=VERIFICATION, transfer_syntaxes=PLAIN),
 )

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     Comprehensive3DSRStorage,
     ExplicitVRLittleEndian,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -24,7 +25,7 @@ from dicom_node.jobs.task import (
     ResultObject,
 )
 from dicom_node.jobs.worker import Analyst
-from dicom_node.series_analysis import RejectedSeries, SeriesAnalyst
+from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, SeriesAnalyst
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 KIND_OF_CLASS: dict[str, ObjectKind] = {
     str(SecondaryCaptureImageStorage): ObjectKind.CAPTURE,
     str(SegmentationStorage): ObjectKind.SEGMENTATION,
+    str(ParametricMapStorage): ObjectKind.UNCERTAINTY_MAP,
     str(Comprehensive3DSRStorage): ObjectKind.REPORT,
 }
 
@@ -81,7 +83,25 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
     """
     models = load_node_models(settings)
     models.warm_up()
-    return WorkerAnalyst(SeriesAnalyst(models, clock=utc_now), layout)
+    return WorkerAnalyst(series_analyst(settings, models), layout)
+
+
+def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
+    """Return whoever analyses a series with these models as the settings want it."""
+    segmentation, classification = models.segmentation_card, models.classification_card
+    return SeriesAnalyst(
+        models,
+        clock=utc_now,
+        configuration=ResultConfiguration(
+            with_uncertainty_map=settings.results.uncertainty_map,
+            fitted=(
+                f"cutoff {segmentation.probability_cutoff}",
+                f"floor {segmentation.minimum_component_ml}",
+                f"error {segmentation.volume_error}",
+                f"threshold {classification.threshold}",
+            ),
+        ),
+    )
 
 
 def load_node_models(settings: Settings) -> "Models":

@@ -9,36 +9,47 @@ from pathlib import Path
 from rich.console import Console
 
 from dicom_node.bootstrap import parts
-from dicom_node.bootstrap.analysts import KIND_OF_CLASS, load_node_models
+from dicom_node.bootstrap.analysts import KIND_OF_CLASS, load_node_models, series_analyst
 from dicom_node.bootstrap.logs import set_up_logs
-from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.dicom_folder import dicom_files
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.results import wording
 from dicom_node.results.errors import ResultError
-from dicom_node.series_analysis import AnalyzedSeries, RejectedSeries, SeriesAnalyst
+from dicom_node.series_analysis import AnalyzedSeries, RejectedSeries
 from dicom_node.series_folder import Choice, FolderSeries, choose, folder_series
 from dicom_node.settings import Settings
 from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bundles:
-    """Models asked for instead of the settings': shipped names or folders; None keeps those."""
+class Wishes:
+    """What the command line asks for instead of the settings; None keeps those.
+
+    Attributes
+    ----------
+    segmentation, classification : str or None
+        Models: shipped names or folders.
+    uncertainty_map : bool or None
+        Whether the Parametric Map is made.
+    """
 
     segmentation: str | None = None
     classification: str | None = None
+    uncertainty_map: bool | None = None
 
     def over(self, settings: Settings) -> Settings:
-        """Return the settings with these models."""
+        """Return the settings with these wishes."""
         asked = {
             "segmentation_bundle": self.segmentation,
             "classification_bundle": self.classification,
         }
         named = {key: value for key, value in asked.items() if value is not None}
-        return settings.model_copy(update={"worker": settings.worker.model_copy(update=named)})
+        worker, results = settings.worker.model_copy(update=named), settings.results
+        if self.uncertainty_map is not None:
+            results = results.model_copy(update={"uncertainty_map": self.uncertainty_map})
+        return settings.model_copy(update={"worker": worker, "results": results})
 
 
 def run(
@@ -46,12 +57,12 @@ def run(
     *,
     output: Path,
     series_uid: str | None,
-    bundles: Bundles,
+    wishes: Wishes,
     config: Path | None,
 ) -> int:
     """Analyse one series and write everything into `output`."""
     _, settings = settings_of(config)
-    settings = bundles.over(settings)
+    settings = wishes.over(settings)
     set_up_logs("analyze", level="ERROR")
     everything = folder_series(dicom_files(folder))
     choice = choose(everything, parts.selection_rules(settings), wanted_uid=series_uid)
@@ -75,7 +86,7 @@ def _analyze(
         output.mkdir(parents=True, exist_ok=True)
         with _progress() as on_step:
             on_step("load models")
-            analyst = SeriesAnalyst(load_node_models(settings), clock=utc_now)
+            analyst = series_analyst(settings, load_node_models(settings))
             return analyst.analyze(
                 series.files, series_instance_uid=series.uid, summary=output, on_step=on_step
             )

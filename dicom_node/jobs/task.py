@@ -14,6 +14,7 @@ class ObjectKind(StrEnum):
     CAPTURE = "captures"  #: secondary capture
     SEGMENTATION = "segmentation"  #: DICOM SEG
     REPORT = "report"  #: structured report
+    UNCERTAINTY_MAP = "uncertainty-map"  #: Parametric Map of the segmentation's doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dicom_node.results.report import encode_report
 from dicom_node.results.saliency_capture import encode_captures
 from dicom_node.results.segmentation import encode_segmentation
 from dicom_node.results.source import SourceSeries, source_series
+from dicom_node.results.uncertainty_map import encode_uncertainty_map
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.volume import CtVolume
 
@@ -26,6 +27,8 @@ class ResultObjects:
         Secondary captures, one per slice of the triplet; none without a hematoma.
     segmentation : Dataset or None
         The SEG; None without a hematoma.
+    uncertainty_map : Dataset or None
+        The Parametric Map; None without a hematoma, or where it is not wanted.
     report : Dataset
         The structured report that refers to the others.
     source_series_uid : str
@@ -34,14 +37,15 @@ class ResultObjects:
 
     captures: tuple[Dataset, ...]
     segmentation: Dataset | None
+    uncertainty_map: Dataset | None = None
     report: Dataset
     source_series_uid: str
 
     @property
     def in_send_order(self) -> tuple[Dataset, ...]:
-        """Captures, segmentation, report: what is referred to arrives first."""
-        middle = () if self.segmentation is None else (self.segmentation,)
-        return (*self.captures, *middle, self.report)
+        """Captures, segmentation, map, report: what is referred to arrives first."""
+        middle = (self.segmentation, self.uncertainty_map)
+        return (*self.captures, *(each for each in middle if each is not None), self.report)
 
 
 def encode(
@@ -86,12 +90,13 @@ def encode(
     captures, segmentation = _pictures(
         analysis, source=series, volume=volume, identity=identity, context=context
     )
+    uncertainty_map = _uncertainty_map(analysis, source=series, identity=identity, context=context)
     report = encode_report(
         analysis,
         source=series,
         volume=volume,
         segmentation=segmentation,
-        captures=captures,
+        pictures=captures if uncertainty_map is None else (*captures, uncertainty_map),
         identity=identity,
         context=context,
         supersedes=supersedes,
@@ -99,6 +104,7 @@ def encode(
     return ResultObjects(
         captures=captures,
         segmentation=segmentation,
+        uncertainty_map=uncertainty_map,
         report=report,
         source_series_uid=series.series_instance_uid,
     )
@@ -122,3 +128,20 @@ def _pictures(
         analysis.mask, source=source, identity=identity, context=context
     )
     return captures, segmentation
+
+
+def _uncertainty_map(
+    analysis: IchAnalysis,
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset | None:
+    """Return the map where it is wanted and the models have one."""
+    if not context.with_uncertainty_map or not isinstance(analysis, HematomaFound):
+        return None
+    if analysis.uncertainty_zyx is None:
+        return None
+    return encode_uncertainty_map(
+        analysis.uncertainty_zyx, source=source, identity=identity, context=context
+    )

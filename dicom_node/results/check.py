@@ -17,6 +17,7 @@ from dicom_node.results.bundle import ResultObjects
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.check_report import report_faults
 from dicom_node.results.check_segmentation import segmentation_faults
+from dicom_node.results.check_uncertainty import uncertainty_faults
 from dicom_node.results.errors import ResultCheckError
 from dicom_node.results.source_frames import SourceFrames
 from pipeline.analysis import HematomaFound, IchAnalysis
@@ -64,8 +65,21 @@ def check_results(
             results.segmentation,
             segmentation_faults(results.segmentation, frames, analysis.mask),
         )
+        faults += _map_faults(results, frames, analysis)
     if faults:
         raise ResultCheckError(faults)
+
+
+def _map_faults(
+    results: ResultObjects, frames: SourceFrames, analysis: HematomaFound
+) -> list[str]:
+    """Return what is wrong with the map, if one is sent."""
+    made, uncertainty = results.uncertainty_map, analysis.uncertainty_zyx
+    if made is None:
+        return []
+    if uncertainty is None:
+        return _named(made, ["the models have no uncertainty that it could show"])
+    return _named(made, uncertainty_faults(made, frames, uncertainty, analysis.mask.grid))
 
 
 def _named(result: Dataset, faults: Sequence[str] | Iterator[str]) -> list[str]:
@@ -84,12 +98,16 @@ def _set_faults(
         yield f"{len(results.captures)} captures, expected {expected_captures}"
     if (results.segmentation is not None) != found:
         yield "a segmentation must be there exactly when there is a hematoma"
+    if results.uncertainty_map is not None and not found:
+        yield "an uncertainty map without a hematoma"
     uids = Counter(str(result.get("SOPInstanceUID")) for result in objects)
     for uid, count in uids.items():
         if count > 1 or uid in frames.sop_instance_uids:
             yield f"SOP Instance UID {uid} is used more than once"
-    series = {(str(r.get("SeriesInstanceUID")), str(r.get("Modality"))) for r in objects}
-    if len({uid for uid, _ in series}) != len({modality for _, modality in series}):
+    series = {(str(r.get("SeriesInstanceUID")), str(r.get("SOPClassUID"))) for r in objects}
+    if len({uid for uid, _ in series}) != len({kind for _, kind in series}) or (
+        len(series) != len({uid for uid, _ in series})
+    ):
         yield "every kind of object needs a series of its own"
     if any(uid == frames.series_instance_uid for uid, _ in series):
         yield "a result lies in the series of its source"

@@ -14,6 +14,7 @@ from dicom_node.results import codes, wording
 from dicom_node.results.bundle import ResultObjects
 from dicom_node.results.source_frames import SourceFrames
 from pipeline.analysis import HematomaFound, IchAnalysis
+from pipeline.finding import Compartment
 from pipeline.quality_flags import QualityFlag
 
 #: Rounding of the report: two decimals of a volume, four of a probability.
@@ -69,6 +70,10 @@ def _evaluation_faults(report: Dataset, analysis: IchAnalysis) -> Iterator[str]:
     expected = codes.PRESENT if found else codes.ABSENT
     if _answers(container, codes.CEREBRAL_HEMORRHAGE) != [expected.value]:
         yield f"{codes.CEREBRAL_HEMORRHAGE.meaning} is not {expected.meaning}"
+    for compartment in Compartment:
+        known = compartment in analysis.compartments_ml
+        if len(_answers(container, codes.COMPARTMENT[compartment])) != int(known):
+            yield f"the compartment {compartment} must be answered exactly if it is known"
     for flag in QualityFlag:
         answers = _answers(container, codes.QUALITY_FLAG[flag])
         if len(answers) != 1 or (answers[0] == codes.PRESENT.value) != (flag in analysis.flags):
@@ -88,16 +93,7 @@ def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis
     for number, group in enumerate(groups, start=1):
         if _tracking(group) not in drawn:
             yield f"group {number} has no coordinates: viewers would show a black image"
-    if isinstance(analysis, HematomaFound):
-        found, prediction = analysis.measurements, analysis.prediction
-        volumes: tuple[float, ...] = (found.volume_ml,)
-        probabilities: tuple[float, ...] = (prediction.probability,)
-    else:
-        volumes = probabilities = ()
-    for name, unit, expected, tolerance in (
-        (codes.VOLUME_BY_VOXELS, "cm3", volumes, _VOLUME_TOLERANCE),
-        (codes.HE_PROBABILITY, "1", probabilities, _PROBABILITY_TOLERANCE),
-    ):
+    for name, unit, expected, tolerance in _expected_numbers(analysis):
         numbers = [item for group in groups for item in _named(group, name)]
         if len(numbers) != len(expected) or not all(
             _measures(number, unit, value, tolerance)
@@ -107,6 +103,29 @@ def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis
     segments = [item for group in groups for item in _named(group, codes.REFERENCED_SEGMENT)]
     if not _refers_to_segment(segments, results.segmentation):
         yield "the referenced segment is not that of the segmentation"
+
+
+def _expected_numbers(
+    analysis: IchAnalysis,
+) -> Iterator[tuple[Code, str, tuple[float, ...], float]]:
+    """Yield name, unit, values and tolerance of what must be measured, and of what must not."""
+    for compartment in Compartment:
+        ml = analysis.compartments_ml.get(compartment)
+        expected = () if ml is None else (ml,)
+        yield codes.COMPARTMENT_VOLUME[compartment], "cm3", expected, _VOLUME_TOLERANCE
+    volumes: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    if isinstance(analysis, HematomaFound):
+        volumes = (analysis.measurements.volume_ml,)
+        probabilities = (analysis.prediction.probability,)
+        reach = analysis.volume_range
+        low, high = ((), ()) if reach is None else ((reach.low_ml,), (reach.high_ml,))
+    yield codes.VOLUME_BY_VOXELS, "cm3", volumes, _VOLUME_TOLERANCE
+    yield codes.VOLUME_LOW, "cm3", low, _VOLUME_TOLERANCE
+    yield codes.VOLUME_HIGH, "cm3", high, _VOLUME_TOLERANCE
+    yield codes.HE_PROBABILITY, "1", probabilities, _PROBABILITY_TOLERANCE
 
 
 def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[str]:

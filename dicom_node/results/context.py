@@ -27,6 +27,8 @@ class ResultContext:
         Versions of the node's software, at least one.
     device_uid : str
         Device UID of the node; empty means one derived from name, version and models.
+    with_uncertainty_map : bool
+        Whether a map of the segmentation's doubt is made where there is a hematoma.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class ResultContext:
     software_versions: tuple[str, ...]
     device_serial_number: str = "1"
     device_uid: str = ""
+    with_uncertainty_map: bool = False
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:

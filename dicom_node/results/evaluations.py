@@ -12,6 +12,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+from pydicom.uid import ParametricMapStorage
 
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
@@ -87,16 +88,17 @@ def _comments(analysis: IchAnalysis, slice_count: int, context: ResultContext) -
     return comments
 
 
-def capture_comment(capture: Dataset) -> TextContentItem:
-    """Return a comment that refers to one capture.
+def picture_comment(picture: Dataset) -> TextContentItem:
+    """Return a comment that refers to one capture, or to the map of the segmentation's doubt.
 
-    The image library cannot: its entries need an acquisition modality (CID 29).
+    The image library cannot refer to results: its entries need an acquisition modality (CID 29).
     """
-    comment = _comment(str(capture.ImageComments))
+    is_map = picture.SOPClassUID == ParametricMapStorage
+    comment = _comment(wording.UNCERTAINTY_MAP if is_map else str(picture.ImageComments))
     image = ImageContentItem(
-        name=codes.VISUAL_EXPLANATION,
-        referenced_sop_class_uid=capture.SOPClassUID,
-        referenced_sop_instance_uid=capture.SOPInstanceUID,
+        name=codes.ENTROPY if is_map else codes.VISUAL_EXPLANATION,
+        referenced_sop_class_uid=picture.SOPClassUID,
+        referenced_sop_instance_uid=picture.SOPInstanceUID,
         relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
     )
     comment.ContentSequence = ContentSequence([image])

@@ -27,7 +27,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
-from dicom_node.results.evaluations import capture_comment, evaluations
+from dicom_node.results.evaluations import evaluations, picture_comment
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.image_library import image_library
@@ -51,7 +51,7 @@ def encode_report(
     source: SourceSeries,
     volume: CtVolume,
     segmentation: Dataset | None,
-    captures: Sequence[Dataset],
+    pictures: Sequence[Dataset],
     identity: ResultIdentity,
     context: ResultContext,
     supersedes: Sequence[PredecessorObject] = (),
@@ -66,8 +66,8 @@ def encode_report(
         The volume that was analysed.
     segmentation : Dataset or None
         The SEG of the same result; None where there is no hematoma.
-    captures : sequence of Dataset
-        The captures of the same result.
+    pictures : sequence of Dataset
+        The captures of the same result, and its uncertainty map if there is one.
     supersedes : sequence of PredecessorObject
         Results of an earlier analysis of the series; reports among them are named as
         predecessor documents (PS3.3, section C.17.2).
@@ -93,13 +93,13 @@ def encode_report(
             codes.QUALITATIVE_EVALUATIONS,
             [
                 *evaluations(analysis, slice_count=source.grid.shape_zyx[0], context=context),
-                *map(capture_comment, captures),
+                *map(picture_comment, pictures),
             ],
         ),
     ]
     root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
     root.ContentSequence = ContentSequence(items)
-    evidence = [*_source_evidence(source), *captures]
+    evidence = [*_source_evidence(source), *pictures]
     if segmentation is not None:
         evidence.append(segmentation)
     report = _document(root, evidence, source=source, identity=identity, context=context)

@@ -16,9 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
+from dicom_node.results.framed_image import name_dimensions, name_sources, slice_names
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
-from dicom_node.results.source import SourceImage, SourceSeries
+from dicom_node.results.source import SourceSeries
 from pipeline.volume import HematomaMask
 
 SERIES_NUMBER: Final = 901
@@ -51,7 +52,7 @@ def encode_segmentation(
     Dataset
         Explicit VR Little Endian, ready to be written; a repeat gives the same bytes.
     """
-    names = _slice_names(source, identity)
+    names = slice_names(source, identity)
     segmentation = Segmentation(
         source_images=[
             source.slice_header(index, sop_instance_uid=name) for index, name in enumerate(names)
@@ -77,8 +78,8 @@ def encode_segmentation(
     result.update(segmentation)
     result.preamble = segmentation.preamble
     result.BodyPartExamined = "HEAD"
-    _name_dimensions(result, identity.uid(ResultRole.SEGMENTATION_DIMENSIONS))
-    _name_sources(result, dict(zip(names, source.images, strict=True)), source)
+    name_dimensions(result, identity.uid(ResultRole.SEGMENTATION_DIMENSIONS))
+    name_sources(result, dict(zip(names, source.images, strict=True)), source)
     stamp(
         result,
         source=source,
@@ -87,18 +88,6 @@ def encode_segmentation(
         series_description=SERIES_DESCRIPTION,
     )
     return result
-
-
-def _slice_names(source: SourceSeries, identity: ResultIdentity) -> list[str]:
-    """Return one UID per slice: of the image, or made up where an image holds many slices."""
-    return [
-        image.sop_instance_uid
-        if image.frame_number is None
-        else identity.uid(
-            ResultRole.SEGMENTATION, f"{image.sop_instance_uid} {image.frame_number}"
-        )
-        for image in source.images
-    ]
 
 
 def _segment(identity: ResultIdentity, context: ResultContext) -> SegmentDescription:
@@ -120,22 +109,3 @@ def _segment(identity: ResultIdentity, context: ResultContext) -> SegmentDescrip
         anatomic_regions=[codes.BRAIN],
         display_color=_COLOR,
     )
-
-
-def _name_dimensions(result: Dataset, uid: str) -> None:
-    """Replace the random Dimension Organization UID, in the organization and every index."""
-    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
-    for index in result.DimensionIndexSequence:
-        index.DimensionOrganizationUID = uid
-
-
-def _name_sources(result: Dataset, images: dict[str, SourceImage], source: SourceSeries) -> None:
-    """Refer to instance and frame instead of the names that slices had been given."""
-    for frame in result.PerFrameFunctionalGroupsSequence:
-        for derivation in frame.DerivationImageSequence:
-            for item in derivation.SourceImageSequence:
-                item.update(images[str(item.ReferencedSOPInstanceUID)].reference())
-    instances = source.instances()
-    result.SourceImageSequence = [image.reference() for image in instances]
-    series = result.ReferencedSeriesSequence[0]
-    series.ReferencedInstanceSequence = [image.reference() for image in instances]

@@ -27,6 +27,10 @@ DEMONSTRATION_STATEMENT: Final = (
     "their numbers say nothing about a patient."
 )
 RESEARCH_MARK: Final = "[RESEARCH]"
+UNCERTAINTY_MAP: Final = (
+    "Map of the segmentation's doubt: entropy in nats, 0 where the model is sure. "
+    f"{RESEARCH_USE_ONLY}."
+)
 
 CATEGORY: Final[dict[HeLabel, str]] = {
     HeLabel.HE: "EXPANSION PREDICTED",

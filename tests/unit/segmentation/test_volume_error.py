@@ -239,7 +239,8 @@ def test_a_card_of_format_1_is_read_without_a_range():
     """Format 1 had no volume_error; everything else is as it was."""
     today = card(weights_sha256="ab" * 32)
     old = json.loads(card_to_json(today)) | {"card_format": 1}
-    del old["volume_error"]
+    for name in ("volume_error", "sampling"):
+        old.pop(name, None)
 
     assert card_from_json(json.dumps(old), where="card.json") == today
 
@@ -247,9 +248,9 @@ def test_a_card_of_format_1_is_read_without_a_range():
 def test_a_card_of_a_coming_format_is_refused_with_what_can_be_read():
     """The message names both, whatever fields the format may bring."""
     later = json.loads(card_to_json(card(weights_sha256="ab" * 32)))
-    later |= {"card_format": 3, "novelty": 1}
+    later |= {"card_format": 99, "novelty": 1}
 
-    with pytest.raises(ModelBundleError, match="format 3; this version of ichnode reads 1 and 2"):
+    with pytest.raises(ModelBundleError, match=r"format 99; this version of ichnode reads 1\b"):
         card_from_json(json.dumps(later), where="card.json")
 
 
