@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from training.segmentation.benchmark.command import benchmark
 from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
 from training.segmentation.train_command import train
@@ -17,6 +18,7 @@ APP = typer.Typer(
 )
 
 APP.command()(train)
+APP.command()(benchmark)
 APP.command()(distil)
 APP.command()(detect)
 APP.command("calibrate-volume")(calibrate_volume)
