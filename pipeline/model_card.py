@@ -14,10 +14,17 @@ from pipeline.volume_error import VolumeError
 TASKS = ("segmentation", "classification")
 
 #: Version of the card's layout that is written; a card that cannot be brought to it is refused.
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 
 #: Fields that a format did not have yet; a card of that format is read as if they were null.
-_ABSENT_FIELDS: dict[int, tuple[str, ...]] = {1: ("volume_error",), CARD_FORMAT: ()}
+_ABSENT_FIELDS: dict[int, tuple[str, ...]] = {
+    1: ("volume_error", "sampling"),
+    2: ("sampling",),
+    CARD_FORMAT: (),
+}
+
+#: Ways in which the input of a segmentation network may be made other than the pipeline's.
+SAMPLINGS = ("nnunet",)
 
 _DIGEST_LENGTH = 64
 
@@ -67,6 +74,9 @@ class ModelCard:
         Tile of the sliding window; segmentation only.
     intensity : Intensity or None
         Normalisation; segmentation only.
+    sampling : str or None
+        ``nnunet`` if the input is resampled and padded as nnU-Net's own preprocessing does,
+        for weights that were trained on it; null for the pipeline's way; segmentation only.
     window : tuple of float or None
         Level and width in HU; classification only.
     input_size : int or None
@@ -108,6 +118,7 @@ class ModelCard:
     spacing_zyx_mm: Vector | None = None
     patch_size_zyx: tuple[int, int, int] | None = None
     intensity: Intensity | None = None
+    sampling: str | None = None
     window: tuple[float, float] | None = None
     input_size: int | None = None
     class_names: tuple[str, ...]
@@ -159,6 +170,11 @@ class ModelCard:
         )
         if min(self.spacing_zyx_mm or (0,)) <= 0 or min(self.patch_size_zyx or (0,)) <= 0:
             raise ModelBundleError(f"Card of {self.name}: spacing and patch must be positive")
+        if self.sampling is not None and self.sampling not in SAMPLINGS:
+            raise ModelBundleError(
+                f"Card of {self.name}: sampling {self.sampling!r} is unknown; "
+                f"known: null, {', '.join(SAMPLINGS)}"
+            )
         if (self.minimum_component_ml or 0) < 0:
             raise ModelBundleError(f"Card of {self.name}: minimum_component_ml is negative")
         for name in _BOUND_PATCH_ARGUMENTS:

@@ -13,6 +13,7 @@ from pipeline.model_card import Intensity, ModelCard
 from pipeline.models import choose_device
 from pipeline.segmentation.enclosure import keep_intracranial_components, measure_enclosure
 from pipeline.segmentation.head_crop import crop_grid, head_box
+from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.networks.compact import CompactUNet
 from pipeline.segmentation.segmenter import Segmenter, load_segmenter
 from pipeline.segmentation.tiled_predictor import TiledPredictor, normalise
@@ -58,7 +59,7 @@ class ThresholdNetwork(torch.nn.Module):
 
 
 def thresholding(card: ModelCard) -> TiledPredictor:
-    return TiledPredictor(card, ThresholdNetwork(), device=torch.device("cpu"))
+    return TiledPredictor(card, ThresholdNetwork(), InferenceOptions(device=torch.device("cpu")))
 
 
 def head(grid: VoxelGrid, *, bleed_radius_mm: float) -> CtVolume:
@@ -205,7 +206,7 @@ def test_warming_up_runs_one_tile_and_changes_no_answer(bundle):
     """The network sees one tile of the card's size; the first series gets the usual mask."""
     volume = head(regular_grid((6, 70, 66), (4.0, 0.9, 0.9)), bleed_radius_mm=10)
     network = CompactUNet(**ARCHITECTURE)
-    predictor = TiledPredictor(bundle.card, network, device=torch.device("cpu"))
+    predictor = TiledPredictor(bundle.card, network, InferenceOptions(device=torch.device("cpu")))
     segmenter = Segmenter(bundle.card, predictor)
     before = segmenter.probability(volume)
     shapes: list[tuple[int, ...]] = []

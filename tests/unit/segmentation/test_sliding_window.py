@@ -34,7 +34,7 @@ def test_voxelwise_network_gives_the_whole_volume_prediction(shape, step, batch)
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     window = SlidingWindow(tile_zyx=(12, 16, 16), step=step, batch=batch, mirror_axes=(1, 2))
 
-    result = predict_logits(voxelwise, image, window)
+    result = predict_logits(voxelwise, image, window).logits
 
     torch.testing.assert_close(result, voxelwise(image[None, None])[0], atol=1e-5, rtol=1e-5)
 
@@ -94,7 +94,7 @@ def test_prediction_is_nnunets_for_a_network_with_context():
     image = torch.randn(10, 40, 24, generator=torch.Generator().manual_seed(2))
     tile = (8, 16, 16)
 
-    result = predict_logits(blur, image, SlidingWindow(tile_zyx=tile))
+    result = predict_logits(blur, image, SlidingWindow(tile_zyx=tile)).logits
 
     gaussian = compute_gaussian(tile, value_scaling_factor=1, dtype=torch.float32, device=CPU)
     totals, weights = torch.zeros(2, *image.shape), torch.zeros(image.shape)
