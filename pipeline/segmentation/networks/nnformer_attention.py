@@ -1,5 +1,6 @@
 """Attention within windows of a volume, with a learned bias for every offset of two tokens."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -124,14 +125,10 @@ def relative_position_index(window_zyx: Size, *, as_released: bool) -> Tensor:
     per_plane = (2 * rows - 1) * per_row
     if as_released:
         per_row, per_plane = 2 * rows - 1, 3 * rows - 1
-    axes = torch.meshgrid(
-        torch.arange(depth), torch.arange(rows), torch.arange(columns), indexing="ij"
-    )
-    places = torch.stack([axis.flatten() for axis in axes])
+    places = np.indices(window_zyx).reshape(3, -1)
     offsets = places[:, :, None] - places[:, None, :]
-    z, y, x = offsets + torch.tensor([depth - 1, rows - 1, columns - 1])[:, None, None]
-    index: Tensor = z * per_plane + y * per_row + x
-    return index
+    z, y, x = offsets + np.array([depth - 1, rows - 1, columns - 1])[:, None, None]
+    return torch.from_numpy(z * per_plane + y * per_row + x)
 
 
 def shift_mask(grid_zyx: Size, window_zyx: Size, shift_zyx: Size) -> Tensor | None:
@@ -151,18 +148,18 @@ def shift_mask(grid_zyx: Size, window_zyx: Size, shift_zyx: Size) -> Tensor | No
     """
     if not any(shift_zyx):
         return None
-    regions = torch.zeros((1, 1, 1, 1, 1))
+    regions = np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
     for axis, (grid, window, shift) in enumerate(
         zip(grid_zyx, window_zyx, shift_zyx, strict=True), start=1
     ):
         length = -(-grid // window) * window
         # The last window holds what was there before and, after `shift` wrapped to the end, what
         # came round from the beginning.
-        region = (torch.arange(length) >= length - shift).float()
+        region = np.arange(length) >= length - shift
         shape = [1] * 5
         shape[axis] = length
-        regions = regions * 2 + region.view(shape)
-    labels = split_windows(regions, window_zyx).squeeze(-1)
+        regions = regions * 2 + region.reshape(shape)
+    labels = split_windows(torch.from_numpy(regions), window_zyx).squeeze(-1)
     return labels[:, :, None] != labels[:, None, :]
 
 
