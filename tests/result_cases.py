@@ -5,7 +5,7 @@ Mask and numbers come from the geometry of a ball of blood, not from a model.
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,6 +18,7 @@ from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.context import ResultContext
 from pipeline.analysis import HematomaFound, IchAnalysis, NoHematomaFound
 from pipeline.ct_series import read_ct_series
+from pipeline.finding import Compartment, VolumeRange
 from pipeline.measurement import AxialDiameter, HematomaMeasurements
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
@@ -171,6 +172,45 @@ def case_without_hematoma(**options) -> Case:
     volume = read_ct_series(series)
     flags = volume.flags | {QualityFlag.CONTRAST_SUSPECTED}
     return Case(series=series, volume=volume, analysis=NoHematomaFound(flags=flags))
+
+
+COMPARTMENTS_ML = {
+    Compartment.EXTRA_AXIAL: 0.0,
+    Compartment.EDEMA: 12.04,
+    Compartment.INTRAVENTRICULAR: 3.456,
+}
+
+
+def case_with_everything(**options) -> Case:
+    """Return a hematoma with range, compartments, doubt and the flags that follow from them.
+
+    The doubt rises from slice to slice and to one corner, so that no two voxels are exchanged
+    unnoticed; it reaches ln 2.
+    """
+    case = case_with_hematoma(**options)
+    slices, rows, columns = case.volume.grid.shape_zyx
+    z, y, x = np.mgrid[:slices, :rows, :columns]
+    ramp = (z * rows + y) * columns + x
+    doubt = (ramp / ramp.max() * np.log(2)).astype(np.float32)
+    found = {QualityFlag.INTRAVENTRICULAR_EXTENSION, QualityFlag.VOLUME_UNCERTAIN}
+    analysis = replace(
+        case.analysis,
+        volume_range=VolumeRange(low_ml=28.125, high_ml=38.875),
+        compartments_ml=COMPARTMENTS_ML,
+        uncertainty_zyx=doubt,
+        flags=case.analysis.flags | found,
+    )
+    return replace(case, analysis=analysis)
+
+
+def case_with_ventricular_blood(**options) -> Case:
+    """Return a head without hematoma, with blood in the ventricles."""
+    case = case_without_hematoma(**options)
+    analysis = NoHematomaFound(
+        flags=case.analysis.flags | {QualityFlag.PRIMARY_INTRAVENTRICULAR},
+        compartments_ml=COMPARTMENTS_ML,
+    )
+    return replace(case, analysis=analysis)
 
 
 def enhanced(series: Sequence[Dataset]) -> Dataset:

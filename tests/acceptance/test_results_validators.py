@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from ct_builder import build_ct_series, save_series
 from PIL import Image
-from result_cases import BALL, SMALL, case_of, case_with_hematoma, case_without_hematoma
+from pydicom.uid import ParametricMapStorage
+from result_cases import (
+    BALL,
+    SMALL,
+    case_of,
+    case_with_everything,
+    case_with_hematoma,
+    case_with_ventricular_blood,
+    case_without_hematoma,
+)
 
 pytestmark = pytest.mark.acceptance
 
@@ -48,6 +57,9 @@ CASES = {
     "multi-frame": lambda: case_with_hematoma(multi_frame=True),
     "Chinese": chinese,
     "none": case_without_hematoma,
+    "range and map": case_with_everything,
+    "tilted, range and map": lambda: case_with_everything(tilt_deg=18.0),
+    "ventricular blood alone": case_with_ventricular_blood,
 }
 
 
@@ -58,8 +70,9 @@ def files(request, tmp_path_factory):
     case = CASES[request.param]()
     source = save_series(case.series, folder / "ct")
     results = []
-    for number, result in enumerate(case.encode().in_send_order):
-        results.append(folder / f"{number}_{result.Modality}.dcm")
+    for number, result in enumerate(case.encode(with_uncertainty_map=True).in_send_order):
+        kind = "MAP" if result.SOPClassUID == ParametricMapStorage else result.Modality
+        results.append(folder / f"{number}_{kind}.dcm")
         result.save_as(results[-1], enforce_file_format=True)
     return source, results
 
@@ -104,14 +117,14 @@ def test_dcmtk_draws_the_captures(files):
 
 
 @pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
-@pytest.mark.parametrize("make", [case_with_hematoma, case_without_hematoma])
+@pytest.mark.parametrize("make", [case_with_hematoma, case_without_hematoma, case_with_everything])
 def test_pixelmed_finds_no_error_in_the_report(make, tmp_path):
     """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""
     absent = [path.name for path in PIXELMED if not path.is_file()]
     if absent:
         pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
     path = tmp_path / "report.dcm"
-    report = make(slices=16, spacing_mm=9.0).encode().report
+    report = make(slices=16, spacing_mm=9.0).encode(with_uncertainty_map=True).report
     report.save_as(path, enforce_file_format=True)
 
     said = run(

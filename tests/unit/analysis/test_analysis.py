@@ -1,13 +1,13 @@
 """The straight line from a volume to an opinion, with a fake that sees a ball."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from mask_builder import BLOOD_HU, ball
 
 from pipeline.analysis import HematomaFound, NoHematomaFound, Step, analyze
-from pipeline.finding import Segmentation
+from pipeline.finding import Compartment, Segmentation, VolumeRange
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
@@ -109,6 +109,53 @@ def test_no_hematoma_is_a_finding():
 
     assert isinstance(analyze(head(radius_mm=0), models), NoHematomaFound)
     assert models.said == ["asked to segment"]
+
+
+@dataclass
+class Compartments(BrightBlood):
+    """An opinion that also knows the ventricles, a range and its own doubt."""
+
+    compartment_radius_mm: float = 10.0
+
+    def segment(self, volume: CtVolume) -> Segmentation:
+        """Return the blood, a ball in the ventricles, and 25 to 35 mL as the range."""
+        found = BrightBlood.segment(self, volume)
+        ventricles = ball(
+            radius_mm=self.compartment_radius_mm,
+            spacing_zyx_mm=SPACING_ZYX_MM,
+            shape_zyx=SHAPE_ZYX,
+            centre_zyx_mm=(70.0, 40.0, 90.0),
+        )
+        return replace(
+            found,
+            compartments={
+                Compartment.INTRAVENTRICULAR: HematomaMask(
+                    voxels_zyx=ventricles.voxels_zyx, grid=volume.grid
+                )
+            },
+            volume_range=None
+            if found.hematoma.is_empty
+            else VolumeRange(low_ml=25.0, high_ml=35.0),
+        )
+
+
+def test_compartments_and_range_become_volumes_and_flags():
+    """A ball of 10 mm radius in the ventricles has 4.2 mL; 25 to 35 mL spans 30 mL."""
+    found = analyze(head(radius_mm=20), Compartments())
+
+    assert isinstance(found, HematomaFound)
+    assert found.compartments_ml[Compartment.INTRAVENTRICULAR] == pytest.approx(4.19, rel=0.05)
+    assert {QualityFlag.INTRAVENTRICULAR_EXTENSION, QualityFlag.VOLUME_UNCERTAIN} <= found.flags
+    assert QualityFlag.PRIMARY_INTRAVENTRICULAR not in found.flags
+
+
+def test_ventricular_blood_alone_is_flagged_without_a_hematoma():
+    """No hematoma, but not nothing."""
+    found = analyze(head(radius_mm=0), Compartments())
+
+    assert isinstance(found, NoHematomaFound)
+    assert QualityFlag.PRIMARY_INTRAVENTRICULAR in found.flags
+    assert found.compartments_ml[Compartment.INTRAVENTRICULAR] == pytest.approx(4.19, rel=0.05)
 
 
 def test_every_step_is_told_before_it_begins():

@@ -88,6 +88,24 @@ def test_an_opinion_is_told_in_words():
     )
 
 
+def test_range_and_blood_elsewhere_are_told_in_words():
+    """A record of this version holds both; 3 mL of ventricular blood are told, 0.2 mL are not."""
+    found = {
+        "status": "hematoma_found",
+        "volume_ml": 18.46,
+        "volume_range_ml": [15.2, 22.44],
+        "compartments_ml": {
+            "extra_axial_hemorrhage": 0.2,
+            "perihematomal_edema": 30.0,
+            "intraventricular_hemorrhage": 3.0,
+        },
+    }
+
+    assert row(job=job(record=found)).opinion == (
+        "hematoma found, 18.5 mL (95 % range 15.2-22.4), intraventricular hemorrhage"
+    )
+
+
 def test_no_hematoma_has_no_volume():
     """Zero millilitres would look like a measurement."""
     nothing = {
