@@ -68,7 +68,6 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
 
     import torch
     from rich.console import Console
-    from rich.markdown import Markdown
 
     from pipeline.models import choose_device
     from training.cohort.folder import load_cohort
@@ -81,6 +80,7 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
     from training.segmentation.benchmark.held_out import held_out_scans
     from training.segmentation.benchmark.live_view import LiveView
     from training.segmentation.benchmark.report import write_report
+    from training.segmentation.benchmark.tables import short_table
     from training.segmentation.benchmark.training_port import (
         EqualTraining,
         parse_budget,
@@ -114,8 +114,10 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
         finished, failed = run_contest(
             contestants, training, examiner, output=output, audience=view
         )
-    write_report(output, finished, failed, held_out, conditions=made, reference=reference)
-    console.print(Markdown((output / "summary.md").read_text(encoding="utf-8")))
-    console.print(f"Written to {output}", markup=False)
+    summaries = write_report(
+        output, finished, failed, held_out, conditions=made, reference=reference
+    )
+    console.print(short_table(summaries, title=held_out.describe()))
+    console.print(f"Everything else: {output / 'summary.md'}", markup=False)
     if failed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from training.segmentation.benchmark.contestant import Contestant
+from training.segmentation.benchmark.doubt import Doubt, measure_doubt, tells_doubt
 from training.segmentation.benchmark.examination import Examiner, count_parameters
 from training.segmentation.benchmark.scan_row import ScanRow
 from training.segmentation.benchmark.training_port import TrainOne
@@ -48,12 +49,15 @@ class Finished:
         Numbers that the network has learnt.
     training : RunResult or None
         What the training cost; None for a bundle that stood already.
+    doubt : Doubt or None
+        Calibration, where the network has an uncertainty of its own.
     """
 
     contestant: Contestant
     rows: tuple[ScanRow, ...]
     parameters: int
     training: RunResult | None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +122,15 @@ def _turn(
         folder,
         on_scan=lambda done: audience.examined(contestant, done, len(examiner.scans)),
     )
+    doubt = None
+    if tells_doubt(bundle):
+        doubt = measure_doubt(bundle, examiner.scans, folder=folder, device=examiner.device)
     return Finished(
         contestant=contestant,
         rows=tuple(rows),
         parameters=count_parameters(bundle),
         training=training,
+        doubt=doubt,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.segmentation.benchmark.conditions import Conditions
 from training.segmentation.benchmark.contest import Failed, Finished
+from training.segmentation.benchmark.doubt_figure import draw_doubt
 from training.segmentation.benchmark.example_figure import draw_examples
 from training.segmentation.benchmark.held_out import HeldOut
 from training.segmentation.benchmark.overlap_figure import draw_overlap
@@ -36,4 +37,8 @@ def write_report(
     draw_bland_altman(output / "bland_altman.png", finished, summaries, kind=kind)
     scans = {scan.case_id: scan for scan in held_out.scans}
     draw_examples(output / "examples.png", finished, scans, output, kind=kind)
+    for one in finished:
+        if one.doubt is not None:
+            path = output / f"calibration_{one.contestant.name}.png"
+            draw_doubt(path, one.doubt, title=one.contestant.title, kind=kind)
     return summaries

@@ -5,13 +5,16 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.evaluation.estimate import Estimate
 from training.evaluation.lesions import LESION_FLOOR_ML, OVERLAP_SHARE
 from training.segmentation.benchmark.conditions import Conditions
 from training.segmentation.benchmark.contest import Failed, Finished
 from training.segmentation.benchmark.summary import ContestantSummary, Versus
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 #: Below this p-values are not told apart.
 _SMALLEST_P = 0.001
@@ -53,9 +56,22 @@ def write_tables(
         "reference": reference,
         "contestants": flat,
         "failed": {one.contestant.name: one.reason for one in failed},
+        "calibration": {
+            one.contestant.name: {
+                "ece": one.doubt.calibration.ece,
+                "brier": one.doubt.calibration.brier,
+                "nll": one.doubt.calibration.nll,
+                "error_rate": one.doubt.errors.error_rate,
+                "error_rate_by_decile": [part.error_rate for part in one.doubt.errors.parts],
+                "sparsification_error": one.doubt.errors.sparsification_error,
+            }
+            for one in finished
+            if one.doubt is not None
+        },
     }
     (folder / "summary.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     text = summary_markdown(summaries, failed, conditions=conditions, reference=reference)
+    text += "".join(_doubt(one) for one in finished)
     (folder / "summary.md").write_text(text, encoding="utf-8")
 
 
@@ -77,6 +93,27 @@ def summary_markdown(
         lines.append("")
     lines += [f"- {note}" for note in NOTES]
     return "\n".join(lines) + "\n"
+
+
+def short_table(summaries: Sequence[ContestantSummary], *, title: str) -> "Table":
+    """Return the few columns that fit a terminal."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("")
+    for name in ("Dice", "HD95, mm", "volume error, mL", "lesions found", "s / volume"):
+        table.add_column(name, justify="right")
+    for summary in summaries:
+        of = summary.measures
+        table.add_row(
+            summary.contestant.title,
+            _interval(of.get("dice"), 3),
+            _interval(of.get("hd95_mm"), 1),
+            _interval(of.get("absolute_error_ml"), 1),
+            _interval(summary.lesion_sensitivity, 2),
+            f"{summary.seconds:.1f}",
+        )
+    return table
 
 
 def _accuracy(summary: ContestantSummary, reference: str) -> dict[str, str]:
@@ -123,6 +160,19 @@ def _cost(summary: ContestantSummary) -> dict[str, str]:
         "training steps": str(summary.training_iterations or "-"),
         "training, min": "-" if minutes is None else f"{minutes / 60:.1f}",
     }
+
+
+def _doubt(one: Finished) -> str:
+    """Return a sentence on the calibration of a network that has an uncertainty of its own."""
+    if one.doubt is None:
+        return ""
+    found, errors = one.doubt.calibration, one.doubt.errors
+    last = errors.parts[-1]
+    return (
+        f"- Calibration of {one.contestant.title}, {found.voxels} voxels of {found.scans} heads: "
+        f"ECE {found.ece:.4f}, Brier {found.brier:.4f}, NLL {found.nll:.4f}. Of its most "
+        f"uncertain tenth {last.error_rate:.1%} is wrong, of all voxels {errors.error_rate:.2%}.\n"
+    )
 
 
 def _flat(summary: ContestantSummary, conditions: Conditions) -> dict[str, Any]:
