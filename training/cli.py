@@ -3,6 +3,7 @@
 import typer
 
 from training.classification.command import APP as CLASSIFICATION
+from training.cohort.command import APP as COHORT
 from training.phantom.command import phantom
 from training.release_command import release
 from training.segmentation.command import APP as SEGMENTATION
@@ -18,6 +19,7 @@ def application() -> typer.Typer:
     )
     app.command("phantom")(phantom)
     app.command("release")(release)
+    app.add_typer(COHORT, name="cohort")
     app.add_typer(SEGMENTATION, name="segmentation")
     app.add_typer(CLASSIFICATION, name="classification")
     return app

@@ -20,7 +20,8 @@ _ENDINGS = (".nii.gz", ".nii")
 
 #: Endings by which people tell masks from scans; 3D Slicer writes "-label" and ".seg".
 _MASK = re.compile(
-    r"[-_. ](mask|masks|label|labels|seg|segmentation|hematoma|haematoma|ich|gt)$", re.IGNORECASE
+    r"(^|[-_. ])(mask|masks|label|labels|seg|segmentation|hematoma|haematoma|ich|gt)$",
+    re.IGNORECASE,
 )
 
 #: Folders that hold nothing but masks.
