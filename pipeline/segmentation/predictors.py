@@ -20,7 +20,10 @@ PredictorFactory = Callable[[ModelBundle, "InferenceOptions"], Predictor]
 
 #: Module and factory by architecture; an architecture that is not named is run tile by tile.
 FACTORIES: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
-    {"SlexNet": ("pipeline.segmentation.slex_predictor", "slex_predictor")}
+    {
+        "BlastCt": ("pipeline.segmentation.blast_ct.predictor", "blast_ct_predictor"),
+        "SlexNet": ("pipeline.segmentation.slex_predictor", "slex_predictor"),
+    }
 )
 
 _TILED = ("pipeline.segmentation.tiled_predictor", "tiled_predictor")

@@ -16,6 +16,7 @@ _ROOM = "pipeline.segmentation.networks"
 #: Module and builder by the name that a card gives. The class names of nnU-Net's plans are kept.
 BUILDERS: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
+        "BlastCt": ("blast_ct", "BlastCt"),
         "CompactUNet": ("compact", "CompactUNet"),
         "NnFormer": ("nnformer", "NnFormer"),
         "PlainConvUNet": ("nnunet", "plain_conv_unet"),

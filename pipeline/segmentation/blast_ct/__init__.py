@@ -1,0 +1,1 @@
+"""The published BLAST-CT networks in the node: exact and fast on a processor, and as a bundle."""
