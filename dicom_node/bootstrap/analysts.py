@@ -1,5 +1,6 @@
 """The worker's analyst: the line of one series, between the spool and the outbox."""
 
+import dataclasses
 from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, Seri
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
+    from pipeline.model_card import ModelCard
     from pipeline.models import Models
 
 #: What an object is, by its SOP Class.
@@ -38,6 +40,22 @@ KIND_OF_CLASS: dict[str, ObjectKind] = {
     str(ParametricMapStorage): ObjectKind.UNCERTAINTY_MAP,
     str(Comprehensive3DSRStorage): ObjectKind.REPORT,
 }
+
+
+#: Fields of a card that cannot change a result, or whose digest the models' own is.
+_WORDS = frozenset(
+    {
+        "name",
+        "version",
+        "training_cohort",
+        "metrics",
+        "licence",
+        "intended_use",
+        "demonstration",
+        "weights_sha256",
+        "card_format",
+    }
+)
 
 
 class WorkerAnalyst:
@@ -88,19 +106,25 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
 
 def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
     """Return whoever analyses a series with these models as the settings want it."""
-    segmentation, classification = models.segmentation_card, models.classification_card
     return SeriesAnalyst(
         models,
         clock=utc_now,
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
             fitted=(
-                f"cutoff {segmentation.probability_cutoff}",
-                f"floor {segmentation.minimum_component_ml}",
-                f"error {segmentation.volume_error}",
-                f"threshold {classification.threshold}",
+                *fitted_facts(models.segmentation_card),
+                *fitted_facts(models.classification_card),
             ),
         ),
+    )
+
+
+def fitted_facts(card: "ModelCard") -> tuple[str, ...]:
+    """Return what a card says beside words and weights: all of it can change a result."""
+    return tuple(
+        f"{card.task} {item.name} {getattr(card, item.name)}"
+        for item in dataclasses.fields(card)
+        if item.name not in _WORDS
     )
 
 

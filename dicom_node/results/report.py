@@ -85,17 +85,12 @@ def encode_report(
         identity=identity,
         context=context,
     )
+    answers = evaluations(analysis, slice_count=source.grid.shape_zyx[0], context=context)
     items: list[ContentItem] = [
         *_opening(context),
         image_library(source),
         _container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group]),
-        _container(
-            codes.QUALITATIVE_EVALUATIONS,
-            [
-                *evaluations(analysis, slice_count=source.grid.shape_zyx[0], context=context),
-                *map(picture_comment, pictures),
-            ],
-        ),
+        _container(codes.QUALITATIVE_EVALUATIONS, [*answers, *map(picture_comment, pictures)]),
     ]
     root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
     root.ContentSequence = ContentSequence(items)

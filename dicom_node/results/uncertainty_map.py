@@ -52,11 +52,36 @@ def encode_uncertainty_map(
         Explicit VR Little Endian, ready to be written; a repeat gives the same bytes.
     """
     names = slice_names(source, identity)
-    made = ParametricMap(
+    made = _map(_stored_values(uncertainty_zyx), names, source, identity, context)
+    result = Dataset()
+    result.update(made)
+    result.preamble = made.preamble
+    result.BodyPartExamined = "HEAD"
+    name_dimensions(result, identity.uid(ResultRole.UNCERTAINTY_DIMENSIONS))
+    name_sources(result, dict(zip(names, source.images, strict=True)), source)
+    stamp(
+        result,
+        source=source,
+        context=context,
+        series_number=SERIES_NUMBER,
+        series_description=SERIES_DESCRIPTION,
+    )
+    return result
+
+
+def _map(
+    stored_zyx: NDArray[np.uint16],
+    names: list[str],
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> ParametricMap:
+    """Return the object as the library builds it, of nobody."""
+    return ParametricMap(
         source_images=[
             source.slice_header(index, sop_instance_uid=name) for index, name in enumerate(names)
         ],
-        pixel_array=_stored_values(uncertainty_zyx),
+        pixel_array=stored_zyx,
         series_instance_uid=identity.uid(ResultRole.UNCERTAINTY_SERIES),
         series_number=SERIES_NUMBER,
         sop_instance_uid=identity.uid(ResultRole.UNCERTAINTY_MAP),
@@ -75,20 +100,6 @@ def encode_uncertainty_map(
         content_creator_name=f"{context.model_name}^",
         content_label="UNCERTAINTY",
     )
-    result = Dataset()
-    result.update(made)
-    result.preamble = made.preamble
-    result.BodyPartExamined = "HEAD"
-    name_dimensions(result, identity.uid(ResultRole.UNCERTAINTY_DIMENSIONS))
-    name_sources(result, dict(zip(names, source.images, strict=True)), source)
-    stamp(
-        result,
-        source=source,
-        context=context,
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-    )
-    return result
 
 
 def _stored_values(uncertainty_zyx: NDArray[np.float32]) -> NDArray[np.uint16]:

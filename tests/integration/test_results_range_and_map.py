@@ -16,7 +16,7 @@ from result_cases import (
     context,
 )
 
-from dicom_node.bootstrap.analysts import KIND_OF_CLASS, encoded
+from dicom_node.bootstrap.analysts import KIND_OF_CLASS, encoded, fitted_facts
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.results import wording
 from dicom_node.results.check import check_results
@@ -25,6 +25,8 @@ from dicom_node.results.record import analysis_record
 from dicom_node.results.summary import write_summary
 from dicom_node.series_analysis import ResultConfiguration
 from pipeline.finding import Compartment, VolumeRange
+from pipeline.model_bundle import builtin_bundle_path, load_card
+from pipeline.volume_error import VolumeError
 
 COMMON = {"series_instance_uid": "1.2.3", "steps_s": {"read": 0.5}}
 STACKS = {
@@ -307,3 +309,14 @@ def test_one_wrong_voxel_of_the_map_is_found(everything):
         check_results(
             results, source=case.series, analysis=replace(case.analysis, uncertainty_zyx=other)
         )
+
+
+def test_whatever_a_card_states_changes_the_configuration_but_its_words():
+    """Cutoff, floor and fitted error count; licence and scores do not."""
+    card = load_card(builtin_bundle_path("demo-segmentation"))
+    error = VolumeError(quantile=2.0, floor_ml=0.3, patients=40, cohort="toy")
+    facts = fitted_facts(replace(card, volume_error=None))
+
+    assert fitted_facts(replace(card, volume_error=error)) != facts
+    assert fitted_facts(replace(card, volume_error=None, probability_cutoff=0.4)) != facts
+    assert fitted_facts(replace(card, volume_error=None, licence="another")) == facts

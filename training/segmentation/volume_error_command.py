@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.model_bundle import ModelBundle
+    from pipeline.model_bundle import ModelBundle, ModelCard
     from pipeline.volume_error import VolumeError
     from training.segmentation.volume_error import VolumeResidual
 
@@ -49,37 +49,44 @@ def calibrate_volume(
 
     Example: ichtrain segmentation calibrate-volume ~/bundle --cases ~/prepared/simulated-test
     """
-    import dataclasses
-    import json
-
     import torch
 
     from pipeline.model_bundle import load_bundle, save_card
-    from training.segmentation.volume_error import fit_volume_error, floor_of
 
     torch.set_num_threads(threads)
     loaded = load_bundle(bundle, task="segmentation")
     found, scans = _measure(loaded, cases)
-    fitted_on, judged_on = _divide(found, held_out)
-    try:
-        error = fit_volume_error(
-            fitted_on,
-            floor_ml=floor_of(loaded.card),
-            cohort=cohort or ", ".join(folder.name for folder in cases),
-        )
-    except ValueError as reason:
-        raise typer.BadParameter(f"{reason} with a hematoma found") from reason
-    report = {"scans": scans, "scans_with_finding": len(found)} | _report(
-        error, fitted_on, judged_on
-    )
-    typer.echo(json.dumps({"volume_error": dataclasses.asdict(error), **report}, indent=2))
+    report = {"scans": scans, "scans_with_finding": len(found)}
+    named = cohort or ", ".join(folder.name for folder in cases)
+    card = _calibrated(loaded.card, found, held_out=held_out, cohort=named, report=report)
     if dry_run:
         return
-    card = dataclasses.replace(
-        loaded.card, volume_error=error, metrics={**loaded.card.metrics, _METRIC: report}
-    )
     save_card(bundle, card)
     typer.echo(f"{bundle}: card written")
+
+
+def _calibrated(
+    card: "ModelCard",
+    found: Sequence["VolumeResidual"],
+    *,
+    held_out: float,
+    cohort: str,
+    report: dict[str, Any],
+) -> "ModelCard":
+    """Return the card with its error fitted, and print error and coverage."""
+    import dataclasses
+    import json
+
+    from training.segmentation.volume_error import fit_volume_error, floor_of
+
+    fitted_on, judged_on = _divide(found, held_out)
+    try:
+        error = fit_volume_error(fitted_on, floor_ml=floor_of(card), cohort=cohort)
+    except ValueError as reason:
+        raise typer.BadParameter(f"{reason} with a hematoma found") from reason
+    report |= _report(error, fitted_on, judged_on)
+    typer.echo(json.dumps({"volume_error": dataclasses.asdict(error), **report}, indent=2))
+    return dataclasses.replace(card, volume_error=error, metrics={**card.metrics, _METRIC: report})
 
 
 def _measure(bundle: "ModelBundle", folders: Sequence[Path]) -> tuple[list["VolumeResidual"], int]:
