@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from training.segmentation.architectures import ARCHITECTURES, Loop, architecture
+from training.segmentation.benchmark.shared_preparation import share_preparation
 from training.segmentation.experiment import Budget, Experiment
+from training.segmentation.nnunet.layout import NnunetLayout
 from training.segmentation.run_result import RunProgress, RunResult
 
 if TYPE_CHECKING:
     from training.segmentation.recipe import Recipe
     from training.segmentation.slex.recipe import SlexRecipe
+
+#: Folder of nnU-Net's files in a training's folder.
+_NNUNET = "nnunet"
 
 OnRunProgress = Callable[[RunProgress], None]
 
@@ -66,9 +71,14 @@ class EqualTraining:
     def __call__(
         self, architecture: str, folder: Path, *, on_progress: OnRunProgress
     ) -> RunResult:
-        """Train one architecture, or go on."""
+        """Train one architecture, or go on, with images that another has prepared already."""
         from training.segmentation.run import train_architecture
 
+        if ARCHITECTURES[architecture].loop is Loop.NNUNET:
+            others = sorted(folder.parent.parent.glob(f"*/{folder.name}/{_NNUNET}"))
+            share_preparation(
+                NnunetLayout(root=folder / _NNUNET), [NnunetLayout(root=one) for one in others]
+            )
         return train_architecture(
             architecture,
             cohort=self.cohorts,
