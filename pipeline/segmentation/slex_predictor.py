@@ -17,8 +17,8 @@ from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.networks.slex_net import SlexNet
 from pipeline.segmentation.predictor import ClassMaps, OnProgress, ignore_progress
 from pipeline.segmentation.predictors import load_network
+from pipeline.segmentation.sampling import normalise
 from pipeline.segmentation.sliding_window import tile_starts, tile_weight
-from pipeline.segmentation.tiled_predictor import normalise
 from pipeline.volume import AIR_HU, CtVolume
 
 
@@ -47,8 +47,12 @@ class SlexPredictor:
         self._tile_yx = card.patch_size_zyx[1:]
         self._air = float(normalise(np.float32(card.intensity.clip_low_hu), card.intensity))
         self._options = options
-        segment = network.to(options.device).eval().segment_stack
-        self._segment = torch.compile(segment) if options.compiled else segment
+        self._bfloat16 = options.computes_bfloat16
+        # oneDNN's 2D convolutions are faster so, above all in bfloat16.
+        network = network.to(options.device).to(memory_format=torch.channels_last).eval()
+        self._segment = (
+            torch.compile(network.segment_stack) if options.compiled else network.segment_stack
+        )
 
     def warm_up(self) -> None:
         """Run the network once on a triplet of air."""
@@ -111,7 +115,8 @@ class SlexPredictor:
         ]
         total = tile.new_zeros((2, *tile.shape))
         for chosen in copies:
-            logits, entropy = self._segment(tile.flip(chosen)[None, None])
+            with torch.autocast(tile.device.type, torch.bfloat16, enabled=self._bfloat16):
+                logits, entropy = self._segment(tile.flip(chosen)[None, None])
             maps = torch.stack([logits[0, 1] - logits[0, 0], entropy[0]])
             total += maps.flip([axis + 1 for axis in chosen])
         return total / len(copies)

@@ -154,9 +154,9 @@ class SlexNet(nn.Module):
     def _in_turn(self, network: nn.Module, slices: Tensor) -> Tensor:
         """Return a U-Net's logits, a few slices at a time unless they are normalised together."""
         step = len(slices) if self.training else _SLICES_AT_ONCE
-        return torch.cat(
-            [network(slices[first : first + step]) for first in range(0, len(slices), step)]
-        )
+        parts = [network(slices[first : first + step]) for first in range(0, len(slices), step)]
+        # The paths are weighed in the input's precision, whatever the U-Nets compute in.
+        return torch.cat(parts).to(slices.dtype)
 
     def _weigh(
         self, *, backbone: Tensor, forward_path: Tensor, backward_path: Tensor

@@ -47,7 +47,7 @@ def test_golden_values_are_reproduced():
 
     To check anew: load `formula_weights` into ``HybridUNet_single_out_consistency(1, 2, 0, 3, 2)``
     of github.com/JohnleeHIT/SLEX-Net (95b2e3e, with ``kaiming_normal`` aliased to
-    ``kaiming_normal_``), run `formula_triplet` with lamda 0.2 in eval mode and compare
+    ``kaiming_normal_``), run `formula_triplet` with a weight of 0.2 in eval mode and compare
     ``final_out`` and ``-m ln m`` of ``softmax_out[:, [1, 3, 5]].mean(1)``; the largest difference
     found was 2.4e-7. The file holds every 61st value of this project's own result.
     """

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.resampling import canonical_grid, resample_map
-from pipeline.segmentation.tiled_predictor import normalise
+from pipeline.segmentation.sampling import normalise
 from pipeline.volume import regular_grid
 from training.cohort.case import HALF_COVERED, IGNORED, Case
 from training.segmentation.augmentation import sample_patch, vary_intensity

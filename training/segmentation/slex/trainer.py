@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.segmentation.networks.slex_net import SlexNet
-from pipeline.segmentation.tiled_predictor import normalise
+from pipeline.segmentation.sampling import normalise
 from training.cohort.case import IGNORED
 from training.evaluation.scores import dice
 from training.segmentation.run_result import RunProgress
