@@ -34,7 +34,10 @@ _Source = Annotated[
 _Output = Annotated[Path, typer.Option(help="Folder of the cohort; made if absent.")]
 _Spacing = Annotated[str, typer.Option(help="Grid of the prepared scans in mm, z,y,x.")]
 _Name = Annotated[str, typer.Option(help="Name of the data set; default the folder's name.")]
-_Label = Annotated[int, typer.Option(min=1, help="Value of hematoma in NIfTI masks.")]
+_Label = Annotated[
+    int | None,
+    typer.Option(min=1, help="Value of hematoma in NIfTI masks; default the only one, else 1."),
+]
 _KeepIds = Annotated[
     bool, typer.Option("--keep-ids", help="Keep patient identifiers instead of pseudonyms.")
 ]
@@ -81,7 +84,7 @@ def import_(  # noqa: PLR0913, PLR0917  one parameter for each option
     output: _Output,
     spacing: _Spacing = "5,0.5,0.5",
     name: _Name = "",
-    label: _Label = 1,
+    label: _Label = None,
     keep_ids: _KeepIds = False,  # noqa: FBT002  a flag
     salt: _Salt = "",
     key: _Key = None,

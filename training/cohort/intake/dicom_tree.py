@@ -60,7 +60,7 @@ def find_dicom_scans(
     files: Iterable[Path],
     masks: Iterable[Path],
     *,
-    label: int,
+    label: int | None,
     on_file: Callable[[], None],
 ) -> Findings:
     """Return every series with its mask, and files that belong to none.
@@ -116,7 +116,7 @@ def _scan(
     segmentations: list[Path],
     nifti: Path | None,
     *,
-    label: int,
+    label: int | None,
 ) -> FoundScan:
     header = series.header
     kind = MaskKind.NONE

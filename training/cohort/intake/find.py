@@ -8,15 +8,15 @@ from training.cohort.intake.found_scan import Findings
 from training.cohort.intake.nifti_tree import find_nifti_scans, is_mask, nifti_files
 
 
-def find_scans(root: Path, *, label: int, on_file: Callable[[], None]) -> Findings:
+def find_scans(root: Path, *, label: int | None, on_file: Callable[[], None]) -> Findings:
     """Return the scans below a folder with their masks, and files that belong to none.
 
     Parameters
     ----------
     root : Path
         The source.
-    label : int
-        Value of hematoma in NIfTI masks.
+    label : int or None
+        Value of hematoma in NIfTI masks; None takes the only one, or 1 of several.
     on_file : callable
         Told after each DICOM file.
 

@@ -41,8 +41,8 @@ class ImportOptions:
         Grid of the prepared cases.
     name : str
         Of the data set; empty takes the source folder's.
-    label : int
-        Value of hematoma in NIfTI masks.
+    label : int or None
+        Value of hematoma in NIfTI masks; None takes the only one, or 1 of several.
     keep_ids : bool
         Keep the source's patient identifiers.
     salt : str
@@ -63,7 +63,7 @@ class ImportOptions:
     output: Path
     spacing_zyx_mm: Vector = (5.0, 0.5, 0.5)
     name: str = ""
-    label: int = 1
+    label: int | None = None
     keep_ids: bool = False
     salt: str = ""
     allow_empty: bool = False

@@ -9,6 +9,9 @@ from pipeline.volume import CtVolume, VoxelGrid
 from training.cohort.intake.found_scan import MaskError
 from training.cohort.nifti import read_nifti
 
+#: Value that programs give the first label.
+_USUAL = 1
+
 #: Directions that differ by less are the same axis.
 _ALONG = 0.99
 
@@ -17,7 +20,7 @@ _ALONG = 0.99
 _TOLERANCE_VOXELS = 1.0
 
 
-def read_mask_nifti(path: Path, volume: CtVolume, *, label: int) -> NDArray[np.bool_]:
+def read_mask_nifti(path: Path, volume: CtVolume, *, label: int | None) -> NDArray[np.bool_]:
     """Return the voxels of a label on a scan's grid, shape (Z, Y, X).
 
     Flipped and exchanged axes are put right, as programs store the same scan in any order.
@@ -28,13 +31,14 @@ def read_mask_nifti(path: Path, volume: CtVolume, *, label: int) -> NDArray[np.b
         NIfTI file of the scan's matrix.
     volume : CtVolume
         The scan.
-    label : int
-        Value of the hematoma. A mask that holds one other value only is taken as it is.
+    label : int or None
+        Value of the hematoma; a mask without it is empty. None takes the only value there is,
+        or 1 of several.
 
     Raises
     ------
     MaskError
-        If the mask has another matrix or place than the scan, or values but not this label.
+        If the mask has another matrix or place than the scan, or several values and no 1.
     """
     try:
         values, grid = read_nifti(path)
@@ -45,10 +49,10 @@ def read_mask_nifti(path: Path, volume: CtVolume, *, label: int) -> NDArray[np.b
         raise MaskError(f"mask has {_by(turned.shape)} voxels, scan {_by(volume.hu_zyx.shape)}")
     _refuse_another_place(grid, volume.grid)
     present = sorted({int(value) for value in np.unique(turned)} - {0})
-    if label not in present and len(present) > 1:
-        raise MaskError(f"mask holds the values {present}, but no {label}; see --label")
-    wanted = label if label in present or not present else present[0]
-    return np.asarray(turned == wanted)
+    if label is None and len(present) > 1 and _USUAL not in present:
+        raise MaskError(f"mask holds the values {present}; say with --label which is hematoma")
+    only = present[0] if len(present) == 1 else _USUAL
+    return np.asarray(turned == (only if label is None else label))
 
 
 def _turned(values: NDArray[np.int16], grid: VoxelGrid, target: VoxelGrid) -> NDArray[np.int16]:

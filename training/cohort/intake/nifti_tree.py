@@ -24,6 +24,9 @@ _MASK = re.compile(
     re.IGNORECASE,
 )
 
+#: Record that `ichtrain phantom` leaves beside a scan.
+_SIMULATED = "patient.json"
+
 #: Folders that hold nothing but masks.
 _MASK_FOLDERS = frozenset(
     {"mask", "masks", "label", "labels", "labelstr", "seg", "segmentation", "segmentations"}
@@ -58,7 +61,7 @@ def is_mask(path: Path, root: Path) -> bool:
     return bool(_MASK.search(stem_of(path)) or folders & _MASK_FOLDERS)
 
 
-def find_nifti_scans(root: Path, files: list[Path], *, label: int) -> Findings:
+def find_nifti_scans(root: Path, files: list[Path], *, label: int | None) -> Findings:
     """Return the scans among some NIfTI files, each with its mask, and masks without a scan.
 
     A mask has the scan's name with an ending such as ``_mask``, ``_labels``, ``-label`` or
@@ -87,8 +90,10 @@ def state_of(paths: list[Path]) -> str:
     return ";".join(f"{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in sorted(paths))
 
 
-def _scan(path: Path, mask: Path | None, root: Path, *, label: int) -> FoundScan:
+def _scan(path: Path, mask: Path | None, root: Path, *, label: int | None) -> FoundScan:
     relative = path.relative_to(root)
+    if label is None and (path.parent / _SIMULATED).exists():
+        label = 1  # other values there are blood elsewhere
     return FoundScan(
         key=str(relative),
         name=_bare(path),
