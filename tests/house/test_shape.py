@@ -11,12 +11,18 @@ MODULES = sorted(
     for package in ("dicom_node", "pipeline", "training")
     for path in (ROOT / package).rglob("*.py")
 )
-LONGEST_MODULE, LONGEST_FUNCTION = 400, 60
+LONGEST_MODULE, LONGEST_BODY = 400, 45
 LOOSE_ROOMS = {"utils", "helpers", "common", "misc", "base", "manager", "core", "types", "util"}
 
 
 def name_of(path):
     return str(path.relative_to(ROOT))
+
+
+def lines_of_statements(function):
+    """Return the lines after signature and docstring: those are contract, not code."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return function.end_lineno - body[0].lineno + 1 if body else 0
 
 
 def functions_of(tree):
@@ -25,7 +31,7 @@ def functions_of(tree):
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_is_short_and_says_what_it_is(path):
-    """At most 400 lines, functions at most 60, and a first line that is a sentence."""
+    """At most 400 lines, 45 of statements in a function, and a first line that is a sentence."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
 
@@ -33,7 +39,7 @@ def test_a_module_is_short_and_says_what_it_is(path):
     assert first_line
     assert text.count("\n") <= LONGEST_MODULE
     for function in functions_of(tree):
-        assert function.end_lineno - function.lineno < LONGEST_FUNCTION, function.name
+        assert lines_of_statements(function) <= LONGEST_BODY, function.name
 
 
 def test_no_room_is_a_drawer():

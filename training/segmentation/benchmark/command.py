@@ -1,9 +1,18 @@
 """The command `ichtrain segmentation benchmark`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.segmentation.benchmark.conditions import Conditions
+    from training.segmentation.benchmark.contestant import Contestant
+    from training.segmentation.benchmark.held_out import HeldOut
+    from training.segmentation.benchmark.training_port import EqualTraining
 
 
 def benchmark(  # noqa: PLR0913  each is an option of the command
@@ -64,23 +73,15 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
     --architectures none --bundle shipped=pipeline/bundles/demo-segmentation
     --bundle blast=~/bundles/blast-ct --reference shipped --output ~/runs/bundles
     """
-    import time
-
     import torch
-    from rich.console import Console
 
     from pipeline.models import choose_device
     from training.cohort.folder import load_cohort
     from training.segmentation.architectures import ARCHITECTURES
     from training.segmentation.benchmark.conditions import conditions, keep_conditions
-    from training.segmentation.benchmark.contest import run_contest
     from training.segmentation.benchmark.contestant import choose_contestants
-    from training.segmentation.benchmark.examination import Examiner
     from training.segmentation.benchmark.hardware import describe_hardware
     from training.segmentation.benchmark.held_out import held_out_scans
-    from training.segmentation.benchmark.live_view import LiveView
-    from training.segmentation.benchmark.report import write_report
-    from training.segmentation.benchmark.tables import short_table
     from training.segmentation.benchmark.training_port import (
         EqualTraining,
         parse_budget,
@@ -108,8 +109,35 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
         keep_conditions(output, made)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if not _hold(
+        contestants, training, held_out, made, output=output, device=chosen, reference=reference
+    ):
+        raise typer.Exit(1)
+
+
+def _hold(
+    contestants: "Sequence[Contestant]",
+    training: "EqualTraining",
+    held_out: "HeldOut",
+    made: "Conditions",
+    *,
+    output: Path,
+    device: "torch.device",
+    reference: str,
+) -> bool:
+    """Hold the contest, write its report, and return whether every contestant came through."""
+    import time
+
+    from rich.console import Console
+
+    from training.segmentation.benchmark.contest import run_contest
+    from training.segmentation.benchmark.examination import Examiner
+    from training.segmentation.benchmark.live_view import LiveView
+    from training.segmentation.benchmark.report import write_report
+    from training.segmentation.benchmark.tables import short_table
+
     console = Console()
-    examiner = Examiner(scans=held_out.scans, device=chosen, clock=time.perf_counter)
+    examiner = Examiner(scans=held_out.scans, device=device, clock=time.perf_counter)
     with LiveView(len(contestants), console) as view:
         finished, failed = run_contest(
             contestants, training, examiner, output=output, audience=view
@@ -119,5 +147,4 @@ def benchmark(  # noqa: PLR0913  each is an option of the command
     )
     console.print(short_table(summaries, title=held_out.describe()))
     console.print(f"Everything else: {output / 'summary.md'}", markup=False)
-    if failed:
-        raise typer.Exit(1)
+    return not failed
