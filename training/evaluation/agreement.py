@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.agreement_statistics import absolute_agreement
 from training.evaluation.bootstrap import bootstrap_statistic
 from training.evaluation.estimate import Estimate
 
 #: Half width of the limits of agreement in standard deviations [1]_.
 LIMITS_SD = 1.96
 
-#: Fewer subjects or raters define no analysis of variance.
+#: Fewer pairs have no spread.
 _FEWEST = 2
 
 
@@ -69,43 +70,6 @@ def bland_altman(
         for width in (-LIMITS_SD, 0.0, LIMITS_SD)
     )
     return BlandAltman(bias=bias, lower_limit=lower, upper_limit=upper)
-
-
-def absolute_agreement(ratings: NDArray[np.float64]) -> float | None:
-    """Return ICC(2,1): two-way random effects, absolute agreement, single measurement [1]_.
-
-    Parameters
-    ----------
-    ratings : ndarray of float64, shape (N, K)
-        Value of each of N subjects by each of K raters.
-
-    Returns
-    -------
-    float or None
-        At most 1; None where nothing varies.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two subjects or raters.
-
-    References
-    ----------
-    .. [1] P. E. Shrout, J. L. Fleiss, "Intraclass correlations: uses in assessing rater
-       reliability", Psychol. Bull. 86 (1979) 420-428.
-    """
-    if ratings.ndim != _FEWEST or min(ratings.shape) < _FEWEST:
-        raise ValueError(f"ICC needs two subjects and two raters, got {ratings.shape}")
-    subjects, raters = ratings.shape
-    mean = ratings.mean()
-    by_subject = raters * float(((ratings.mean(axis=1) - mean) ** 2).sum())
-    by_rater = subjects * float(((ratings.mean(axis=0) - mean) ** 2).sum())
-    rest = max(float(((ratings - mean) ** 2).sum()) - by_subject - by_rater, 0.0)
-    between = by_subject / (subjects - 1)
-    across = by_rater / (raters - 1)
-    error = rest / ((subjects - 1) * (raters - 1))
-    total = between + (raters - 1) * error + raters * (across - error) / subjects
-    return (between - error) / total if total > 0 else None
 
 
 def volume_icc(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.evaluation.agreement import absolute_agreement, bland_altman, volume_icc
+from training.evaluation.agreement import bland_altman, volume_icc
+from training.evaluation.agreement_statistics import absolute_agreement
 
 #: Table 2 of Shrout and Fleiss (1979): six targets judged by four judges.
 SHROUT_FLEISS = np.array(
