@@ -1,4 +1,4 @@
-"""Times the node beside its peers: python -m tests.bench [receive] [start] [analyze].
+"""Times the node beside its peers: python -m tests.bench [PART...], of all parts if none is named.
 
 Peers run in the same repetition as the node, with TCP_NODELAY set, and the figures quoted are
 medians of ratios within a repetition: on a shared machine nothing else can be compared.
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import receivers
+from tests.bench.scan import bench_scan
 
 CONSOLE = Console()
 ROOT = Path(__file__).parents[2]
@@ -29,19 +30,23 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="make bench")
-    parser.add_argument("parts", nargs="*", default=["start", "receive", "analyze"])
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--images", type=int, default=100, help="per repetition and receiver")
     parser.add_argument("--output", type=Path, default=ROOT / "bench-output")
-    wanted = parser.parse_args()
     parts: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
         "start": bench_start,
         "receive": bench_receive,
         "analyze": bench_analyze,
+        "inference": bench_inference,
+        "scan": bench_scan,
     }
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}")
+    wanted = parser.parse_args()
+    if unknown := sorted(set(wanted.parts) - set(parts)):
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")
     load = os.getloadavg()[0]
     CONSOLE.print(f"{os.cpu_count()} cores, load {load:.1f}, {wanted.repetitions} repetitions")
-    results = {name: parts[name](wanted) for name in wanted.parts}
+    results = {name: parts[name](wanted) for name in wanted.parts or parts}
     wanted.output.mkdir(parents=True, exist_ok=True)
     target = wanted.output / "bench.json"
     target.write_text(json.dumps({"load_at_start": load, **results}, indent=1))
@@ -102,6 +107,13 @@ def bench_analyze(wanted: argparse.Namespace) -> dict[str, object]:
             for step, seconds in record["seconds_per_step"].items():
                 times.setdefault(step, []).append(seconds)
     return _show("analyze, 5 mm head", times, reference="whole command", unit="s")
+
+
+def bench_inference(wanted: argparse.Namespace) -> dict[str, object]:
+    """Time nnU-Net's predictor and ours on the same weights."""
+    from tests.bench.inference import bench_inference as run
+
+    return run(CONSOLE, repetitions=wanted.repetitions)
 
 
 def _images(folder: Path, count: int, repetition: int) -> Path:
