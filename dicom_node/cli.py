@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dicom_node import models_cli
 from dicom_node.operator_error import ExitCode, OperatorError
 
 app = typer.Typer(
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(models_cli.app)
 
 ConfigOption = Annotated[
     Path | None,

@@ -21,6 +21,7 @@ __all__ = [
     "ModelBundle",
     "ModelCard",
     "builtin_bundle_path",
+    "builtin_bundle_paths",
     "load_bundle",
     "load_card",
     "save_bundle",
@@ -145,11 +146,16 @@ def builtin_bundle_path(name: str) -> Path:
     """
     path = _BUILTIN / name
     if not (path / CARD_FILE).is_file():
-        known = sorted(card.parent.name for card in _BUILTIN.glob(f"*/{CARD_FILE}"))
+        known = [bundle.name for bundle in builtin_bundle_paths()]
         raise ModelBundleError(
             f"No bundle {name!r} is shipped; there are: {', '.join(known) or 'none'}"
         )
     return path
+
+
+def builtin_bundle_paths() -> list[Path]:
+    """Return the folders of the bundles that are shipped with the package, by name."""
+    return sorted(card.parent for card in _BUILTIN.glob(f"*/{CARD_FILE}"))
 
 
 def _read(path: Path) -> bytes:

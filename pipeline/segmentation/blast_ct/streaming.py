@@ -14,7 +14,7 @@ from pipeline.segmentation.blast_ct.folding import FoldedUnit
 
 #: Bytes of one unit's output per step. Below 32 MiB the C library reuses memory instead of
 #: asking the system for fresh pages each time.
-_STEP_BYTES = 24 * 2**20
+_STEP_BYTES = 30 * 2**20
 
 _FLOAT_BYTES = 4
 
@@ -127,19 +127,22 @@ class _StreamedUnit:
     def _add_shortcut(self, mixed: Tensor, features: Tensor) -> None:
         """Add the input's planes of which `mixed` are the outputs: all but first and last."""
         assert self._unit.shortcut is not None  # noqa: S101  the caller has looked
-        inputs = features
-        if self._last_input is not None:
-            inputs = torch.cat([self._last_input, features], dim=2)
-        # (1, C, k + 2, Y, X), the two planes of context included
-        mixed.addcmul_(inputs[:, :, 1:-1, 1:-1, 1:-1], self._unit.shortcut)
+        last = self._last_input
+        inputs = [features[:, :, 1:-1]] if last is None else [last[:, :, 1:], features[:, :, :-1]]
+        start = 0
+        for part in inputs:
+            target = mixed.narrow(2, start, part.shape[2])
+            target.addcmul_(part[:, :, :, 1:-1, 1:-1], self._unit.shortcut)
+            start += part.shape[2]
 
     def _keep(self, window: Tensor, features: Tensor) -> None:
         assert self._activations is not None  # noqa: S101  made by _append
         total = window.shape[2]
         held = min(total, _CONTEXT)
         if total > held:
-            # A copy first: with few planes source and target overlap.
-            last = window.narrow(2, total - held, held).clone()
+            last = window.narrow(2, total - held, held)
+            if total < 2 * held:  # source and target overlap
+                last = last.clone()
             self._activations.narrow(2, 0, held).copy_(last)
         self._held = held
         if self._unit.shortcut is not None:
