@@ -4,28 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.estimate import Estimate
+from training.evaluation.proportion import wilson
 from training.evaluation.roc import roc_curve
-
-#: Two-sided 95 % point of the normal distribution.
-NORMAL_95 = 1.959964
-
-
-def wilson(count: int, total: int) -> Estimate:
-    """Return a share with Wilson's score interval.
-
-    References
-    ----------
-    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical
-       inference", J. Am. Stat. Assoc. 22 (1927) 209-212.
-    """
-    share, z2 = count / total, NORMAL_95**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = (
-        NORMAL_95 * np.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
-    )
-    return Estimate(
-        value=share, low=float(max(middle - half, 0)), high=float(min(middle + half, 1))
-    )
 
 
 def sensitivity(

@@ -25,9 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no types
 
 from training.evaluation.estimate import Estimate
-
-#: Two-sided 95 % point of the normal distribution.
-_NORMAL_95 = 1.959964
+from training.evaluation.proportion import NORMAL_95
 
 #: Fewer subjects or raters define neither variance nor agreement.
 _FEWEST = 2
@@ -271,5 +269,5 @@ def _credit(categories: int, weight: DisagreementWeight) -> NDArray[np.float64]:
 
 
 def _normal_interval(kappa: float, sd: float) -> Estimate:
-    half = _NORMAL_95 * sd
+    half = NORMAL_95 * sd
     return Estimate(value=kappa, low=max(kappa - half, -1.0), high=min(kappa + half, 1.0))

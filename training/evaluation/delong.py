@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.estimate import Estimate
-
-#: Two-sided 95 % point of the normal distribution.
-_NORMAL_95 = 1.959964
+from training.evaluation.proportion import NORMAL_95
 
 #: With fewer cases of an outcome no variance can be had.
 _FEWEST = 2
@@ -37,10 +35,16 @@ class CorrelatedAucs:
     aucs: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
+    def interval(self, scorer: int = 0) -> Estimate:
+        """Return the AUC of a scorer with its normal 95 % interval, held within 0 and 1."""
+        value = float(self.aucs[scorer])
+        half = NORMAL_95 * math.sqrt(max(float(self.covariance[scorer, scorer]), 0.0))
+        return Estimate(value=value, low=max(value - half, 0.0), high=min(value + half, 1.0))
+
     def difference(self, first: int = 0, second: int = 1) -> Estimate:
         """Return how much larger one AUC is than another, with its normal 95 % interval."""
         value = float(self.aucs[first] - self.aucs[second])
-        half = _NORMAL_95 * self._difference_sd(first, second)
+        half = NORMAL_95 * self._difference_sd(first, second)
         return Estimate(value=value, low=value - half, high=value + half)
 
     def p_value(self, first: int = 0, second: int = 1) -> float:

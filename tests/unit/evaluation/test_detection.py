@@ -85,6 +85,18 @@ def test_spread_of_the_difference_is_what_delong_predicts():
     assert np.std(differences) == pytest.approx(np.sqrt(predicted), rel=0.12)
 
 
+def test_interval_of_one_area_is_that_of_its_variance():
+    """The published ViT-1:2, 112 of 513, has 0.793 (0.750-0.837): as wide as DeLong's here."""
+    rng = np.random.default_rng(0)
+    positive = np.arange(513) < 112
+    scores = rng.normal(size=513) + 1.155 * positive  # an area of 0.793 in the long run
+
+    found = delong(positive, scores[None]).interval()
+
+    assert found.value == pytest.approx(delong(positive, scores[None]).aucs[0])
+    assert found.high - found.low == pytest.approx(0.837 - 0.750, abs=0.012)
+
+
 def test_identical_rankings_do_not_differ():
     """A scorer and its double have the same ROC curve; the p-value is 1, not undefined."""
     positive, scores = scored(2)
