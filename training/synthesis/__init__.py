@@ -1,0 +1,1 @@
+"""Synthetic slices of expanding hematomas: diffusion, its quality, and what readers say."""
