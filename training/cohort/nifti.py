@@ -1,9 +1,12 @@
 """CT volumes from NIfTI files, sheared affines included."""
 
+import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from pipeline.volume import Vector, VoxelGrid
@@ -11,15 +14,28 @@ from pipeline.volume import Vector, VoxelGrid
 #: NIfTI's world is RAS, DICOM's is LPS: x and y change sign.
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
+#: What the reading library raises on damaged files beside OSError and ValueError.
+_DAMAGE = (ImageFileError, HeaderDataError, EOFError, zlib.error)
+
 
 def read_nifti(path: Path) -> tuple[NDArray[np.int16], VoxelGrid]:
     """Return the values of a NIfTI file, indexed [z, y, x], and the grid of its slices.
 
     The third array axis is the slice axis; its direction may be sheared against the planes
     (gantry tilt). Slices are returned from inferior to superior.
+
+    Raises
+    ------
+    OSError
+        If the file is not there or ends early.
+    ValueError
+        If it is no NIfTI file of three axes, or damaged.
     """
-    image = nibabel.Nifti1Image.from_filename(path)
-    values = np.asarray(image.dataobj).transpose(2, 1, 0)
+    try:
+        image = nibabel.Nifti1Image.from_filename(path)
+        values = np.asarray(image.dataobj).transpose(2, 1, 0)
+    except _DAMAGE as error:
+        raise ValueError(f"no NIfTI file that can be read: {type(error).__name__}") from error
     affine = np.asarray(image.affine, dtype=np.float64)
     columns = affine[:3, :3] * _RAS_TO_LPS[:, None]
     origin = affine[:3, 3] * _RAS_TO_LPS

@@ -37,6 +37,9 @@ _TAGS = [
     *("StudyDate", "StudyTime", "PatientAge", "PatientBirthDate", "ReferencedSeriesSequence"),
 ]
 
+#: Series that a segmentation belongs to which names none.
+_NOWHERE = ""
+
 #: Days, weeks, months and years of an age string (PS3.5, section 6.2, AS).
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
@@ -80,7 +83,7 @@ def find_dicom_scans(
             strays.append(StrayFile(where=_relative(path, root), reason="unreadable DICOM file"))
             continue
         if str(header.get("SOPClassUID", "")) == _SEGMENTATION:
-            for referenced in referenced_series(header):
+            for referenced in referenced_series(header) or {_NOWHERE}:
                 segmentations[referenced].append(path)
             continue
         found = series.setdefault(uid, _Series(header=header))

@@ -41,7 +41,8 @@ class Namer:
         if not self._keep:
             return f"{patient}-{self._digest(f'scan/{found.key}')[:_SCAN_DIGITS]}"
         name = _safe(found.name)
-        return name if name.startswith(patient) else f"{patient}-{name}"
+        says_whose = re.match(rf"{re.escape(patient)}($|[-_.])", name)  # b is not in baseline
+        return name if says_whose else f"{patient}-{name}"
 
     def study(self, found: FoundScan) -> str:
         """Return a name for the visit, empty if the source names none."""

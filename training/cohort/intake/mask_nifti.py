@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import PipelineError
 from pipeline.volume import CtVolume, VoxelGrid
 from training.cohort.intake.found_scan import MaskError
 from training.cohort.nifti import read_nifti
@@ -42,7 +43,7 @@ def read_mask_nifti(path: Path, volume: CtVolume, *, label: int | None) -> NDArr
     """
     try:
         values, grid = read_nifti(path)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, PipelineError) as error:
         raise MaskError(f"mask cannot be read: {type(error).__name__}") from error
     turned = _turned(values, grid, volume.grid)
     if turned.shape != volume.hu_zyx.shape:

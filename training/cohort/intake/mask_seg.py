@@ -21,6 +21,9 @@ _TOLERANCE_STEP = 0.25
 
 _PARALLEL_COSINE = 0.999
 
+#: What an object raises that lacks attributes or ends early.
+_INCOMPLETE = (AttributeError, KeyError, ValueError, TypeError, OSError, EOFError)
+
 
 def read_mask_seg(path: Path, volume: CtVolume) -> NDArray[np.bool_]:
     """Return the hematoma's segment on a scan's grid, shape (Z, Y, X).
@@ -31,9 +34,18 @@ def read_mask_seg(path: Path, volume: CtVolume) -> NDArray[np.bool_]:
     ------
     MaskError
         If frames have another matrix or place than the scan, no or several segments could be
-        the hematoma, or the object cannot be decoded.
+        the hematoma, or the object is incomplete or cannot be decoded.
     """
-    seg = pydicom.dcmread(path)
+    try:
+        return _mask_of(pydicom.dcmread(path), volume)
+    except MaskError:
+        raise
+    except _INCOMPLETE as error:
+        # The text of such an error may repeat what the file says.
+        raise MaskError(f"segmentation is incomplete: {type(error).__name__}") from error
+
+
+def _mask_of(seg: Dataset, volume: CtVolume) -> NDArray[np.bool_]:
     wanted = _hematoma_segments(seg)
     frames = _frames(seg)
     if frames.shape[1:] != volume.hu_zyx.shape[1:]:
