@@ -12,6 +12,7 @@ No weight or activation left is a denormal float, so the processor's treatment o
 of every thread of the process, is left as it is.
 """
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ _ROWS = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Coarse:
-    """A coarse pathway's part of the first joint layer, at its own resolution.
+    """What a coarse pathway gives to the first joint layer, at its own resolution.
 
     Attributes
     ----------
@@ -43,8 +44,8 @@ class _Coarse:
         Voxels per group along each axis.
     start_zyx : tuple of int
         First group.
-    features : Tensor, shape (z, y, x, J)
-        One row per group.
+    features : Tensor, shape (z, y, x, C)
+        One row per group: the pathway's normalised outputs, or what the layer makes of them.
     """
 
     factor: int
@@ -84,7 +85,7 @@ def class_probabilities(
     result = np.empty((CLASSES, len(planes), rows, columns), dtype=np.float32)
     with torch.inference_mode():
         *coarse, fine = network.pathways
-        context = [_coarse_part(pathway, image, region) for pathway in coarse]
+        context = [_joint_part(pathway, image, region) for pathway in coarse]
         for number, features in enumerate(_fine_planes(fine, image, region, planes)):
             logits = _joined(network, fine, context, features, region, planes[number])
             shares = torch.softmax(logits[:, :CLASSES], dim=1)
@@ -93,8 +94,33 @@ def class_probabilities(
     return result
 
 
-def _coarse_part(pathway: FoldedPathway, image: Tensor, region: Box) -> _Coarse:
-    """Return what a coarse pathway gives to the first joint layer in a region."""
+def pathway_outputs(
+    network: FoldedNetwork, image: Tensor, *, region: Box, planes: Sequence[int]
+) -> Iterator[Tensor]:
+    """Yield what the pathways see in each wanted plane, shape (y, x, C).
+
+    The channels are the normalised inputs of the joint layers that are not constant, pathway
+    after pathway in the order of the published network. Parameters as of `class_probabilities`.
+    """
+    with torch.inference_mode():
+        *coarse, fine = network.pathways
+        context = [_coarse(pathway, image, region) for pathway in coarse]
+        for number, features in enumerate(_fine_planes(fine, image, region, planes)):
+            own = features[0, :, 0].permute(1, 2, 0)
+            yield torch.cat(
+                [*(_repeated(part, region, planes[number]) for part in context), own], 2
+            )
+
+
+def _joint_part(pathway: FoldedPathway, image: Tensor, region: Box) -> _Coarse:
+    """Return what the first joint layer makes of a coarse pathway in a region."""
+    seen = _coarse(pathway, image, region)
+    mixed = functional.leaky_relu(seen.features, pathway.joint_slope) @ pathway.joint_weight
+    return dataclasses.replace(seen, features=mixed)
+
+
+def _coarse(pathway: FoldedPathway, image: Tensor, region: Box) -> _Coarse:
+    """Return the normalised outputs of a coarse pathway in a region."""
     factor, margin = pathway.factor, len(pathway.units)
     starts = [side.start // factor for side in region]
     stops = [-(-side.stop // factor) for side in region]
@@ -104,12 +130,10 @@ def _coarse_part(pathway: FoldedPathway, image: Tensor, region: Box) -> _Coarse:
         centres = groups * factor + factor // 2
         seen = seen.index_select(axis, centres.clamp(0, image.shape[axis] - 1))
     features = run_units(pathway.units, _as_batch(seen))
-    rows = _voxel_rows(functional.leaky_relu(features, pathway.joint_slope))
-    shape = [stop - start for start, stop in zip(starts, stops, strict=True)]
     return _Coarse(
         factor=factor,
         start_zyx=(starts[0], starts[1], starts[2]),
-        features=(rows @ pathway.joint_weight).view(*shape, -1),
+        features=features[0].permute(1, 2, 3, 0).contiguous(),
     )
 
 
@@ -168,13 +192,25 @@ def _joined(
 
 def _add_repeated(grid: Tensor, coarse: _Coarse, region: Box, plane: int) -> None:
     """Add the groups of a coarse pathway to the voxels that they stand for."""
+    wide, groups = _widened(coarse, region, plane)
+    for row, group in enumerate(groups):
+        grid[row] += wide[group]
+
+
+def _repeated(coarse: _Coarse, region: Box, plane: int) -> Tensor:
+    """Return the groups of a coarse pathway at every voxel of a plane, shape (y, x, C)."""
+    wide, groups = _widened(coarse, region, plane)
+    return wide[groups]
+
+
+def _widened(coarse: _Coarse, region: Box, plane: int) -> tuple[Tensor, list[int]]:
+    """Return a layer of groups with a column per voxel, and the group of each row of voxels."""
     factor = coarse.factor
     start_z, start_y, start_x = coarse.start_zyx
     layer = coarse.features[plane // factor - start_z]
-    columns = torch.arange(region[2].start, region[2].stop, device=grid.device) // factor
-    wide = layer.index_select(1, columns - start_x)
-    for row in range(grid.shape[0]):
-        grid[row] += wide[(region[1].start + row) // factor - start_y]
+    columns = torch.arange(region[2].start, region[2].stop, device=layer.device) // factor
+    groups = [row // factor - start_y for row in range(region[1].start, region[1].stop)]
+    return layer.index_select(1, columns - start_x), groups
 
 
 def _through(layers: Sequence[JointLayer], rows: Tensor) -> Tensor:
