@@ -1,7 +1,5 @@
 """BLAST-CT on a whole scan: to 1 mm, through the networks, back to the scan's own grid."""
 
-import dataclasses
-import math
 from functools import partial
 from types import MappingProxyType
 
@@ -13,29 +11,17 @@ from pipeline.errors import ModelBundleError
 from pipeline.finding import Compartment
 from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import ModelCard
-from pipeline.resampling import canonical_grid, resample_map, resample_volume
+from pipeline.resampling import resample_map
 from pipeline.segmentation.blast_ct.engine import class_probabilities
 from pipeline.segmentation.blast_ct.folding import fold
-from pipeline.segmentation.head_crop import Box, crop_grid, head_box
+from pipeline.segmentation.blast_ct.view import view_of
+from pipeline.segmentation.head_crop import Box
 from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.networks.blast_ct import CLASSES, BlastCt, DeepMedic
 from pipeline.segmentation.predictor import ClassMaps, OnProgress, ignore_progress
 from pipeline.segmentation.predictors import load_network
 from pipeline.segmentation.sampling import normalise
-from pipeline.volume import AIR_HU, CtVolume, Vector, VoxelGrid
-
-#: How far below the top of the skull a brain can reach. Basion to bregma is 133 mm, SD 5 mm, in
-#: men (W. W. Howells, Cranial Variation in Man, 1973); a tilted gantry adds some.
-_CRANIAL_MM = 150.0
-
-#: Denser than calcium and clips are rare, bone is common; HU after resampling.
-_BONE_HU = 250.0
-
-#: Area of bone that a plane, row or column of voxels meets in a head, and no speck does; mm2.
-_LEAST_BONE_MM2 = 50.0
-
-#: Kept around the bone, which is thin at the vertex and the temple; mm.
-_BONE_MARGIN_MM = 3.0
+from pipeline.volume import AIR_HU, CtVolume
 
 #: Side of the scan of air that warms the networks up.
 _WARM_UP_VOXELS = 15
@@ -87,12 +73,9 @@ class BlastCtPredictor:
         A voxel belongs to a compartment if that is its most probable class and its probability
         of hematoma stays below the card's cutoff. Outside the head nothing is found.
         """
-        grid = _planes_on_slices(volume.grid, self._spacing)
-        hu = resample_volume(volume, grid)
-        region = _cranial_region(hu, grid)
-        planes, layers = _wanted_planes(volume.grid, grid, region)
-        shares = self._probabilities(hu, region, planes, on_progress)
-        own = [resample_map(share, layers, volume.grid) for share in shares[1:]]
+        view = view_of(volume, self._spacing)
+        shares = self._probabilities(view.hu_zyx, view.region, view.planes, on_progress)
+        own = [resample_map(share, view.grid, volume.grid) for share in shares[1:]]
         background = 1 - sum(own, start=np.zeros(volume.grid.shape_zyx, dtype=np.float32))
         winner = np.argmax(np.stack([background, *own]), axis=0)
         hematoma = own[self._hematoma - 1]
@@ -166,80 +149,3 @@ def _outputs(card: ModelCard) -> tuple[int, dict[Compartment, int]]:
             f"{', '.join(known)}; got {', '.join(names)}"
         )
     return names.index(HEMATOMA), compartments
-
-
-def _planes_on_slices(source: VoxelGrid, spacing_zyx_mm: Vector) -> VoxelGrid:
-    """Return the canonical grid, its planes counted from the lowest slice to the highest one.
-
-    Slices that are a multiple of the spacing apart then coincide with planes, as in the
-    resampling of the published program, and are looked at without interpolation.
-    """
-    grid = canonical_grid(source, spacing_zyx_mm)
-    normal = grid.normal_lps
-    positions = source.slice_positions_mm
-    origin = np.asarray(grid.slice_origins_lps_mm[0])
-    origin = origin + (positions[0] - origin @ normal) * normal
-    count = round(float(positions[-1] - positions[0]) / spacing_zyx_mm[0]) + 1
-    return dataclasses.replace(
-        grid,
-        shape_zyx=(count, *grid.shape_zyx[1:]),
-        slice_origins_lps_mm=tuple(
-            _vector(origin + index * spacing_zyx_mm[0] * normal) for index in range(count)
-        ),
-    )
-
-
-def _cranial_region(hu_zyx: NDArray[np.float32], grid: VoxelGrid) -> Box:
-    """Return the box around the skull, from its top down as far as a brain can reach.
-
-    Its sides come from all planes, so that a missing bone flap opens none: the skull's base is
-    as wide as its vault. A scan without bone is looked at wherever there is head.
-    """
-    head = head_box(hu_zyx)
-    bone = hu_zyx[head] > _BONE_HU
-    counts = [np.count_nonzero(bone, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
-    sides = []
-    for axis, (count, side, step) in enumerate(
-        zip(counts, head, grid.spacing_zyx_mm, strict=True)
-    ):
-        area = count * math.prod(grid.spacing_zyx_mm) / step
-        met = np.flatnonzero(area >= _LEAST_BONE_MM2)
-        if not met.size:
-            return head
-        margin = math.ceil(_BONE_MARGIN_MM / step)
-        low, high = int(met[0]) - margin, int(met[-1]) + 1 + margin
-        if axis == 0:
-            low = high - math.ceil(_CRANIAL_MM / step)
-        sides.append(slice(max(side.start + low, 0), min(side.start + high, hu_zyx.shape[axis])))
-    return (sides[0], sides[1], sides[2])
-
-
-def _wanted_planes(source: VoxelGrid, grid: VoxelGrid, region: Box) -> tuple[list[int], VoxelGrid]:
-    """Return the planes nearest to the slices, and the grid of what is computed on them.
-
-    Each plane stands at its slice; where slices are closer than planes, at its own place.
-    """
-    normal = grid.normal_lps
-    start = grid.slice_positions_mm[0]
-    places = source.slice_positions_mm - start
-    nearest = np.rint(places / grid.spacing_zyx_mm[0]).astype(int)
-    inside = (nearest >= region[0].start) & (nearest < region[0].stop)
-    if not inside.any():  # slices so far apart that none lies within: take the nearest one
-        inside[np.argmin(np.abs(nearest - region[0].stop))] = True
-        nearest = np.clip(nearest, region[0].start, region[0].stop - 1)
-    planes = np.unique(nearest[inside])
-    one_each = len(planes) == np.count_nonzero(inside)
-    heights = places[inside] if one_each else planes * grid.spacing_zyx_mm[0]
-    inner = crop_grid(grid, (slice(0, grid.shape_zyx[0]), *region[1:]))
-    origin = np.asarray(inner.slice_origins_lps_mm[0])
-    layers = dataclasses.replace(
-        inner,
-        shape_zyx=(len(planes), *inner.shape_zyx[1:]),
-        slice_origins_lps_mm=tuple(_vector(origin + height * normal) for height in heights),
-    )
-    return [int(plane) for plane in planes], layers
-
-
-def _vector(values: NDArray[np.float64]) -> Vector:
-    x, y, z = (float(value) for value in values)
-    return (x, y, z)
