@@ -10,9 +10,11 @@ from typing import Any, Literal
 from pipeline.volume import Vector
 
 Patch = tuple[int, int, int]
-Precision = Literal["bf16", "fp16", "fp32"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+Optimiser = Literal["sgd", "adamw"]
 
-_PRECISIONS = ("bf16", "fp16", "fp32")
+_PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+_OPTIMISERS = ("sgd", "adamw")
 _AXES = 3
 _COUNTS = (
     *("width", "epochs", "iterations", "validation_iterations"),
@@ -36,8 +38,11 @@ class Experiment:
         Patch; the default is what nnU-Net's planner gives for head CT on that grid and 8 GB.
     width : int or None
         Channels of the first stage; None leaves the architecture its own (32 in nnU-Net's).
+    optimiser : str
+        ``sgd``, with Nesterov momentum, or ``adamw``, by which transformers learn within few
+        steps too.
     learning_rate, momentum, weight_decay : float
-        Of stochastic gradient descent with Nesterov momentum.
+        Of the optimiser; AdamW has no momentum to set.
     epochs, iterations, validation_iterations : int
         Epochs, and optimiser steps and validation batches in each.
     batch_size : int
@@ -47,8 +52,9 @@ class Experiment:
     deep_supervision : bool
         Whether lower resolutions are supervised too, where the architecture has heads for them.
     precision : str
-        ``bf16`` (where the processor computes it), ``fp16`` (CUDA only) or ``fp32``. U-Mamba's
-        activations overflow in fp16, which upstream's users meet as NaN.
+        ``auto`` (bfloat16 on CUDA, float32 on a CPU, whose gradients are wrong in bfloat16),
+        ``bf16`` and ``fp16`` (CUDA only) or ``fp32``. U-Mamba's activations overflow in fp16,
+        which upstream's users meet as NaN.
     checkpoint_every : int
         Epochs between checkpoints.
     augmentation_workers : int or None
@@ -69,6 +75,7 @@ class Experiment:
     spacing_zyx_mm: Vector = (5.0, 0.5, 0.5)
     patch_size_zyx: Patch = (20, 320, 256)
     width: int | None = None
+    optimiser: Optimiser = "sgd"
     learning_rate: float = 1e-3
     momentum: float = 0.99
     weight_decay: float = 3e-5
@@ -78,7 +85,7 @@ class Experiment:
     batch_size: int = 2
     foreground_share: float = 0.33
     deep_supervision: bool = True
-    precision: Precision = "bf16"
+    precision: Precision = "auto"
     checkpoint_every: int = 1
     augmentation_workers: int | None = None
 
@@ -96,9 +103,11 @@ class Experiment:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0 <= self.foreground_share <= 1:
             raise ValueError(f"foreground_share lies in [0, 1], got {self.foreground_share}")
-        if self.precision not in _PRECISIONS:
-            known = ", ".join(_PRECISIONS)
-            raise ValueError(f"precision {self.precision!r} is unknown; known: {known}")
+        for name, known in (("precision", _PRECISIONS), ("optimiser", _OPTIMISERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,8 +37,9 @@ _SOFT_TISSUE = Intensity(clip_low_hu=-20.0, clip_high_hu=100.0, mean=25.0, sd=30
 def light_recipe(name: str, experiment: Experiment, budget: Budget, *, seed: int) -> Recipe:
     """Return a recipe with an experiment's grid, patch, width and length.
 
-    Optimiser, augmentation and loss stay those of the light loop, which the experiment of
-    nnU-Net's loop does not know.
+    Augmentation and loss stay those of the light loop, which the experiment of nnU-Net's loop
+    does not know. So does the optimiser, AdamW; its learning rate and weight decay are the
+    experiment's if they were meant for AdamW too.
 
     Raises
     ------
@@ -51,6 +52,9 @@ def light_recipe(name: str, experiment: Experiment, budget: Budget, *, seed: int
         name, patch_size_zyx=patch, spacing_zyx_mm=spacing, width=wanted.width
     )
     steps = wanted.epochs * wanted.iterations
+    rates: dict[str, Any] = {}
+    if wanted.optimiser == "adamw":
+        rates = {"learning_rate": wanted.learning_rate, "weight_decay": wanted.weight_decay}
     return Recipe(
         architecture="CompactUNet",
         architecture_arguments=arguments,
@@ -68,6 +72,7 @@ def light_recipe(name: str, experiment: Experiment, budget: Budget, *, seed: int
             warm_up_steps=min(100, steps // 10),
             validate_every=wanted.iterations,
             checkpoint_every=min(100, wanted.iterations),
+            **rates,
         ),
     )
 

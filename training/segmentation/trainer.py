@@ -4,6 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.segmentation.networks.registry import build_network
 from training.cohort.case import IGNORED, Case
 from training.segmentation.loss import dice_and_cross_entropy
 from training.segmentation.patches import CasePool, draw_patch, normalise
+from training.segmentation.precision import training_type
 from training.segmentation.recipe import Recipe
 
 #: Probability from which a voxel counts as found while validating.
@@ -177,7 +179,7 @@ class Trainer:
         images = torch.from_numpy(image)[None, None].to(self.device)
         labels = torch.from_numpy(label)[None].to(self.device)
         self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with _precision(self.device):
             logits = self.network(images)
         loss = dice_and_cross_entropy(logits.float(), labels)
         self.optimiser.zero_grad(set_to_none=True)
@@ -226,7 +228,7 @@ def predict_whole(
     for size, step in zip(reversed(image.shape), (32, 32, 4), strict=True):
         padding += [0, -size % step]
     tensor: Tensor = functional.pad(torch.from_numpy(image), padding, value=air)
-    with torch.autocast(device.type, torch.bfloat16):
+    with _precision(device):
         logits = network(tensor[None, None].to(device))[0].float()
     z, y, x = image.shape
     probability: np.ndarray[Any, np.dtype[np.float32]] = (
@@ -240,6 +242,12 @@ def save_weights(network: nn.Module, path: Path) -> None:
     partial = path.with_suffix(".part")
     torch.save(network.state_dict(), partial)
     partial.replace(path)
+
+
+def _precision(device: torch.device) -> AbstractContextManager[Any]:
+    computed = training_type("auto", device)
+    mixed = computed != torch.float32
+    return torch.autocast(device.type, computed) if mixed else nullcontext()
 
 
 def _build(recipe: Recipe) -> nn.Module:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from training.segmentation.nnunet.checkpoint import read_checkpoint, write_check
 from training.segmentation.nnunet.curve_logger import CurveLogger
 from training.segmentation.nnunet.settings import TrainerSettings
 from training.segmentation.nnunet.supervision import set_deep_supervision
+from training.segmentation.precision import training_type
 from training.segmentation.run_result import RunProgress
 
 OnProgress = Callable[[RunProgress], None]
@@ -65,9 +65,10 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
         self.save_every = experiment.checkpoint_every
         self.enable_deep_supervision = self.settings.scales is not None
         self.logger = CurveLogger(self.output_folder, continues)
-        if experiment.precision == "fp32" and device.type == "cuda":
+        self._type = training_type(experiment.precision, device)
+        if self._type == torch.float32 and device.type == "cuda":
             raise ValueError("nnU-Net's loop always computes in half precision on CUDA")
-        if experiment.precision != "fp16":
+        if self._type != torch.float16:
             self.grad_scaler = None
         self.on_progress: OnProgress = ignore
         self.clock: Callable[[], float] = time.monotonic
@@ -105,14 +106,21 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
         return min(1.0, max(done, self.seconds / limit if limit else 0.0))
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
-        """Return stochastic gradient descent and nnU-Net's polynomial decay."""
-        optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            self.initial_lr,
-            weight_decay=self.weight_decay,
-            momentum=self.settings.experiment.momentum,
-            nesterov=True,
-        )
+        """Return the experiment's optimiser and nnU-Net's polynomial decay."""
+        parameters = self.network.parameters()
+        optimizer: torch.optim.Optimizer
+        if self.settings.experiment.optimiser == "adamw":
+            optimizer = torch.optim.AdamW(
+                parameters, self.initial_lr, weight_decay=self.weight_decay
+            )
+        else:
+            optimizer = torch.optim.SGD(
+                parameters,
+                self.initial_lr,
+                weight_decay=self.weight_decay,
+                momentum=self.settings.experiment.momentum,
+                nesterov=True,
+            )
         return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
 
     def run_training(self) -> None:
@@ -153,8 +161,8 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
         FloatingPointError
             If the loss is no number.
         """
-        with self._precision():
-            result: dict[str, Any] = super().train_step(batch)
+        self._set_precision()
+        result: dict[str, Any] = super().train_step(batch)
         if result["loss"] != result["loss"]:
             raise FloatingPointError(
                 f"The loss became NaN in epoch {self.current_epoch}, precision "
@@ -166,8 +174,8 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Judge one batch in the experiment's precision."""
-        with self._precision():
-            result: dict[str, Any] = super().validation_step(batch)
+        self._set_precision()
+        result: dict[str, Any] = super().validation_step(batch)
         return result
 
     def save_checkpoint(self, filename: str) -> None:
@@ -214,15 +222,10 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
         limit = self.settings.limit_seconds
         return limit is not None and self.seconds >= limit and self.steps > 0
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        precision = self.settings.experiment.precision
+    def _set_precision(self) -> None:
         if self.device.type == "cuda":
-            dtype = torch.bfloat16 if precision == "bf16" else torch.float16
             # nnU-Net's own autocast names no type; it takes the one set here.
-            torch.set_autocast_dtype("cuda", dtype)
-            return nullcontext()
-        wanted = precision == "bf16" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001  there is no public name
-        return torch.autocast("cpu", torch.bfloat16) if wanted else nullcontext()
+            torch.set_autocast_dtype("cuda", self._type)
 
     def _tell(self, loss: float) -> None:
         dices = self.logger.get_value("mean_fg_dice", None)

@@ -42,6 +42,7 @@ from training.segmentation.nnunet.raw_data_set import write_raw_data_set
 from training.segmentation.nnunet.settings import KEY, TrainerSettings
 from training.segmentation.nnunet.supervision import has_deep_supervision, supervised_scales
 from training.segmentation.peak_memory import PeakMemory
+from training.segmentation.precision import training_type
 from training.segmentation.run_record import (
     RECORD_FILE,
     WEIGHTS_FILE,
@@ -56,6 +57,9 @@ OnPreparation = Callable[[str, int, int], None]
 
 #: More augmenting processes than this do not feed a GPU faster.
 _MOST_WORKERS = 12
+
+#: Optimisers in words, as records and cards name them.
+_OPTIMISERS = {"sgd": "SGD, Nesterov", "adamw": "AdamW"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,7 @@ def _settings(run: NnunetRun) -> TrainerSettings:
     """Return the settings; building the network here refuses a patch that does not fit."""
     experiment = run.budget.applied_to(run.experiment)
     patch, spacing = experiment.patch_size_zyx, experiment.spacing_zyx_mm
+    training_type(experiment.precision, run.device)  # refuses early what the device cannot do
     arguments = run.architecture.arguments(patch, spacing, experiment.width)
     network = build_network(run.architecture.registry_name, arguments)
     scales = None
@@ -169,7 +174,10 @@ def _prepare(
 def _refuse_another(run: NnunetRun, settings: TrainerSettings) -> None:
     if not (run.folder / RECORD_FILE).exists():
         return
-    differing = _record(run, settings, planned=False).differs_in(read_record(run.folder))
+    asked, begun = _record(run, settings, planned=False), read_record(run.folder)
+    differing = asked.differs_in(begun)
+    if asked.hyper_parameters["optimiser"] != begun.hyper_parameters.get("optimiser"):
+        differing += ("optimiser",)
     if differing:
         raise ValueError(
             f"{run.folder} holds another training, which differs in {', '.join(differing)}; "
@@ -195,7 +203,11 @@ def _record(run: NnunetRun, settings: TrainerSettings, *, planned: bool = True) 
         patch_size_zyx=settings.experiment.patch_size_zyx,
         intensity=read_intensity(run.layout) if planned else read_record(run.folder).intensity,
         hyper_parameters=dataclasses.asdict(settings.experiment)
-        | {"optimiser": "SGD, Nesterov", "loss": "Dice and cross-entropy", "decay": "poly 0.9"},
+        | {
+            "optimiser": _OPTIMISERS[settings.experiment.optimiser],
+            "loss": "Dice and cross-entropy",
+            "decay": "poly 0.9",
+        },
         seed=run.seed,
         cohorts=tuple(folder.name for folder in run.cohort.folders),
         counts=run.cohort.describe(),
