@@ -26,6 +26,7 @@ from pipeline.analysis import Opinion, analyze
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionReason
+from pipeline.segmentation.predictor import OnProgress, ignore_progress
 
 
 class NodeModels(Opinion, Protocol):
@@ -91,12 +92,15 @@ class StepClock:
         Told the name of the step.
     timer : Callable
         Seconds that only rise.
+    on_progress : Callable
+        Told which share of the step under way is done, where that is known.
     seconds : dict
         Finished steps in their order.
     """
 
     on_step: Callable[[str], None]
     timer: Callable[[], float] = time.monotonic
+    on_progress: OnProgress = ignore_progress
     seconds: dict[str, float] = field(default_factory=dict)
     _current: tuple[str, float] | None = None
 
@@ -192,6 +196,7 @@ class SeriesAnalyst:
         summary: Path,
         supersedes: Sequence[PredecessorObject] = (),
         on_step: Callable[[str], None] = lambda _: None,
+        on_progress: OnProgress = ignore_progress,
     ) -> AnalyzedSeries | RejectedSeries:
         """Return what came of one series.
 
@@ -207,13 +212,15 @@ class SeriesAnalyst:
             Results of an earlier analysis of the series.
         on_step : Callable
             Told the name of each step before it begins.
+        on_progress : Callable
+            Told tile by tile which share of the segmentation is done.
 
         Raises
         ------
         PipelineError, ResultError
             If the models or the result objects are not what they must be.
         """
-        steps = StepClock(on_step, self._timer)
+        steps = StepClock(on_step, self._timer, on_progress)
         with steps.running():
             try:
                 return self._analyze(files, series_instance_uid, summary, supersedes, steps)
@@ -231,7 +238,9 @@ class SeriesAnalyst:
         steps.begin(SeriesStep.READ)
         source = [pydicom.dcmread(path) for path in files]
         volume = read_ct_series(source)
-        analysis = analyze(volume, self._models, on_step=steps.begin)
+        analysis = analyze(
+            volume, self._models, on_step=steps.begin, on_progress=steps.on_progress
+        )
         steps.begin(SeriesStep.ENCODE)
         context = self._context()
         objects = encode(

@@ -16,6 +16,7 @@ from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps
+from pipeline.segmentation.predictor import OnProgress, ignore_progress
 from pipeline.triplet import SliceTriplet, crop_triplet
 from pipeline.volume import CtVolume, HematomaMask
 
@@ -85,8 +86,13 @@ class Step(StrEnum):
 class Opinion(Protocol):
     """Whatever sees, judges and explains: the loaded models, or a fake in a test."""
 
-    def segment(self, volume: CtVolume) -> Segmentation:
-        """Return the findings on the grid of `volume`; an empty mask if there is none."""
+    def segment(
+        self, volume: CtVolume, *, on_progress: OnProgress = ignore_progress
+    ) -> Segmentation:
+        """Return the findings on the grid of `volume`; an empty mask if there is none.
+
+        Tells after each tile which share of the work is done.
+        """
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability of expansion."""
@@ -100,6 +106,7 @@ def analyze(
     models: Opinion,
     *,
     on_step: Callable[[Step], None] = lambda step: None,  # noqa: ARG005 - listens to nothing
+    on_progress: OnProgress = ignore_progress,
 ) -> IchAnalysis:
     """Return what the models see in one non-contrast head CT series.
 
@@ -111,6 +118,8 @@ def analyze(
         Segmentation and classification.
     on_step : callable
         Told of each step before it begins.
+    on_progress : callable
+        Told within the segmentation, the long step, which share of it is done.
 
     Returns
     -------
@@ -120,7 +129,7 @@ def analyze(
     on_step(Step.ASSESS)
     flags = assess_volume(volume)
     on_step(Step.SEGMENT)
-    found = models.segment(volume)
+    found = models.segment(volume, on_progress=on_progress)
     compartments_ml = MappingProxyType(
         {name: volume_ml(mask) for name, mask in found.compartments.items()}
     )

@@ -8,6 +8,7 @@ from pipeline.finding import Segmentation
 from pipeline.model_bundle import ModelBundle, ModelCard, load_bundle
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps
+from pipeline.segmentation.predictor import OnProgress, ignore_progress
 from pipeline.triplet import SliceTriplet
 from pipeline.volume import CtVolume
 
@@ -56,9 +57,11 @@ class Models:
         self._segmenter.warm_up()
         self._classifier.warm_up()
 
-    def segment(self, volume: CtVolume) -> Segmentation:
+    def segment(
+        self, volume: CtVolume, *, on_progress: OnProgress = ignore_progress
+    ) -> Segmentation:
         """Return the hematoma, and what lies beside it, on the volume's own grid."""
-        return self._segmenter.segment(volume)
+        return self._segmenter.segment(volume, on_progress=on_progress)
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability that the hematoma expands."""

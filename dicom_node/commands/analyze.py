@@ -1,8 +1,5 @@
 """``ichnode analyze``: one series from a folder, without any network."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +8,7 @@ from rich.console import Console
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.analysts import KIND_OF_CLASS, load_node_models, series_analyst
 from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.commands.analysis_bar import showing
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.dicom_folder import dicom_files
@@ -84,24 +82,18 @@ def _analyze(
 ) -> AnalyzedSeries | RejectedSeries:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with _progress() as on_step:
-            on_step("load models")
+        with showing(Console(stderr=True)) as bar:
+            bar.begin("load models")
             analyst = series_analyst(settings, load_node_models(settings))
             return analyst.analyze(
-                series.files, series_instance_uid=series.uid, summary=output, on_step=on_step
+                series.files,
+                series_instance_uid=series.uid,
+                summary=output,
+                on_step=bar.begin,
+                on_progress=bar.advance,
             )
     except (PipelineError, ResultError, OSError) as error:
         raise OperatorError(f"the analysis failed: {error}") from error
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the step under way on a terminal; says nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with Console(stderr=True).status("...") as status:
-        yield status.update
 
 
 def _write_objects(outcome: AnalyzedSeries, output: Path) -> list[Path]:

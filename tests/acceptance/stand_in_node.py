@@ -20,6 +20,7 @@ from dicom_node.series_analysis import SeriesAnalyst
 from pipeline.finding import Segmentation
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps, SliceSaliency
+from pipeline.segmentation.predictor import ignore_progress
 from pipeline.volume import HematomaMask
 
 #: Blood of the built heads is 65 HU, brain 35, skull 1000.
@@ -42,10 +43,11 @@ class StandInModels:
     segmentation_card = StandInCard(name="stand-in segmentation")
     classification_card = StandInCard(name="stand-in classification")
 
-    def segment(self, volume):
-        """Return the voxels with the density of blood."""
+    def segment(self, volume, *, on_progress=ignore_progress):
+        """Return the voxels with the density of blood, in one go."""
         low, high = BLOOD_HU
         blood = (volume.hu_zyx > low) & (volume.hu_zyx < high)
+        on_progress(1.0)
         return Segmentation(hematoma=HematomaMask(voxels_zyx=blood, grid=volume.grid))
 
     def classify(self, triplet):

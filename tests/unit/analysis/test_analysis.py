@@ -11,6 +11,7 @@ from pipeline.finding import Compartment, Segmentation, VolumeRange
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
+from pipeline.segmentation.predictor import OnProgress, ignore_progress
 from pipeline.triplet import SliceTriplet
 from pipeline.volume import CtVolume, HematomaMask, Vector, regular_grid
 
@@ -25,9 +26,13 @@ class BrightBlood:
 
     said: list[str] = field(default_factory=list)
 
-    def segment(self, volume: CtVolume) -> Segmentation:
-        """Return the voxels of blood density."""
+    def segment(
+        self, volume: CtVolume, *, on_progress: OnProgress = ignore_progress
+    ) -> Segmentation:
+        """Return the voxels of blood density, after two tiles."""
         self.said.append("asked to segment")
+        for share in (0.5, 1.0):
+            on_progress(share)
         blood = HematomaMask(voxels_zyx=volume.hu_zyx == BLOOD_HU, grid=volume.grid)
         return Segmentation(hematoma=blood)
 
@@ -111,15 +116,31 @@ def test_no_hematoma_is_a_finding():
     assert models.said == ["asked to segment"]
 
 
+def test_progress_is_told_tile_by_tile_within_the_segmentation():
+    """Both tiles are heard of after the step of segmentation began and before the next."""
+    heard: list[str] = []
+
+    analyze(
+        head(radius_mm=20),
+        BrightBlood(),
+        on_step=lambda step: heard.append(step.value),
+        on_progress=lambda share: heard.append(f"{share:.0%}"),
+    )
+
+    assert heard == ["assess", "segment", "50%", "100%", "measure", "classify", "explain"]
+
+
 @dataclass
 class Compartments(BrightBlood):
     """An opinion that also knows the ventricles, a range and its own doubt."""
 
     compartment_radius_mm: float = 10.0
 
-    def segment(self, volume: CtVolume) -> Segmentation:
+    def segment(
+        self, volume: CtVolume, *, on_progress: OnProgress = ignore_progress
+    ) -> Segmentation:
         """Return the blood, a ball in the ventricles, and 25 to 35 mL as the range."""
-        found = BrightBlood.segment(self, volume)
+        found = BrightBlood.segment(self, volume, on_progress=on_progress)
         ventricles = ball(
             radius_mm=self.compartment_radius_mm,
             spacing_zyx_mm=SPACING_ZYX_MM,
