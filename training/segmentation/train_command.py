@@ -60,6 +60,13 @@ _Spacing = Annotated[
 ]
 _Width = Annotated[int | None, typer.Option(min=1, help="Channels of the first stage.")]
 _Batch = Annotated[int | None, typer.Option(min=1, help="Patches in a step.")]
+_Recompute = Annotated[
+    bool,
+    typer.Option(
+        "--recompute",
+        help="Compute activations again on the way back: far less memory, slower steps.",
+    ),
+]
 _Seed = Annotated[int, typer.Option(min=0, help="Of weights and augmentation.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 _Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
@@ -79,6 +86,7 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     spacing: _Spacing = None,
     width: _Width = None,
     batch: _Batch = None,
+    recompute: _Recompute = False,  # noqa: FBT002  a flag
     seed: _Seed = 1,
     device: _Device = "auto",
     threads: _Threads = 2,
@@ -109,7 +117,7 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
 
     torch.set_num_threads(threads)
     changes: dict[str, Any] = {"spacing_zyx_mm": spacing, "patch_size_zyx": patch}
-    changes |= {"width": width, "batch_size": batch}
+    changes |= {"width": width, "batch_size": batch, "recompute": recompute or None}
     lengths = {"epochs": epochs, "iterations": iterations, "minutes": minutes}
     with _told():
         try:

@@ -45,8 +45,9 @@ class ChunkedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401  PyTorch's own
         """Return the gradients of the operands, None for those not given."""
-        of = _Operands(*ctx.saved_tensors)
-        grads = _Operands(*(_zeros(v, of.dtype) for v in ctx.saved_tensors))
+        saved = ctx.saved_tensors  # asked for once: checkpointing gives them out once
+        of = _Operands(*saved)
+        grads = _Operands(*(_zeros(v, of.dtype) for v in saved))
         d_state = torch.zeros_like(ctx.starts[0])
         for tokens, start in zip(
             reversed(list(of.chunks(ctx.sweeps))), reversed(ctx.starts), strict=True

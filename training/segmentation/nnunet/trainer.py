@@ -18,6 +18,7 @@ from training.segmentation.nnunet.curve_logger import CurveLogger
 from training.segmentation.nnunet.settings import TrainerSettings
 from training.segmentation.nnunet.supervision import set_deep_supervision
 from training.segmentation.precision import training_type
+from training.segmentation.recompute import recompute_activations
 from training.segmentation.run_result import RunProgress
 
 OnProgress = Callable[[RunProgress], None]
@@ -91,6 +92,8 @@ class IchnodeTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no ty
         if initialize is not None:  # nnU-Net's own networks leave their weights to the caller
             network.apply(initialize)
         set_deep_supervision(network, enable_deep_supervision)
+        if settings.experiment.recompute:
+            recompute_activations(network)
         return network
 
     @property
