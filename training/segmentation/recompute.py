@@ -41,7 +41,7 @@ def recompute_activations(network: nn.Module) -> None:
         raise ValueError(f"{type(network).__name__} has no stages to compute again")
     for stage in stages:
         again = _scan_by_scan if isinstance(stage, MambaLayer) else _again
-        stage.forward = partial(again, stage.forward)  # type: ignore[method-assign] # on purpose
+        stage.forward = partial(again, stage.forward)
 
 
 def _stages(network: nn.Module) -> list[nn.Module]:
@@ -68,4 +68,4 @@ def _again(forward: Callable[..., Any], *inputs: Any) -> Any:  # noqa: ANN401  w
 
 
 def _scan_by_scan(forward: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    return torch.cat([_again(forward, one) for one in features.split(1)])
+    return torch.cat([_again(forward, one) for one in torch.split(features, 1)])
