@@ -7,6 +7,7 @@ from training.cohort.command import APP as COHORT
 from training.phantom.command import phantom
 from training.release_command import release
 from training.segmentation.command import APP as SEGMENTATION
+from training.synthesis.command import APP as SYNTHESIS
 
 
 def application() -> typer.Typer:
@@ -22,4 +23,5 @@ def application() -> typer.Typer:
     app.add_typer(COHORT, name="cohort")
     app.add_typer(SEGMENTATION, name="segmentation")
     app.add_typer(CLASSIFICATION, name="classification")
+    app.add_typer(SYNTHESIS, name="synthesis")
     return app

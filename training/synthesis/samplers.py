@@ -54,14 +54,14 @@ def sample(
     on_step: OnStep = _silent,
 ) -> Tensor:
     """Return images by the sampler named, with its usual number of steps if none is given."""
-    count = steps or DEFAULT_STEPS[sampler]
+    usual = min(DEFAULT_STEPS[sampler] or schedule.steps, schedule.steps)
+    count = usual if steps is None else steps
     if sampler is Sampler.DPM_SOLVER:
-        return dpm_solver(denoiser, start, schedule, steps=count or 30, clip=clip, on_step=on_step)
-    if sampler is Sampler.DDIM:
-        return ddim(
-            denoiser, start, schedule, steps=count or 50, source=source, clip=clip, on_step=on_step
-        )
-    return ddpm(denoiser, start, schedule, steps=count, source=source, clip=clip, on_step=on_step)
+        return dpm_solver(denoiser, start, schedule, steps=count, clip=clip, on_step=on_step)
+    stochastic = ddim if sampler is Sampler.DDIM else ddpm
+    return stochastic(
+        denoiser, start, schedule, steps=count, source=source, clip=clip, on_step=on_step
+    )
 
 
 def ddpm(
