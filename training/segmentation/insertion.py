@@ -17,6 +17,9 @@ _LEAST_BRAIN = 2000
 #: Oedema darkens nothing that is darker already.
 _LEAST_OEDEMA_HU = 5.0
 
+#: Radius of inserted bleeds: 0.2 to 58 mL as a ball.
+_RADIUS_MM = (3.5, 24.0)
+
 #: Blood outside the brain begins at most so far from the bone, in pixels.
 _EXTRA_AXIAL_REACH_PX = 20
 
@@ -51,9 +54,11 @@ def insert_bleed(
     rng: np.random.Generator,
     *,
     spacing_zyx_mm: tuple[float, float, float],
+    radius_mm: tuple[float, float] = _RADIUS_MM,
 ) -> None:
     """Draw one irregular bleed with oedema into the brain, in place, and label it.
 
+    Its radius is drawn between two, small ones as often as large ones on a scale of logarithms.
     Nothing happens where no brain tissue is left to draw in.
     """
     tissue = (
@@ -63,8 +68,8 @@ def insert_bleed(
     if places.size < _LEAST_ROOM:
         return
     centre = np.array(np.unravel_index(rng.choice(places), patch_zyx.shape))
-    radius_mm = float(np.exp(rng.uniform(np.log(3.5), np.log(24))))
-    shape = _irregular_distance(patch_zyx.shape, centre, radius_mm, rng, spacing_zyx_mm)
+    radius = float(np.exp(rng.uniform(*np.log(radius_mm))))
+    shape = _irregular_distance(patch_zyx.shape, centre, radius, rng, spacing_zyx_mm)
     allowed = ndimage.gaussian_filter(interior.astype(np.float32), (0, 1.5, 1.5))
     alpha = np.clip(0.5 - shape / rng.uniform(0.8, 2.0), 0, 1) * allowed
     blood = rng.uniform(50, 78) + _grain(patch_zyx.shape, rng) * rng.uniform(1, 6)
