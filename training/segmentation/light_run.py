@@ -114,7 +114,12 @@ def train_light(
 
     if not cohort.part(Part.TRAIN):
         raise ValueError("The cohort has no scan with a mask in its train part")
-    pool = CasePool(folders=list(cohort.folders), validation_fraction=0.0, split=cohort.split)
+    pool = CasePool(
+        folders=list(cohort.folders),
+        spacing_zyx_mm=recipe.spacing_zyx_mm,
+        validation_fraction=0.0,
+        split=cohort.split,
+    )
     memory = PeakMemory(torch.device(device).type)
     trainer = Trainer(recipe, pool, folder=folder, device=device)
     pool.refresh()

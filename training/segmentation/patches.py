@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.volume import Vector
 from training.cohort.case import Case, load_case
 from training.cohort.patient_split import Part, PatientSplit
+from training.cohort.regrid import on_grid
 from training.cohort.split import in_validation
 from training.segmentation.augmentation import (
     brighten_soft_tissue,
@@ -32,6 +34,8 @@ class CasePool:
     ----------
     folders : list of Path
         Folders of ``*.npz`` cases; read again on every `refresh`.
+    spacing_zyx_mm : Vector
+        Grid that every case is brought to, the recipe's.
     validation_fraction : float
         Share of patients held out.
     validation_fractions : dict of str to float
@@ -43,6 +47,7 @@ class CasePool:
     """
 
     folders: list[Path]
+    spacing_zyx_mm: Vector
     validation_fraction: float
     validation_fractions: dict[str, float] = field(default_factory=dict)
     split: PatientSplit | None = None
@@ -63,6 +68,7 @@ class CasePool:
             case = load_case(path)
             part = self._part_of(case)
             if part in (Part.TRAIN, Part.VALIDATION):
+                case = on_grid(case, self.spacing_zyx_mm)
                 chosen = self.training if part is Part.TRAIN else self.validation
                 chosen[case.source].append(case)
         return len(found)

@@ -53,7 +53,9 @@ def test_gradients_of_a_step_at_two_slices_are_those_of_float32(tmp_path):
     for number in range(4):
         save_case(tmp_path / "cases", head(number))
     recipe = light_recipe("compact", SMALL, Budget(), seed=1)
-    pool = CasePool(folders=[tmp_path / "cases"], validation_fraction=0.3)
+    pool = CasePool(
+        folders=[tmp_path / "cases"], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3
+    )
     pool.refresh()
     trainer = Trainer(recipe, pool, folder=tmp_path / "run")
     apart = build_network(recipe.architecture, recipe.architecture_arguments).double()

@@ -206,7 +206,9 @@ def test_extra_axial_blood_stays_at_the_skull_and_unlabelled():
 def test_drawn_patches_are_normalised_and_reproducible(cases_folder):
     """The same seed draws the same patch; values lie in the clipped, scaled range."""
     plan = recipe()
-    pool = CasePool(folders=[cases_folder], validation_fraction=0.3)
+    pool = CasePool(
+        folders=[cases_folder], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3
+    )
     pool.refresh()
 
     first, label = draw_patch(pool, plan, np.random.default_rng(5))
@@ -220,16 +222,31 @@ def test_drawn_patches_are_normalised_and_reproducible(cases_folder):
 
 def test_pool_takes_in_cases_that_appear_later(cases_folder):
     """A cohort may grow while it is trained on; nothing is read twice."""
-    pool = CasePool(folders=[cases_folder], validation_fraction=0.3)
+    pool = CasePool(
+        folders=[cases_folder], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3
+    )
 
     assert pool.refresh() == 8
     save_case(cases_folder, toy_case(99))
     assert pool.refresh() == 1
 
 
+def test_pool_brings_cases_to_the_grid_of_the_recipe(tmp_path):
+    """A case of 2 mm pixels, 128 mm wide, has 32 pixels of 4 mm; its square keeps its volume."""
+    save_case(tmp_path, toy_case(1))
+    pool = CasePool(folders=[tmp_path], spacing_zyx_mm=(5.0, 4.0, 4.0), validation_fraction=0)
+
+    pool.refresh()
+
+    (case,) = pool.training["toy"]
+    assert case.hu_zyx.shape == (4, 32, 32)
+    assert case.spacing_zyx_mm == (5.0, 4.0, 4.0)
+    assert case.hematoma_ml == pytest.approx(toy_case(1).hematoma_ml, rel=0.1)
+
+
 def test_empty_pool_is_refused(tmp_path):
     """Without a case nothing can be drawn; the folder is named."""
-    pool = CasePool(folders=[tmp_path], validation_fraction=0.3)
+    pool = CasePool(folders=[tmp_path], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3)
 
     with pytest.raises(ValueError, match="No training case"):
         draw_patch(pool, recipe(), np.random.default_rng(0))
@@ -259,7 +276,9 @@ def test_ignored_voxels_do_not_matter():
 def test_training_learns_resumes_and_releases(cases_folder, tmp_path):
     """A bright square is learnt in 140 steps, in two runs, and survives as a bundle."""
     plan = recipe()
-    pool = CasePool(folders=[cases_folder], validation_fraction=0.3)
+    pool = CasePool(
+        folders=[cases_folder], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3
+    )
     half = dataclasses.replace(plan, schedule=dataclasses.replace(plan.schedule, steps=70))
     Trainer(half, pool, folder=tmp_path / "run").run()
 
@@ -284,7 +303,9 @@ def test_training_ends_at_its_time_limit(cases_folder, tmp_path):
     """With a clock that jumps a minute per look, a limit of 5 minutes allows few steps."""
     ticks = itertools.count(0, 60)
     plan = recipe(schedule=Schedule(steps=1000, limit_minutes=5, validate_every=999))
-    pool = CasePool(folders=[cases_folder], validation_fraction=0.3)
+    pool = CasePool(
+        folders=[cases_folder], spacing_zyx_mm=(5.0, 2.0, 2.0), validation_fraction=0.3
+    )
 
     trainer = Trainer(plan, pool, folder=tmp_path, clock=lambda: float(next(ticks)))
     trainer.run()

@@ -9,11 +9,11 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.resampling import canonical_grid, resample_map
-from pipeline.volume import AIR_HU, Vector, regular_grid
-from training.cohort.case import HALF_COVERED, IGNORED, Case
+from pipeline.volume import AIR_HU, Vector
+from training.cohort.case import IGNORED, Case
 from training.cohort.folder import ScanFile
 from training.cohort.patient_split import Part
+from training.cohort.regrid import on_grid
 from training.segmentation.experiment import Patch
 
 #: nnU-Net wants its ignore label to follow the last class.
@@ -74,27 +74,6 @@ def write_raw_data_set(
     has_unknown = any(_NNUNET_IGNORE in found for found in values)
     content = _data_set_json(scans, has_unknown=has_unknown)
     (folder / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
-
-
-def on_grid(case: Case, spacing_zyx_mm: Vector) -> Case:
-    """Return a case on a regular grid of another spacing, itself if it has that spacing."""
-    if np.allclose(case.spacing_zyx_mm, spacing_zyx_mm):
-        return case
-    source = regular_grid(case.hu_zyx.shape, case.spacing_zyx_mm)
-    target = canonical_grid(source, spacing_zyx_mm)
-    hu = resample_map(case.hu_zyx, source, target, outside=AIR_HU)
-    label = np.zeros(target.shape_zyx, dtype=np.uint8)
-    for value in (IGNORED, 1):
-        covered = resample_map((case.label_zyx == value).astype(np.float32), source, target)
-        label[covered >= HALF_COVERED] = value
-    return Case(
-        case_id=case.case_id,
-        patient_id=case.patient_id,
-        source=case.source,
-        hu_zyx=np.round(hu).astype(np.int16),
-        label_zyx=label,
-        spacing_zyx_mm=spacing_zyx_mm,
-    )
 
 
 def _paths(case_id: str) -> tuple[Path, Path]:

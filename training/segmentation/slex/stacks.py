@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.resampling import canonical_grid, resample_map
 from pipeline.segmentation.sampling import normalise
-from pipeline.volume import regular_grid
-from training.cohort.case import HALF_COVERED, IGNORED, Case
+from training.cohort.case import IGNORED, Case
+from training.cohort.regrid import on_grid
 from training.segmentation.augmentation import sample_patch, vary_intensity
 from training.segmentation.slex.recipe import SlexRecipe
 
@@ -45,22 +44,12 @@ class Target:
 
 def stack_of(case: Case, recipe: SlexRecipe) -> Stack:
     """Return a case on the recipe's grid, resampled as the pipeline resamples scans."""
-    hu, label = case.hu_zyx, case.label_zyx
-    if not np.allclose(case.spacing_zyx_mm, recipe.spacing_zyx_mm):
-        source = regular_grid(hu.shape, case.spacing_zyx_mm)
-        target = canonical_grid(source, recipe.spacing_zyx_mm)
-        resampled = resample_map(hu, source, target, outside=recipe.clip_low_hu)
-        hu = np.round(resampled).astype(np.int16)
-        bleeds, unknown = (
-            resample_map((label == value).astype(np.float32), source, target) >= HALF_COVERED
-            for value in (1, IGNORED)
-        )
-        label = np.where(bleeds, 1, np.where(unknown, IGNORED, 0)).astype(np.uint8)
+    fitting = on_grid(case, recipe.spacing_zyx_mm)
     return Stack(
         patient_id=case.patient_id,
         source=case.source,
-        hu_zyx=np.clip(hu, int(recipe.clip_low_hu), int(recipe.clip_high_hu)),
-        label_zyx=label,
+        hu_zyx=np.clip(fitting.hu_zyx, int(recipe.clip_low_hu), int(recipe.clip_high_hu)),
+        label_zyx=fitting.label_zyx,
     )
 
 
