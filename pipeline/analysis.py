@@ -17,7 +17,7 @@ from pipeline.quality import assess_mask, assess_volume
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
-from pipeline.triplet import SliceTriplet, crop_triplet
+from pipeline.triplet import SliceTriplet
 from pipeline.volume import CtVolume, HematomaMask
 
 
@@ -94,6 +94,9 @@ class Opinion(Protocol):
         Tells after each tile which share of the work is done.
         """
 
+    def crop(self, volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
+        """Return the slices that the classifier wants to see."""
+
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability of expansion."""
 
@@ -144,7 +147,7 @@ def analyze(
     on_step(Step.MEASURE)
     measurements = measure(volume, mask)
     on_step(Step.CLASSIFY)
-    triplet = crop_triplet(volume, mask)
+    triplet = models.crop(volume, mask)
     prediction = models.classify(triplet)
     on_step(Step.EXPLAIN)
     saliency = models.explain(triplet, prediction)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from pipeline.errors import ModelBundleError
+from pipeline.operating_point import FamiliarityLimit, OperatingPoint
+from pipeline.slice_input import Resizing, RoiShape, SliceInput
 from pipeline.volume import Vector
 from pipeline.volume_error import VolumeError
 
@@ -14,12 +16,16 @@ from pipeline.volume_error import VolumeError
 TASKS = ("segmentation", "classification")
 
 #: Version of the card's layout that is written; a card that cannot be brought to it is refused.
-CARD_FORMAT = 3
+CARD_FORMAT = 4
+
+#: Fields that came with format 4, all of them the classifier's.
+_CLASSIFIER_FIELDS = ("slice_input", "operating_points", "familiarity", "members")
 
 #: Fields that a format did not have yet; a card of that format is read as if they were null.
 _ABSENT_FIELDS: dict[int, tuple[str, ...]] = {
-    1: ("volume_error", "sampling"),
-    2: ("sampling",),
+    1: ("volume_error", "sampling", *_CLASSIFIER_FIELDS),
+    2: ("sampling", *_CLASSIFIER_FIELDS),
+    3: _CLASSIFIER_FIELDS,
     CARD_FORMAT: (),
 }
 
@@ -81,10 +87,20 @@ class ModelCard:
         Level and width in HU; classification only.
     input_size : int or None
         Side of the square input in pixels; classification only.
+    slice_input : SliceInput or None
+        How a slice is cut and brought to that size; null for the defaults; classification only.
+    members : int or None
+        How many networks' probabilities are averaged, their weights named ``members.0.`` and so
+        on; null for one network; classification only.
     class_names : tuple of str
         Names in the order of the output's columns.
     threshold : float or None
         Probability from which the first class is called; classification only.
+    operating_points : tuple of OperatingPoint or None
+        Further thresholds with their purpose; classification only.
+    familiarity : FamiliarityLimit or None
+        From which distance on a patient is unlike those it was trained on; its reference lies
+        with the weights; classification only.
     probability_cutoff : float or None
         Probability from which a voxel is hematoma; segmentation only.
     minimum_component_ml : float or None
@@ -121,8 +137,12 @@ class ModelCard:
     sampling: str | None = None
     window: tuple[float, float] | None = None
     input_size: int | None = None
+    slice_input: SliceInput | None = None
+    members: int | None = None
     class_names: tuple[str, ...]
     threshold: float | None = None
+    operating_points: tuple[OperatingPoint, ...] | None = None
+    familiarity: FamiliarityLimit | None = None
     probability_cutoff: float | None = None
     minimum_component_ml: float | None = None
     volume_error: VolumeError | None = None
@@ -139,9 +159,7 @@ class ModelCard:
         if self.task == "segmentation":
             self._check_segmentation()
         if self.task == "classification":
-            self._need("window", "input_size", "threshold")
-            if self.volume_error is not None:
-                raise ModelBundleError(f"Card of {self.name}: {self.task} has no volume_error")
+            self._check_classification()
         for name in ("threshold", "probability_cutoff"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -160,7 +178,17 @@ class ModelCard:
         if not self.class_names:
             raise ModelBundleError(f"Card of {self.name}: class_names is empty")
 
+    def _check_classification(self) -> None:
+        self._need("window", "input_size", "threshold")
+        self._refuse("volume_error")
+        if self.members is not None and self.members < 2:  # noqa: PLR2004  one is no ensemble
+            raise ModelBundleError(f"Card of {self.name}: {self.members} members average nothing")
+        names = [point.name for point in self.operating_points or ()]
+        if len(set(names)) < len(names):
+            raise ModelBundleError(f"Card of {self.name}: two operating points share a name")
+
     def _check_segmentation(self) -> None:
+        self._refuse(*_CLASSIFIER_FIELDS)
         self._need(
             "spacing_zyx_mm",
             "patch_size_zyx",
@@ -184,6 +212,11 @@ class ModelCard:
                     f"Weights of {self.name} are bound to patch size {tuple(bound)}, "
                     f"the card says {self.patch_size_zyx}"
                 )
+
+    def _refuse(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) is not None:
+                raise ModelBundleError(f"Card of {self.name}: {self.task} has no {name}")
 
     def _need(self, *names: str) -> None:
         absent = [name for name in names if getattr(self, name) is None]
@@ -248,6 +281,7 @@ def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
         fields["intensity"] = Intensity(**values)
     if fields["volume_error"] is not None:
         fields["volume_error"] = _volume_error(fields["volume_error"], where=where)
+    _read_classifier_fields(fields, where=where)
     fields["spacing_zyx_mm"] = _tuple(fields["spacing_zyx_mm"], float, 3)
     fields["patch_size_zyx"] = _tuple(fields["patch_size_zyx"], int, 3)
     fields["window"] = _tuple(fields["window"], float, 2)
@@ -260,6 +294,49 @@ def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
     if not isinstance(fields["demonstration"], bool):
         raise ModelBundleError(f"{where}: demonstration must be true or false")
     return ModelCard(**fields)
+
+
+def _read_classifier_fields(fields: dict[str, Any], *, where: str) -> None:
+    """Put the classifier's own types in the place of what JSON holds."""
+    if fields["slice_input"] is not None:
+        fields["slice_input"] = _slice_input(fields["slice_input"], where=f"{where}, slice_input")
+    if fields["operating_points"] is not None:
+        fields["operating_points"] = tuple(
+            _operating_point(point, where=f"{where}, operating_points")
+            for point in fields["operating_points"]
+        )
+    if fields["familiarity"] is not None:
+        fields["familiarity"] = _familiarity(fields["familiarity"], where=f"{where}, familiarity")
+    if fields["members"] is not None and type(fields["members"]) is not int:
+        raise ModelBundleError(f"{where}: members must be a whole number")
+
+
+def _slice_input(fields: dict[str, Any], *, where: str) -> SliceInput:
+    _check_fields(fields, SliceInput, where=where)
+    return SliceInput(
+        roi=RoiShape(fields["roi"]),
+        margin_mm=float(fields["margin_mm"]),
+        resizing=Resizing(fields["resizing"]),
+        mean=tuple(float(value) for value in fields["mean"]),
+        sd=tuple(float(value) for value in fields["sd"]),
+    )
+
+
+def _operating_point(fields: dict[str, Any], *, where: str) -> OperatingPoint:
+    _check_fields(fields, OperatingPoint, where=where)
+    numbers = {name: float(value) for name, value in fields.items() if name != "name"}
+    return OperatingPoint(name=str(fields["name"]), **numbers)
+
+
+def _familiarity(fields: dict[str, Any], *, where: str) -> FamiliarityLimit:
+    _check_fields(fields, FamiliarityLimit, where=where)
+    if type(fields["patients"]) is not int:
+        raise ModelBundleError(f"{where}: patients must be a whole number")
+    return FamiliarityLimit(
+        distance=float(fields["distance"]),
+        share=float(fields["share"]),
+        patients=fields["patients"],
+    )
 
 
 def _volume_error(fields: dict[str, Any], *, where: str) -> VolumeError:

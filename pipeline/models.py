@@ -10,7 +10,7 @@ from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
 from pipeline.triplet import SliceTriplet
-from pipeline.volume import CtVolume
+from pipeline.volume import CtVolume, HematomaMask
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +62,10 @@ class Models:
     ) -> Segmentation:
         """Return the hematoma, and what lies beside it, on the volume's own grid."""
         return self._segmenter.segment(volume, on_progress=on_progress)
+
+    def crop(self, volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
+        """Return the slices that the classifier wants to see."""
+        return self._classifier.crop(volume, mask)
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return the probability that the hematoma expands."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from statistics import pstdev
 
 
 class HeLabel(IntEnum):
@@ -21,22 +22,32 @@ class HePrediction:
         One per slice of the triplet that exists, inferior to superior, each in [0, 1].
     threshold : float
         Probability from which the patient is called HE, from the model card.
+    member_probabilities : tuple of float
+        Patient-level probability of each network of an ensemble; empty for one network.
+    unfamiliarity : float or None
+        How far the patient lies from those that the classifier has learned from, as part of the
+        limit on the card: above 1 the opinion is a guess. None if the card has no limit.
 
     Raises
     ------
     ValueError
-        If a value lies outside [0, 1] or there is no slice.
+        If a probability lies outside [0, 1], there is no slice, or the unfamiliarity is
+        negative.
     """
 
     slice_probabilities: tuple[float, ...]
     threshold: float
+    member_probabilities: tuple[float, ...] = ()
+    unfamiliarity: float | None = None
 
     def __post_init__(self) -> None:
         if not self.slice_probabilities:
             raise ValueError("A prediction needs at least one slice")
-        for value in (*self.slice_probabilities, self.threshold):
+        for value in (*self.slice_probabilities, *self.member_probabilities, self.threshold):
             if not 0 <= value <= 1:
                 raise ValueError(f"{value} is no probability")
+        if self.unfamiliarity is not None and not self.unfamiliarity >= 0:
+            raise ValueError(f"Unfamiliarity must not be negative, got {self.unfamiliarity}")
 
     @property
     def probability(self) -> float:
@@ -47,3 +58,15 @@ class HePrediction:
     def label(self) -> HeLabel:
         """HE from `threshold` upwards."""
         return HeLabel.HE if self.probability >= self.threshold else HeLabel.NHE
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of an ensemble's opinions; None for one network."""
+        if not self.member_probabilities:
+            return None
+        return pstdev(self.member_probabilities)
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether the patient is unlike those that the classifier has learned from."""
+        return self.unfamiliarity is not None and self.unfamiliarity > 1

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EmptyHematomaError, GeometryError
+from pipeline.slice_input import RoiShape, SliceInput
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid
-from pipeline.windowing import brain_window
+from pipeline.windowing import apply_window
 
 #: Slice step of the published study, in mm: its neighbours Max-1 and Max+1 lie this far off.
 NEIGHBOUR_DISTANCE_MM = 5.0
@@ -17,10 +18,6 @@ NEIGHBOUR_DISTANCE_MM = 5.0
 #: Below this step the next slice shows nearly the same picture as Max, so the neighbour is
 #: looked for at `NEIGHBOUR_DISTANCE_MM` instead: the native slice nearest to it.
 THIN_STEP_MM = NEIGHBOUR_DISTANCE_MM / 2
-
-#: Brain shown around the hematoma, in mm. The paper leaves it open; the released code takes
-#: none. Oedema and satellites, which are signs of expansion, lie within this distance.
-ROI_MARGIN_MM = 10.0
 
 
 class TripletPosition(StrEnum):
@@ -53,8 +50,9 @@ class TripletSlice:
         Index in the source volume.
     roi : RegionOfInterest
         The rectangle that was cropped.
-    image_yx : ndarray of uint8, shape (y1 - y0, x1 - x0)
-        Grey levels of the brain window, 0..255. Read-only.
+    image_yx : ndarray of uint8
+        Grey levels of the window, 0..255, one for each pixel of the rectangle; finer for the
+        crop of the released code. Read-only.
     """
 
     position: TripletPosition
@@ -70,7 +68,8 @@ class SliceTriplet:
     Attributes
     ----------
     slices : tuple of TripletSlice
-        The slices that exist, inferior to superior; Max is always among them.
+        The slices that exist, inferior to superior. Max is always among them but in the crop
+        of the released code.
     absent : tuple of (TripletPosition, str)
         The positions that do not exist, each with a reason.
     """
@@ -101,12 +100,14 @@ def max_area_slice(mask: HematomaMask) -> int:
     return int(np.argmax(np.count_nonzero(mask.voxels_zyx, axis=(1, 2))))
 
 
-def crop_triplet(volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
+def crop_triplet(
+    volume: CtVolume, mask: HematomaMask, *, how: SliceInput | None = None
+) -> SliceTriplet:
     """Return Max-1, Max and Max+1 cropped around the hematoma, in the brain window.
 
-    The slices are native ones. Each is cropped to a square around its own largest
-    connected piece of hematoma, with `ROI_MARGIN_MM` of brain on every side. A neighbour
-    that lies outside the scan, or holds no hematoma, is absent with a reason.
+    The slices are native ones. Each is cropped to a square (or box) around its own largest
+    connected piece of hematoma, with a margin of brain on every side. A neighbour that lies
+    outside the scan, or holds no hematoma, is absent with a reason.
 
     Parameters
     ----------
@@ -114,6 +115,8 @@ def crop_triplet(volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
         The CT in Hounsfield units.
     mask : HematomaMask
         Mask on the grid of `volume`.
+    how : SliceInput, optional
+        Shape and margin of the crop; the defaults if not given.
 
     Raises
     ------
@@ -122,6 +125,11 @@ def crop_triplet(volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
     GeometryError
         If mask and volume lie on different grids.
     """
+    how = how or SliceInput()
+    if how.roi is RoiShape.AS_RELEASED:
+        from pipeline.released_triplet import crop_released_triplet
+
+        return crop_released_triplet(volume, mask)
     if mask.grid != volume.grid:
         raise GeometryError("Mask and volume must lie on the same grid")
     largest = max_area_slice(mask)
@@ -138,7 +146,7 @@ def crop_triplet(volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
         elif not mask.voxels_zyx[index].any():
             absent.append((position, "the slice holds no hematoma"))
         else:
-            slices.append(_crop(volume, mask, position=position, slice_index=index))
+            slices.append(_crop(volume, mask, position=position, slice_index=index, how=how))
     return SliceTriplet(slices=tuple(slices), absent=tuple(absent))
 
 
@@ -174,26 +182,35 @@ def neighbour_slice(grid: VoxelGrid, index: int, *, direction: int) -> int | Non
 
 
 def _crop(
-    volume: CtVolume, mask: HematomaMask, *, position: TripletPosition, slice_index: int
+    volume: CtVolume,
+    mask: HematomaMask,
+    *,
+    position: TripletPosition,
+    slice_index: int,
+    how: SliceInput,
 ) -> TripletSlice:
     roi = _region_of_interest(
-        mask.voxels_zyx[slice_index], pixel_spacing_yx_mm=mask.grid.pixel_spacing_yx_mm
+        mask.voxels_zyx[slice_index], pixel_spacing_yx_mm=mask.grid.pixel_spacing_yx_mm, how=how
     )
-    image_yx = brain_window(volume.hu_zyx[slice_index, roi.y0 : roi.y1, roi.x0 : roi.x1])
+    hu_yx = volume.hu_zyx[slice_index, roi.y0 : roi.y1, roi.x0 : roi.x1]
+    image_yx = apply_window(hu_yx, how.window)
     image_yx.flags.writeable = False
     return TripletSlice(position=position, slice_index=slice_index, roi=roi, image_yx=image_yx)
 
 
 def _region_of_interest(
-    hematoma_yx: NDArray[np.bool_], *, pixel_spacing_yx_mm: tuple[float, float]
+    hematoma_yx: NDArray[np.bool_], *, pixel_spacing_yx_mm: tuple[float, float], how: SliceInput
 ) -> RegionOfInterest:
-    """Return the square around the largest piece of hematoma, clipped to the image."""
+    """Return the square or box around the largest piece of hematoma, clipped to the image."""
     occupied_y, occupied_x = np.nonzero(_largest_piece(hematoma_yx))
     row_mm, column_mm = pixel_spacing_yx_mm
-    extent_mm = max(np.ptp(occupied_y) * row_mm, np.ptp(occupied_x) * column_mm)
-    reach_mm = float(extent_mm) / 2 + ROI_MARGIN_MM
-    y0, y1 = _around(occupied_y, reach_mm / row_mm, hematoma_yx.shape[0])
-    x0, x1 = _around(occupied_x, reach_mm / column_mm, hematoma_yx.shape[1])
+    height_mm, width_mm = np.ptp(occupied_y) * row_mm, np.ptp(occupied_x) * column_mm
+    if how.roi is RoiShape.SQUARE:
+        height_mm = width_mm = max(height_mm, width_mm)
+    reach_y = (float(height_mm) / 2 + how.margin_mm) / row_mm
+    reach_x = (float(width_mm) / 2 + how.margin_mm) / column_mm
+    y0, y1 = _around(occupied_y, reach_y, hematoma_yx.shape[0])
+    x0, x1 = _around(occupied_x, reach_x, hematoma_yx.shape[1])
     return RegionOfInterest(y0=y0, y1=y1, x0=x0, x1=x1)
 
 

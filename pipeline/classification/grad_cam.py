@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.classification.vit import as_channels, spatial_tokens
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 
 with warnings.catch_warnings():
     # some of its dependencies use interfaces that torch deprecates
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
 
 
-def grad_cam(network: "VisionTransformer", batch: torch.Tensor) -> NDArray[np.float32]:
+def grad_cam(
+    network: "VisionTransformer", batch: torch.Tensor, *, how: SliceInput | None = None
+) -> NDArray[np.float32]:
     """Return the relevance of each input pixel for the class HE.
 
     The layer is the output of ``norm1`` in the last block: the last place where patch
@@ -37,6 +40,8 @@ def grad_cam(network: "VisionTransformer", batch: torch.Tensor) -> NDArray[np.fl
         Trained classifier; put into evaluation mode.
     batch : Tensor of float32, shape (N, 1, S, S)
         Slices from `pipeline.classification.transform`.
+    how : SliceInput, optional
+        Has the statistics of the grey levels; the defaults if not given.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def grad_cam(network: "VisionTransformer", batch: torch.Tensor) -> NDArray[np.fl
         ) as cam,
     ):
         maps = cam(
-            input_tensor=as_channels(network, batch),
+            input_tensor=as_channels(network, batch, how=how),
             targets=[ClassifierOutputTarget(int(HeLabel.HE))] * len(batch),
         )
     network.zero_grad(set_to_none=True)

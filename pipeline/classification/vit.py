@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import ModelBundleError
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -56,7 +57,9 @@ def build_vit(architecture: str, arguments: Mapping[str, Any]) -> "VisionTransfo
     return network
 
 
-def logits(network: "VisionTransformer", batch: torch.Tensor) -> torch.Tensor:
+def logits(
+    network: "VisionTransformer", batch: torch.Tensor, *, how: SliceInput | None = None
+) -> torch.Tensor:
     """Return the outputs for grey slices, shape (N, 2); columns are `HeLabel`.
 
     Parameters
@@ -65,15 +68,43 @@ def logits(network: "VisionTransformer", batch: torch.Tensor) -> torch.Tensor:
         Takes any number of channels; the grey image is given to each.
     batch : Tensor of float32, shape (N, 1, S, S)
         Slices from `pipeline.classification.transform`.
+    how : SliceInput, optional
+        Has the statistics of the grey levels; the defaults if not given.
     """
-    result: torch.Tensor = network(as_channels(network, batch))
+    result: torch.Tensor = network(as_channels(network, batch, how=how))
     return result
 
 
-def as_channels(network: "VisionTransformer", batch: torch.Tensor) -> torch.Tensor:
-    """Return grey slices repeated over the channels that the network takes."""
-    weight = network.patch_embed.proj.weight
-    return batch.expand(-1, weight.shape[1], -1, -1)
+def embeddings(
+    network: "VisionTransformer", batch: torch.Tensor, *, how: SliceInput | None = None
+) -> torch.Tensor:
+    """Return what the head reads of each slice, shape (N, D); parameters as for `logits`."""
+    tokens = network.forward_features(as_channels(network, batch, how=how))
+    result: torch.Tensor = network.forward_head(tokens, pre_logits=True)
+    return result
+
+
+def as_channels(
+    network: "VisionTransformer", batch: torch.Tensor, *, how: SliceInput | None = None
+) -> torch.Tensor:
+    """Return grey slices -1..1, normalised, over the channels that the network takes.
+
+    Raises
+    ------
+    ModelBundleError
+        If there are statistics for another number of channels.
+    """
+    channels = network.patch_embed.proj.weight.shape[1]
+    how = how or SliceInput()
+    if len(how.mean) not in (1, channels):
+        raise ModelBundleError(
+            f"Statistics of {len(how.mean)} channels do not fit a network of {channels}"
+        )
+    if set(how.mean) == set(how.sd) == {0.5}:  # what the slices have already
+        return batch.expand(-1, channels, -1, -1)
+    mean = batch.new_tensor(how.mean)[None, :, None, None]
+    sd = batch.new_tensor(how.sd)[None, :, None, None]
+    return (((batch + 1) / 2 - mean) / sd).expand(-1, channels, -1, -1)
 
 
 def spatial_tokens(tokens: torch.Tensor, network: "VisionTransformer") -> torch.Tensor:

@@ -21,6 +21,7 @@ from pipeline.finding import Segmentation
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps, SliceSaliency
 from pipeline.segmentation.predictor import ignore_progress
+from pipeline.triplet import crop_triplet
 from pipeline.volume import HematomaMask
 
 #: Blood of the built heads is 65 HU, brain 35, skull 1000.
@@ -49,6 +50,10 @@ class StandInModels:
         blood = (volume.hu_zyx > low) & (volume.hu_zyx < high)
         on_progress(1.0)
         return Segmentation(hematoma=HematomaMask(voxels_zyx=blood, grid=volume.grid))
+
+    def crop(self, volume, mask):
+        """Return the default triplet."""
+        return crop_triplet(volume, mask)
 
     def classify(self, triplet):
         """Return 0.7 for every slice."""

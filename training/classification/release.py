@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.model_bundle import ModelBundle, ModelCard, save_bundle
 from pipeline.prediction import HeLabel
-from pipeline.triplet import ROI_MARGIN_MM
+from pipeline.slice_input import DEFAULT_MARGIN_MM
 from pipeline.windowing import BRAIN_WINDOW
 from training.classification.evaluation import Scores
 from training.classification.fitting import FittedClassifier
@@ -89,5 +89,5 @@ def _cohort(split: Split) -> str:
         f"Simulated only: {len(split.training)} hematomas ({expanded} expanding) in "
         f"{len(patients)} heads; epoch, calibration and threshold chosen on "
         f"{len(split.validation)} other simulated hematomas ({choosing} expanding). Triplets were "
-        f"cut around true masks with a margin of {ROI_MARGIN_MM:g} mm."
+        f"cut around true masks with a margin of {DEFAULT_MARGIN_MM:g} mm."
     )

@@ -12,7 +12,7 @@ from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
-from pipeline.triplet import SliceTriplet
+from pipeline.triplet import SliceTriplet, crop_triplet
 from pipeline.volume import CtVolume, HematomaMask, Vector, regular_grid
 
 SPACING_ZYX_MM = (5.0, 1.0, 1.0)
@@ -35,6 +35,10 @@ class BrightBlood:
             on_progress(share)
         blood = HematomaMask(voxels_zyx=volume.hu_zyx == BLOOD_HU, grid=volume.grid)
         return Segmentation(hematoma=blood)
+
+    def crop(self, volume: CtVolume, mask: HematomaMask) -> SliceTriplet:
+        """Return the default triplet."""
+        return crop_triplet(volume, mask)
 
     def classify(self, triplet: SliceTriplet) -> HePrediction:
         """Return a rising probability."""

@@ -7,7 +7,8 @@ from mask_builder import ball, bleeding_brain
 
 from pipeline.classification.classifier import Classifier
 from pipeline.model_bundle import ModelBundle, builtin_bundle_path, load_bundle
-from pipeline.triplet import ROI_MARGIN_MM, crop_triplet
+from pipeline.slice_input import DEFAULT_MARGIN_MM
+from pipeline.triplet import crop_triplet
 
 pytestmark = pytest.mark.weights
 
@@ -24,7 +25,7 @@ def test_the_card_hides_nothing(bundle):
 
     assert card.demonstration
     assert "Simulated only" in card.training_cohort
-    assert f"margin of {ROI_MARGIN_MM:g} mm" in card.training_cohort
+    assert f"margin of {DEFAULT_MARGIN_MM:g} mm" in card.training_cohort
     assert "RESEARCH USE ONLY" in card.intended_use
     held_out = card.metrics["held_out"]
     assert held_out["expanded"] >= 20
