@@ -114,11 +114,14 @@ class FoldedNetwork:
         Bias of the first joint layer.
     joint : tuple of JointLayer
         The other joint layers.
+    alive : Tensor of bool, shape (channels,)
+        Which inputs of the joint layers are computed; the others are constant.
     """
 
     pathways: tuple[FoldedPathway, ...]
     joint_bias: Tensor
     joint: tuple[JointLayer, ...]
+    alive: Tensor
 
 
 def fold(network: DeepMedic, *, device: torch.device) -> FoldedNetwork:
@@ -151,6 +154,7 @@ def fold(network: DeepMedic, *, device: torch.device) -> FoldedNetwork:
             pathways=tuple(pathways),
             joint_bias=_rounded(_filled(bias, axis=0), device),
             joint=tuple(_as_layer(unit) for unit in joint),
+            alive=torch.cat(alive),
         )
 
 
@@ -172,6 +176,8 @@ def _fold_stack(
     for number, unit in enumerate(stack):
         following = stack[number + 1] if number + 1 < len(stack) else None
         kept = alive_out[number]
+        if following is None and last_scale is None:  # the classes, each of which has its place
+            kept = torch.ones_like(kept)
         scale, shift = last_scale, last_shift
         if following is not None:
             # A raw output is needed for the shortcut of the next unit.
@@ -222,6 +228,8 @@ def _alive_outputs(stack: Sequence[Unit]) -> list[Tensor]:
     Units tied by shortcuts share their channels: one lives as long as any of them writes to it.
     """
     alive = [(_weight(unit) != 0).flatten(1).any(dim=1) for unit in stack]
+    if stack[0].is_residual:  # its shortcut brings all of what the stack is given
+        alive[0] = torch.ones_like(alive[0])
     for number in range(1, len(stack)):
         if stack[number].is_residual:
             alive[number] = alive[number] | alive[number - 1]
