@@ -130,8 +130,10 @@ def fitted_facts(card: "ModelCard") -> tuple[str, ...]:
 
 def load_node_models(settings: Settings) -> "Models":
     """Return the models that the settings name. Raises ModelBundleError."""
+    from pipeline.kept_memory import keep_freed_memory
     from pipeline.models import load_models
 
+    keep_freed_memory()
     worker = settings.worker
     return load_models(
         segmentation=parts.bundle_path(worker.segmentation_bundle),

@@ -112,10 +112,12 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     import torch
 
     from pipeline.errors import PipelineError
+    from pipeline.kept_memory import keep_freed_memory
     from pipeline.models import choose_device
     from training.segmentation.run import train_architecture
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     changes: dict[str, Any] = {"spacing_zyx_mm": spacing, "patch_size_zyx": patch}
     changes |= {"width": width, "batch_size": batch, "recompute": recompute or None}
     lengths = {"epochs": epochs, "iterations": iterations, "minutes": minutes}
