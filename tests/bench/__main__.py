@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import receivers
+from tests.bench.blast_ct import bench_blast_ct
 from tests.bench.scan import bench_scan
 
 CONSOLE = Console()
@@ -39,6 +40,7 @@ def main() -> None:
         "analyze": bench_analyze,
         "inference": bench_inference,
         "scan": bench_scan,
+        "blast-ct": bench_blast_ct,
     }
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(parts)}")
     wanted = parser.parse_args()
