@@ -119,11 +119,13 @@ def read_checkpoint(path: Path) -> "dict[str, Tensor]":
         If the file is no checkpoint, or unpickling it could run code.
     """
     import pickle
+    import warnings
 
     import torch
 
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused below
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelBundleError(
             "the file holds more than weights, or no checkpoint at all; it is refused, because "
