@@ -26,7 +26,8 @@ _WINDOW_HU = (0.0, 100.0)
 _MARGIN_MM = 30.0
 
 _TRUTH, _FOUND = "#3ddc3d", "#ff4040"
-_SIDE = 1.75
+#: Inches: side of a panel, and a width that the title fits into.
+_SIDE, _NARROWEST = 1.75, 5.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,8 @@ def draw_examples(
         return
     columns = len(finished) + 1
     figure = Figure(
-        figsize=(columns * _SIDE, len(examples) * (_SIDE + 0.3) + 0.7), layout="constrained"
+        figsize=(max(columns * _SIDE, _NARROWEST), len(examples) * (_SIDE + 0.3) + 0.7),
+        layout="constrained",
     )
     grid = figure.subplots(len(examples), columns, squeeze=False)
     for panels, example in zip(grid, examples, strict=True):
