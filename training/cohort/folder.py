@@ -110,7 +110,7 @@ def load_cohort(folders: Path | Sequence[Path]) -> Cohort:
     scans: list[ScanFile] = []
     parts: dict[Part, set[str]] = {part: set() for part in Part}
     for folder in given:
-        found = _scans_in(folder)
+        found = scans_in(folder)
         patients = {scan.patient_id for scan in found}
         split = _split_of(folder, patients)
         scans += found
@@ -137,7 +137,14 @@ def read_scan_file(path: Path) -> ScanFile:
     )
 
 
-def _scans_in(folder: Path) -> list[ScanFile]:
+def scans_in(folder: Path) -> list[ScanFile]:
+    """Return the prepared cases in a folder, sorted by file name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     paths = sorted(path for path in folder.glob("*.npz") if not path.name.endswith(".part.npz"))
     if not paths:
         raise ValueError(

@@ -8,6 +8,7 @@ import typer
 from training.segmentation.benchmark.command import benchmark
 from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
+from training.segmentation.refit.command import refit
 from training.segmentation.train_command import train
 from training.segmentation.volume_error_command import calibrate_volume
 
@@ -20,6 +21,7 @@ APP = typer.Typer(
 APP.command()(train)
 APP.command()(benchmark)
 APP.command()(distil)
+APP.command()(refit)
 APP.command()(detect)
 APP.command("calibrate-volume")(calibrate_volume)
 

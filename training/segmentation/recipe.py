@@ -132,13 +132,20 @@ def read_recipe(path: Path) -> Recipe:
             content[key] = tuple(content[key])
     for name, kind in _TABLES.items():
         if name in content:
-            content[name] = _build(kind, content[name], where=f"{path}, [{name}]")
-    recipe = _build(Recipe, content, where=str(path))
-    assert isinstance(recipe, Recipe)  # noqa: S101  tells mypy what _build made
+            content[name] = from_table(kind, content[name], where=f"{path}, [{name}]")
+    recipe = from_table(Recipe, content, where=str(path))
+    assert isinstance(recipe, Recipe)  # noqa: S101  tells mypy what from_table made
     return recipe
 
 
-def _build(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
+def from_table(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
+    """Return a data class made of a TOML table.
+
+    Raises
+    ------
+    ValueError
+        If a key is unknown or missing; the message names it and `where`.
+    """
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(content) - set(fields))
     if unknown:
