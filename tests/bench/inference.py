@@ -2,14 +2,19 @@
 
 From an array in HU with its spacing to a mask on the same grid: resampling, normalisation, all
 tiles, resampling of the logits, and the mask. The weights are trained for some seconds first,
-as the mask of a random network is noise. On a CPU no mirrored copies are made, on CUDA all
-eight; nnU-Net and we make the same ones.
+as the mask of a random network is noise. Each run has a process of its own, which loads the
+model and runs it once on a tile before the clock starts: ``python -m tests.bench.inference NAME
+FOLDER`` measures one and prints JSON. With mirrored copies nnU-Net is timed once only.
 """
 
 import contextlib
 import copy
 import io
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,64 +23,85 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nnunet_model import CONFIGURATION, TRAINER, TrainedModel, head_hu, trained_model
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from nnunet_model import CONFIGURATION, TrainedModel, head_hu, trained_model
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.kept_memory import keep_freed_memory
+from pipeline.model_bundle import load_bundle
 from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.nnunet_import import bundle_from_nnunet
 from pipeline.segmentation.predictors import load_network
 from pipeline.segmentation.tiled_predictor import SURE_BACKGROUND, TiledPredictor
 from pipeline.volume import CtVolume, regular_grid
 
+ROOT = Path(__file__).parents[2]
+
 #: A head as a site sends it: 5 mm slices of 512 x 512 over 230 mm.
 SHAPE, SPACING = (20, 512, 512), (5.0, 0.45, 0.45)
 
-#: nnU-Net's plan for 5 x 0.5 x 0.5 mm, with half its features so that a run ends soon.
-PATCH, PLANNED_SPACING = (16, 320, 320), (5.0, 0.5, 0.5)
-FEATURES = (16, 32, 64, 128, 160, 160)
-STRIDES = [[1, 1, 1], [1, 2, 2], [1, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
-KERNELS = [[1, 3, 3], [1, 3, 3], [3, 3, 3], [3, 3, 3], [3, 3, 3], [3, 3, 3]]
-TRAINING_PATCH, TRAINING_STEPS = (16, 64, 64), 120
+#: What nnU-Net plans for head CT, with half its features so that a run ends soon.
+PATCH, PLANNED_SPACING = (20, 320, 256), (5.0, 0.5, 0.5)
+FEATURES = (16, 32, 64, 128, 160, 160, 160)
+STRIDES = [[1, 1, 1], [1, 2, 2], [1, 2, 2], [1, 2, 2], [2, 2, 2], [2, 2, 2], [1, 2, 2]]
+KERNELS = [[1, 3, 3]] * 3 + [[3, 3, 3]] * 4
+TRAINING_PATCH, TRAINING_STEPS = (20, 64, 64), 60
 
-STEP = 0.5
+STEP, ALL_AXES = 0.5, (0, 1, 2)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One way from HU to the mask, and what came of it."""
+    """One way from HU to the mask.
 
-    run: Callable[[], np.ndarray]
-    wall_s: list[float]
-    cpu_s: list[float]
-    mask: np.ndarray | None = None
-    logits: np.ndarray | None = None
+    Attributes
+    ----------
+    ours : dict or None
+        Options of our predictor; None is nnU-Net's.
+    mirrored : bool
+        Whether the copies mirrored over all axes are averaged in.
+    """
+
+    ours: dict[str, bool] | None = None
+    mirrored: bool = False
+
+
+#: By name. nnU-Net mirrors by default, the service does not; both halve the tile as a step.
+CONTESTANTS = {
+    "nnU-Net": Contestant(),
+    "nnU-Net, mirrored": Contestant(mirrored=True),
+    "same tiles, float32": Contestant(ours={"whole_field": True, "bfloat16": False}),
+    "same tiles": Contestant(ours={"whole_field": True}),
+    "as the service runs": Contestant(ours={}),
+}
+PEER, PEER_DEFAULT, SERVICE = "nnU-Net", "nnU-Net, mirrored", "as the service runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Seconds, mask and logit difference of one contestant; logits outside the head are NaN."""
+
+    wall_s: float
+    cpu_s: float
+    mask: np.ndarray
+    logits: np.ndarray
 
 
 def bench_inference(console: Console, *, repetitions: int) -> dict[str, object]:
     """Return seconds, ratios and agreement; prints them as a table."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    mirrored = (0, 1, 2) if device.type == "cuda" else ()
-    model = _model()
-    volume = CtVolume(hu_zyx=head_hu(SHAPE, SPACING), grid=regular_grid(SHAPE, SPACING))
-    contestants = {"nnU-Net": _nnunet(model, volume, device=device, mirrored=mirrored)}
-    ways: dict[str, dict[str, bool]] = {
-        "ours, same tiles, float32": {"whole_field": True, "bfloat16": False},
-        "ours, same tiles": {"whole_field": True},
-        "ours, as the service runs": {},
-    }
+    runs: dict[str, list[Run]] = {name: [] for name in CONTESTANTS}
     with tempfile.TemporaryDirectory() as scratch:
-        bundle = bundle_from_nnunet(model.save(Path(scratch) / "model"), Path(scratch) / "bundle")
-        for name, way in ways.items():
-            options = InferenceOptions(device=device, step=STEP, mirror_axes=mirrored, **way)
-            predictor = TiledPredictor(bundle.card, load_network(bundle), options)
-            predictor.warm_up()
-            contestants[name] = _ours(predictor, volume)
-    for _ in range(repetitions):
-        for contestant in contestants.values():
-            _time(contestant)
-    _say_settings(console, device, mirrored)
-    return _show(console, contestants)
+        folder = Path(scratch)
+        bundle_from_nnunet(_model().save(folder / "model"), folder / "bundle")
+        for repetition in range(repetitions):
+            for name in CONTESTANTS:
+                if name != PEER_DEFAULT or repetition == 0:
+                    runs[name].append(_run_apart(name, folder))
+    _say_settings(console)
+    return _show(console, runs)
 
 
 def _model() -> TrainedModel:
@@ -93,91 +119,115 @@ def _model() -> TrainedModel:
     return TrainedModel(plans=plans, dataset=model.dataset, network=model.network)
 
 
-def _nnunet(
-    model: TrainedModel, volume: CtVolume, *, device: torch.device, mirrored: tuple[int, ...]
-) -> Contestant:
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+def _run_apart(name: str, folder: Path) -> Run:
+    command = [sys.executable, "-m", "tests.bench.inference", name, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    with np.load(folder / "run.npz") as arrays:
+        return Run(**json.loads(done.stdout.splitlines()[-1]), **arrays)
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        predictor = nnUNetPredictor(
-            tile_step_size=STEP, use_mirroring=bool(mirrored), device=device, allow_tqdm=False
-        )
-    plans = PlansManager(model.plans)
-    predictor.manual_initialization(
-        copy.deepcopy(model.network),
-        plans,
-        plans.get_configuration(CONFIGURATION),
-        [model.network.state_dict()],
-        model.dataset,
-        TRAINER,
-        mirrored or None,
+
+def _measure(name: str, folder: Path) -> dict[str, float]:
+    """Run one contestant; leave mask and logits in the folder and return the seconds."""
+    contestant = CONTESTANTS[name]
+    make = _nnunet if contestant.ours is None else _ours
+    run, logits = make(folder, contestant)
+    wall, cpu = time.perf_counter(), time.process_time()
+    mask = run()
+    seconds = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    np.savez(folder / "run.npz", mask=mask, logits=logits[0])
+    return seconds
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _head() -> np.ndarray:
+    return head_hu(SHAPE, SPACING)
+
+
+Ready = tuple[Callable[[], np.ndarray], list[np.ndarray]]
+
+
+def _nnunet(folder: Path, contestant: Contestant) -> Ready:
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    predictor = nnUNetPredictor(
+        tile_step_size=STEP,
+        use_mirroring=contestant.mirrored,
+        device=_device(),
+        perform_everything_on_device=True,
+        allow_tqdm=False,
     )
+    predictor.initialize_from_trained_model_folder(str(folder / "model"), (0,))
+    logits: list[np.ndarray] = []
     predict = predictor.predict_logits_from_preprocessed_data
 
     def keeping(data: torch.Tensor) -> torch.Tensor:
-        logits = predict(data)
-        contestant.logits = (logits[1].float() - logits[0].float()).cpu().numpy()
-        return logits
+        found = predict(data)
+        logits.append((found[1].float() - found[0].float()).cpu().numpy())
+        return found
 
+    predict(torch.zeros((1, *PATCH)))
     predictor.predict_logits_from_preprocessed_data = keeping
-    image = volume.hu_zyx[None].astype(np.float32)
-    contestant = Contestant(
-        run=lambda: predictor.predict_single_npy_array(image, {"spacing": list(SPACING)}) == 1,
-        wall_s=[],
-        cpu_s=[],
+    image = _head()[None].astype(np.float32)
+    stated = {"spacing": list(SPACING)}
+    return lambda: predictor.predict_single_npy_array(image, stated) == 1, logits
+
+
+def _ours(folder: Path, contestant: Contestant) -> Ready:
+    assert contestant.ours is not None
+    keep_freed_memory()  # as the node does before it loads its models
+    bundle = load_bundle(folder / "bundle", task="segmentation")
+    options = InferenceOptions(
+        device=_device(),
+        step=STEP,
+        mirror_axes=ALL_AXES if contestant.mirrored else (),
+        **contestant.ours,
     )
-    return contestant
-
-
-def _ours(predictor: TiledPredictor, volume: CtVolume) -> Contestant:
+    predictor = TiledPredictor(bundle.card, load_network(bundle), options)
+    logits: list[np.ndarray] = []
     predict = predictor._logits
 
     def keeping(sampled, box, **rest) -> np.ndarray:
-        logits = predict(sampled, box, **rest)
+        found = predict(sampled, box, **rest)
         whole = np.full(sampled.image_zyx.shape, -SURE_BACKGROUND, dtype=np.float32)
-        whole[box] = logits[0]
-        contestant.logits = np.where(sampled.head_zyx, whole, np.nan)
-        return logits
+        whole[box] = found[0]
+        logits.append(np.where(sampled.head_zyx, whole, np.nan))
+        return found
 
+    predictor.warm_up()
     predictor._logits = keeping
-    contestant = Contestant(
-        run=lambda: predictor.predict(volume).hematoma_zyx >= 0.5, wall_s=[], cpu_s=[]
-    )
-    return contestant
+    volume = CtVolume(hu_zyx=_head(), grid=regular_grid(SHAPE, SPACING))
+    return lambda: predictor.predict(volume).hematoma_zyx >= 0.5, logits
 
 
-def _time(contestant: Contestant) -> None:
-    wall, cpu = time.perf_counter(), time.process_time()
-    contestant.mask = contestant.run()
-    contestant.wall_s.append(time.perf_counter() - wall)
-    contestant.cpu_s.append(time.process_time() - cpu)
-
-
-def _say_settings(console: Console, device: torch.device, mirrored: tuple[int, ...]) -> None:
+def _say_settings(console: Console) -> None:
+    device = _device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     console.print(
         f"inference: {name}, {torch.get_num_threads()} threads, torch {torch.__version__}; "
         f"{SHAPE} voxels of {SPACING} mm; PlainConvUNet {FEATURES}, patch {PATCH} of "
-        f"{PLANNED_SPACING} mm, step {STEP}, mirrored axes {mirrored or 'none'}; "
-        f"bfloat16 {InferenceOptions(device=device).computes_bfloat16}"
+        f"{PLANNED_SPACING} mm, step {STEP}, not mirrored but where it says so; ours in "
+        f"{'bfloat16' if InferenceOptions(device=device).computes_bfloat16 else 'float32'} but "
+        "where it says so. Same tiles: over the whole field; the service: over the head's box"
     )
 
 
-def _show(console: Console, contestants: dict[str, Contestant]) -> dict[str, object]:
+def _show(console: Console, runs: dict[str, list[Run]]) -> dict[str, object]:
     table = Table(title="HU to mask; times faster is the median of ratios within a repetition")
     columns = ("what", "wall s", "CPU s", "x faster", "x less CPU", "Dice", "logit diff", "99.9 %")
     for column in columns:
         table.add_column(column, justify="left" if column == "what" else "right")
-    peer = contestants["nnU-Net"]
     results: dict[str, object] = {}
-    for name, one in contestants.items():
-        row = _compared(one, peer)
-        results[name] = {**row, "wall_s": one.wall_s, "cpu_s": one.cpu_s}
+    for name, own in runs.items():
+        row = _compared(own, runs[PEER])
+        seconds = {"wall_s": [one.wall_s for one in own], "cpu_s": [one.cpu_s for one in own]}
+        results[name] = {**row, **seconds}
         table.add_row(
             name,
-            f"{statistics.median(one.wall_s):.1f}",
-            f"{statistics.median(one.cpu_s):.1f}",
+            f"{statistics.median(seconds['wall_s']):.1f}",
+            f"{statistics.median(seconds['cpu_s']):.1f}",
             f"{row['times_faster']:.2f}",
             f"{row['times_less_cpu']:.2f}",
             f"{row['dice']:.5f}",
@@ -185,30 +235,35 @@ def _show(console: Console, contestants: dict[str, Contestant]) -> dict[str, obj
             f"{row['logit_difference_999']:.4f}",
         )
     console.print(table)
-    assert peer.mask is not None
-    assert peer.logits is not None
+    default = _compared(runs[SERVICE][:1], runs[PEER_DEFAULT])["times_faster"]
+    results["defaults, times faster"] = default
+    peer = runs[PEER][0]
     console.print(
+        f"Each by its defaults (nnU-Net mirrored, the service not): {default:.1f} times faster. "
         f"nnU-Net's mask has {int(peer.mask.sum())} voxels; logits are compared in the head, "
-        f"nnU-Net sums them in half precision; their SD is {float(np.std(peer.logits)):.1f}"
+        f"nnU-Net sums them in half precision; their SD is {float(np.std(peer.logits)):.1f}. "
+        "A network trained for seconds depends on where tiles lie: Dice counts on the same tiles."
     )
     return results
 
 
-def _compared(one: Contestant, peer: Contestant) -> dict[str, float]:
-    assert one.mask is not None
-    assert peer.mask is not None
-    assert one.logits is not None
-    assert peer.logits is not None
-    both = one.mask & peer.mask
-    difference = np.abs(one.logits - peer.logits)
+def _compared(own: list[Run], peer: list[Run]) -> dict[str, float]:
+    """Return the ratios of a contestant's runs, and how the first agree."""
+    pairs = list(zip(own, peer, strict=False))
+    one, other = pairs[0]
+    difference = np.abs(one.logits - other.logits)
+    both = one.mask & other.mask
     return {
-        "times_faster": _ratio(peer.wall_s, one.wall_s),
-        "times_less_cpu": _ratio(peer.cpu_s, one.cpu_s),
-        "dice": float(2 * both.sum() / (one.mask.sum() + peer.mask.sum())),
+        "times_faster": statistics.median(b.wall_s / a.wall_s for a, b in pairs),
+        "times_less_cpu": statistics.median(b.cpu_s / a.cpu_s for a, b in pairs),
+        "dice": float(2 * both.sum() / (one.mask.sum() + other.mask.sum())),
         "largest_logit_difference": float(np.nanmax(difference)),
         "logit_difference_999": float(np.nanquantile(difference, 0.999)),
     }
 
 
-def _ratio(slower: list[float], faster: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(slower, faster, strict=True))
+if __name__ == "__main__":
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+    with contextlib.redirect_stdout(io.StringIO()):  # nnU-Net prints
+        measured = _measure(sys.argv[1], Path(sys.argv[2]))
+    print(json.dumps(measured))
