@@ -2,6 +2,8 @@
 
 import typer
 
+from training.synthesis.evaluate_command import evaluate, samplers
+from training.synthesis.readers.command import APP as READERS
 from training.synthesis.sample_command import sample
 from training.synthesis.train_command import import_checkpoint, train
 
@@ -13,4 +15,7 @@ APP = typer.Typer(
 
 APP.command()(train)
 APP.command()(sample)
+APP.command()(evaluate)
+APP.command()(samplers)
 APP.command("import")(import_checkpoint)
+APP.add_typer(READERS, name="reader-study")

@@ -1,0 +1,1 @@
+"""How good synthetic slices are: distances, copies, and how easily they are told apart."""
