@@ -30,6 +30,8 @@ class PreparedNetwork:
         network = network.to(options.device).eval()
         if options.device.type == "cpu":
             _keep_layout_in_norms(network)
+            if self._bfloat16:
+                _round_convolutions(network)
             network = network.to(memory_format=torch.channels_last_3d)
         self._forward: Callable[[Tensor], Tensor] = (
             torch.compile(network) if options.compiled else network
@@ -39,6 +41,13 @@ class PreparedNetwork:
         """Return the network's class logits of tiles."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._forward(tiles)
+
+
+def _round_convolutions(network: nn.Module) -> None:
+    """Round the convolutions' weights once, as autocast would before every tile."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+            module.to(torch.bfloat16)
 
 
 class _LayoutKeepingNorm(nn.Module):

@@ -78,6 +78,22 @@ def resize(
     return np.ascontiguousarray(result, dtype=np.float32)
 
 
+def resize_nearest(values_zyx: NDArray[np.float32], shape_zyx: Shape) -> NDArray[np.float32]:
+    """Return values resized to their next neighbours, outer edges where they are.
+
+    Parameters
+    ----------
+    values_zyx : ndarray, shape (Z, Y, X)
+        Values at voxel centres.
+    shape_zyx : tuple of int
+        Wanted shape.
+    """
+    z, y, x = (
+        _nearest(size, wanted) for size, wanted in zip(values_zyx.shape, shape_zyx, strict=True)
+    )
+    return np.asarray(values_zyx[np.ix_(z, y, x)])
+
+
 def _along(
     values: NDArray[np.float32], matrix: NDArray[np.float32], axis: int
 ) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.model_card import Intensity
 from pipeline.resampling import canonical_grid, resample_map, resample_volume
 from pipeline.segmentation.head_crop import Box, crop_grid, head_rectangles
-from pipeline.segmentation.resize import resize, resized_shape, thick_axis
+from pipeline.segmentation.resize import resize, resize_nearest, resized_shape, thick_axis
 from pipeline.volume import CtVolume, Vector, VoxelGrid
 
 #: Orders of the B-splines of nnU-Net's preprocessing and export.
@@ -82,13 +82,9 @@ def sample_like_nnunet(volume: CtVolume, spacing_zyx_mm: Vector, intensity: Inte
             return result
         return resample_map(result, own, volume.grid, outside=outside)
 
-    linear = resize(
-        hu.astype(np.float32),
-        wanted,
-        order=_LOGIT_ORDER,
-        nearest_axis=thick_axis(spacing, spacing_zyx_mm),
-    )
-    return Sampled(image_zyx=image, head_zyx=head_rectangles(linear), to_source=to_source)
+    # The rectangles keep a margin of more pixels than the nearest voxel is away.
+    head = head_rectangles(resize_nearest(hu.astype(np.float32), wanted))
+    return Sampled(image_zyx=image, head_zyx=head, to_source=to_source)
 
 
 def normalise(hu: NDArray[np.float32] | np.float32, intensity: Intensity) -> NDArray[np.float32]:
