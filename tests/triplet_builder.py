@@ -3,10 +3,13 @@
 import numpy as np
 
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 from training.classification.case import TripletCase
 from training.classification.recipe import (
     Augmentation,
     Balance,
+    Calibration,
+    Choices,
     Network,
     Recipe,
     Schedule,
@@ -59,6 +62,7 @@ def tiny_recipe(*, epochs: int, augmentation: Augmentation = STILL) -> Recipe:
             },
             input_size=32,
         ),
+        slices=SliceInput(),
         schedule=Schedule(
             epochs=epochs,
             batch_size=16,
@@ -67,6 +71,7 @@ def tiny_recipe(*, epochs: int, augmentation: Augmentation = STILL) -> Recipe:
             final_learning_rate=1e-3,
             weight_decay=0.0,
             averaging=0.8,
+            gradient_limit=1.0,
         ),
         balance=Balance(
             he_share=0.5,
@@ -76,4 +81,7 @@ def tiny_recipe(*, epochs: int, augmentation: Augmentation = STILL) -> Recipe:
             label_smoothing=0.0,
         ),
         augmentation=augmentation,
+        validation=Choices(
+            calibration=Calibration.PLATT, sensitivities=(0.9,), familiar_share=0.95
+        ),
     )

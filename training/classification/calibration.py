@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: Platt scaling folded into the head."""
+"""Probabilities that mean what they say: temperature or Platt scaling, folded into the head."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,6 +80,33 @@ def fit_platt(
         method="L-BFGS-B",
     )
     return PlattScaling(scale=float(fitted.x[0]), offset=float(fitted.x[1]))
+
+
+def fit_temperature(margins: NDArray[np.float64], expanded: NDArray[np.bool_]) -> PlattScaling:
+    """Return the temperature [1]_ of greatest likelihood, as a scaling without offset.
+
+    The order of patients and the threshold at one half stay as they are.
+
+    Parameters
+    ----------
+    margins : ndarray of float64, shape (N,)
+        HE logit minus NHE logit of validation slices.
+    expanded : ndarray of bool, shape (N,)
+        Outcome.
+
+    References
+    ----------
+    .. [1] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def negative_log_likelihood(log_scale: float) -> float:
+        odds = np.exp(log_scale) * margins
+        return float((np.logaddexp(0, odds) - expanded * odds).mean())
+
+    limits = (np.log(SMALLEST_SCALE), -np.log(SMALLEST_SCALE))
+    fitted = minimize_scalar(negative_log_likelihood, bounds=limits, method="bounded")
+    return PlattScaling(scale=float(np.exp(fitted.x)), offset=0.0)
 
 
 @torch.no_grad()

@@ -1,20 +1,26 @@
 """The evaluation: a released classifier on patients it has never seen."""
 
-import csv
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classification.classifier import Classifier
 from training.classification.case import TripletCase
-from training.classification.metrics import sensitivity, specificity
 from training.classification.slices import expanded
+from training.evaluation.calibration import (
+    CalibrationLine,
+    brier,
+    calibration_error,
+    calibration_line,
+    reliability,
+)
+from training.evaluation.delong import delong
+from training.evaluation.diagnostic import DiagnosticMeasure, Diagnostics, diagnose
 from training.evaluation.estimate import Estimate
 from training.evaluation.roc import auc_with_interval
+from training.synthesis.provenance import require_real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +39,10 @@ class Evaluation:
         Probability of expansion: the mean over the slices.
     threshold : float
         From which on the classifier says HE.
+    unfamiliarity : ndarray of float64, shape (N,), or None
+        Distance from the training cases over the limit of the card; None without a limit.
+    spread : ndarray of float64, shape (N,), or None
+        Standard deviation over an ensemble; None for one network.
     """
 
     case_ids: tuple[str, ...]
@@ -40,6 +50,8 @@ class Evaluation:
     expanded: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     threshold: float
+    unfamiliarity: NDArray[np.float64] | None = None
+    spread: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +65,16 @@ class Scores:
         simulated heads that were used repeatedly), and how many of these expanded.
     auc : Estimate
         Area under the ROC curve; bootstrap over patients.
-    sensitivity, specificity : Estimate
-        At the threshold; Wilson's intervals.
-    brier : float
-        Mean squared error of the probability.
+    auc_delong : Estimate or None
+        The same with DeLong's interval; None with fewer than two cases of an outcome.
+    diagnostics : Diagnostics
+        Accuracy, sensitivity, specificity and predictive values at the threshold.
+    brier : Estimate
+        Mean squared error of the probability; bootstrap over patients.
+    calibration : CalibrationLine or None
+        Slope and intercept; None where no line fits.
+    calibration_error : float
+        Expected distance of promise and truth, in groups of equal size.
     mean_probability : float
         To be compared with the share that expanded.
     """
@@ -65,25 +83,54 @@ class Scores:
     cases: int
     expanded: int
     auc: Estimate
-    sensitivity: Estimate
-    specificity: Estimate
-    brier: float
+    auc_delong: Estimate | None
+    diagnostics: Diagnostics
+    brier: Estimate
+    calibration: CalibrationLine | None
+    calibration_error: float
     mean_probability: float
+
+    @property
+    def sensitivity(self) -> Estimate:
+        """Sensitivity with Wilson's interval."""
+        return self._wilson(DiagnosticMeasure.SENSITIVITY)
+
+    @property
+    def specificity(self) -> Estimate:
+        """Specificity with Wilson's interval."""
+        return self._wilson(DiagnosticMeasure.SPECIFICITY)
+
+    def _wilson(self, measure: DiagnosticMeasure) -> Estimate:
+        found = self.diagnostics.shares[measure].wilson
+        if found is None:  # an AUC needs both outcomes, so neither share can be of nothing
+            raise ValueError(f"No case gives a {measure}")
+        return found
 
 
 def evaluate(classifier: Classifier, cases: Sequence[TripletCase]) -> Evaluation:
-    """Return what the classifier says, by the same way that the node takes."""
+    """Return what the classifier says, by the same way that the node takes.
+
+    Raises
+    ------
+    SyntheticLeakError
+        If a case is synthetic: nobody is judged on those.
+    """
+    require_real((case.patient_id for case in cases), where="evaluation")
     predictions = [classifier.judge(case.images_yx) for case in cases]
+    far = [one.unfamiliarity for one in predictions if one.unfamiliarity is not None]
+    spread = [one.spread for one in predictions if one.spread is not None]
     return Evaluation(
         case_ids=tuple(case.case_id for case in cases),
         patient_ids=tuple(case.patient_id for case in cases),
         expanded=expanded(cases),
         probabilities=np.array([prediction.probability for prediction in predictions]),
         threshold=predictions[0].threshold,
+        unfamiliarity=np.array(far) if far else None,
+        spread=np.array(spread) if spread else None,
     )
 
 
-def score(evaluation: Evaluation, *, seed: int = 0) -> Scores:
+def score(evaluation: Evaluation, *, seed: int = 0, draws: int = 2000) -> Scores:
     """Return the scores of an evaluation.
 
     Raises
@@ -92,33 +139,45 @@ def score(evaluation: Evaluation, *, seed: int = 0) -> Scores:
         If one of the outcomes does not occur.
     """
     outcome, probabilities = evaluation.expanded, evaluation.probabilities
-    at_threshold = {"threshold": evaluation.threshold}
+    patients = evaluation.patient_ids
+
+    def fresh() -> np.random.Generator:
+        return np.random.default_rng(seed)
+
+    area = auc_with_interval(outcome, probabilities, patients=patients, rng=fresh(), draws=draws)
     return Scores(
-        patients=len(set(evaluation.patient_ids)),
+        patients=len(set(patients)),
         cases=len(outcome),
         expanded=int(outcome.sum()),
-        auc=auc_with_interval(
+        auc=area,
+        auc_delong=_delong_interval(outcome, probabilities),
+        diagnostics=diagnose(
             outcome,
-            probabilities,
-            patients=evaluation.patient_ids,
-            rng=np.random.default_rng(seed),
+            probabilities >= evaluation.threshold,
+            patients=patients,
+            rng=fresh(),
+            draws=draws,
         ),
-        sensitivity=sensitivity(outcome, probabilities, **at_threshold),
-        specificity=specificity(outcome, probabilities, **at_threshold),
-        brier=float(((probabilities - outcome) ** 2).mean()),
+        brier=brier(outcome, probabilities, patients=patients, rng=fresh(), draws=draws),
+        calibration=_line(outcome, probabilities),
+        calibration_error=calibration_error(reliability(outcome, probabilities)),
         mean_probability=float(probabilities.mean()),
     )
 
 
-def write_evaluation(output: Path, evaluation: Evaluation, scores: Scores) -> None:
-    """Write ``scores.json`` and ``predictions.csv``."""
-    output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**asdict(scores), "threshold": evaluation.threshold}, indent=2)
-    (output / "scores.json").write_text(text + "\n", encoding="utf-8")
-    with (output / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["case_id", "expanded", "he_probability"])
-        for case_id, outcome, probability in zip(
-            evaluation.case_ids, evaluation.expanded, evaluation.probabilities, strict=True
-        ):
-            writer.writerow([case_id, int(outcome), f"{probability:.6f}"])
+def _delong_interval(
+    outcome: NDArray[np.bool_], probabilities: NDArray[np.float64]
+) -> Estimate | None:
+    try:
+        return delong(outcome, probabilities[None]).interval()
+    except ValueError:  # a single case of an outcome has no variance
+        return None
+
+
+def _line(
+    outcome: NDArray[np.bool_], probabilities: NDArray[np.float64]
+) -> CalibrationLine | None:
+    try:
+        return calibration_line(outcome, probabilities)
+    except ValueError:  # perfect separation, or one probability for all
+        return None

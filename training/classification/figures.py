@@ -1,13 +1,13 @@
-"""Pictures of a fit and of an evaluation."""
+"""Pictures of a fit: losses and validation AUC over the epochs, reliability."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.classification.evaluation import Evaluation, Scores
-from training.classification.fitting import EpochRecord
-from training.evaluation.roc import roc_curve
+from training.classification.fitting import EpochRecord, FittedClassifier, read_log
+from training.evaluation.calibration import reliability
+from training.evaluation.probability_figures import draw_reliability
 
 
 def plot_log(path: Path, records: Sequence[EpochRecord]) -> None:
@@ -26,28 +26,19 @@ def plot_log(path: Path, records: Sequence[EpochRecord]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def plot_roc(path: Path, evaluation: Evaluation, scores: Scores) -> None:
-    """Draw the ROC curve with the point at the threshold."""
-    curve = roc_curve(evaluation.expanded, evaluation.probabilities)
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(
-        curve.false_alarm_rate,
-        curve.sensitivity,
-        drawstyle="steps-post",
-        label=f"AUC {scores.auc}",
-    )
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-    axes.plot(
-        1 - scores.specificity.value,
-        scores.sensitivity.value,
-        "o",
-        label=f"threshold {evaluation.threshold:.3f}",
-    )
-    axes.set_xlabel("1 - specificity")
-    axes.set_ylabel("sensitivity")
-    axes.set_title(
-        f"{scores.cases} hematomas of {scores.patients} patients, {scores.expanded} expanded"
-    )
-    axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+def draw_fit(output: Path, fitted: FittedClassifier) -> None:
+    """Draw ``log.png`` and ``reliability.png``: the validation cases before calibration and after.
+
+    Their reliability after calibration is optimistic: the calibration was chosen on them.
+    """
+    plot_log(output / "log.png", read_log(output / "log.csv"))
+    opinion = fitted.validation
+    groups = {
+        name: reliability(opinion.expanded, values, groups=min(8, len(values)))
+        for name, values in (
+            ("before calibration", opinion.before),
+            ("after", opinion.after),
+        )
+    }
+    title = f"validation, {len(opinion.expanded)} hematomas"
+    draw_reliability(output / "reliability.png", groups, title=title)

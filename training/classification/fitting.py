@@ -6,14 +6,24 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from pipeline.classification.familiarity import FamiliarityReference
 from pipeline.classification.vit import build_vit
+from pipeline.operating_point import FamiliarityLimit, OperatingPoint
 from training.classification.augmentation import augment
-from training.classification.calibration import PlattScaling, fit_platt, fold_into_head
-from training.classification.learner import Learner, margins
-from training.classification.metrics import youden_threshold
-from training.classification.recipe import Recipe
+from training.classification.calibration import (
+    PlattScaling,
+    fit_platt,
+    fit_temperature,
+    fold_into_head,
+)
+from training.classification.familiarity import fit_limit, fit_reference
+from training.classification.learner import Learner, case_embeddings, margins
+from training.classification.metrics import operating_point, youden_threshold
+from training.classification.recipe import Calibration, Recipe
 from training.classification.slices import (
     SliceSet,
     draw_epoch,
@@ -23,6 +33,7 @@ from training.classification.slices import (
 )
 from training.classification.split import Split
 from training.evaluation.roc import auc
+from training.synthesis.provenance import is_synthetic
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -52,6 +63,23 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValidationOpinion:
+    """Probabilities of the validation cases.
+
+    Attributes
+    ----------
+    expanded : ndarray of bool, shape (N,)
+        Outcome.
+    before, after : ndarray of float64, shape (N,)
+        Mean over the slices, before calibration and after.
+    """
+
+    expanded: NDArray[np.bool_]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedClassifier:
     """The classifier of the best epoch, calibrated.
 
@@ -63,6 +91,14 @@ class FittedClassifier:
         Youden's on the validation cases.
     scaling : PlattScaling
         What was folded into the head.
+    operating_points : tuple of OperatingPoint
+        Further thresholds, chosen on the validation cases.
+    reference : FamiliarityReference or None
+        Of the real training cases' embeddings.
+    limit : FamiliarityLimit or None
+        From the validation cases.
+    validation : ValidationOpinion
+        What was said of the validation cases, before calibration and after.
     record : EpochRecord
         The epoch that was chosen.
     """
@@ -70,6 +106,10 @@ class FittedClassifier:
     network: "VisionTransformer"
     threshold: float
     scaling: PlattScaling
+    operating_points: tuple[OperatingPoint, ...]
+    reference: FamiliarityReference | None
+    limit: FamiliarityLimit | None
+    validation: ValidationOpinion
     record: EpochRecord
 
 
@@ -101,16 +141,16 @@ def fit(
     """
     output.mkdir(parents=True, exist_ok=True)
     signs = sign_names(split.training)
-    size = recipe.network.input_size
-    training = slice_set(split.training, input_size=size, signs=signs)
-    validation = slice_set(split.validation, input_size=size, signs=signs)
+    size, how = recipe.network.input_size, recipe.slices
+    training = slice_set(split.training, input_size=size, signs=signs, how=how)
+    validation = slice_set(split.validation, input_size=size, signs=signs, how=how)
     steps = -(-len(training) // recipe.schedule.batch_size)
     learner = Learner(recipe, sign_count=len(signs), steps_per_epoch=steps, initial=initial)
     generator = torch.Generator().manual_seed(recipe.seed)
     records = _resume(output, learner, generator)
     for epoch in range(len(records) + 1, recipe.schedule.epochs + 1):
         losses = _epoch(learner, training, recipe, generator)
-        means = validation.case_means(torch.sigmoid(margins(learner.average, validation)))
+        means = validation.case_means(torch.sigmoid(margins(learner.average, validation, how=how)))
         record = EpochRecord(
             epoch=epoch,
             learning_rate=learner.learning_rate(),
@@ -124,7 +164,7 @@ def fit(
         records.append(record)
         _keep(output, learner, generator, records)
         on_epoch(record)
-    return _calibrated(output, recipe, split, validation, records)
+    return _finished(output, recipe, split, (training, validation), records)
 
 
 def read_log(path: Path) -> list[EpochRecord]:
@@ -192,27 +232,55 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _calibrated(
+def _finished(
     output: Path,
     recipe: Recipe,
     split: Split,
-    validation: SliceSet,
+    slices: tuple[SliceSet, SliceSet],
     records: list[EpochRecord],
 ) -> FittedClassifier:
+    """Return the best epoch's network with whatever the validation cases decide."""
+    training, validation = slices
     network = build_vit(recipe.network.architecture, recipe.network.arguments)
     network.load_state_dict(torch.load(output / "best.pt", weights_only=True)["network"])
-    slice_margins = margins(network, validation)
+    slice_margins = margins(network, validation, how=recipe.slices)
     outcome = expanded(split.validation)
-    scaling = fit_platt(
-        slice_margins.numpy(),
-        outcome[validation.cases.numpy()],
-        prevalence=recipe.balance.prevalence,
+    scaling = _scaling(recipe, slice_margins.numpy(), outcome[validation.cases.numpy()])
+    opinion = ValidationOpinion(
+        expanded=outcome,
+        before=validation.case_means(torch.sigmoid(slice_margins)),
+        after=validation.case_means(scaling.probabilities(slice_margins)),
     )
-    means = validation.case_means(scaling.probabilities(slice_margins))
     fold_into_head(network, scaling)
+    reference = limit = None
+    if recipe.validation.familiar_share:
+        real = np.array([not is_synthetic(case.patient_id) for case in split.training])
+        known = case_embeddings(network, training, how=recipe.slices)[torch.from_numpy(real)]
+        reference = fit_reference(known)
+        unseen = case_embeddings(network, validation, how=recipe.slices)
+        limit = fit_limit(reference, unseen, share=recipe.validation.familiar_share)
     return FittedClassifier(
         network=network.eval(),
-        threshold=youden_threshold(outcome, means),
+        threshold=youden_threshold(outcome, opinion.after),
         scaling=scaling,
+        operating_points=tuple(
+            operating_point(outcome, opinion.after, wanted_sensitivity=wanted)
+            for wanted in recipe.validation.sensitivities
+        ),
+        reference=reference,
+        limit=limit,
+        validation=opinion,
         record=max(records, key=lambda record: record.validation_auc),
     )
+
+
+def _scaling(
+    recipe: Recipe, slice_margins: NDArray[np.float64], outcome: NDArray[np.bool_]
+) -> PlattScaling:
+    match recipe.validation.calibration:
+        case Calibration.TEMPERATURE:
+            return fit_temperature(slice_margins, outcome)
+        case Calibration.PLATT:
+            return fit_platt(slice_margins, outcome, prevalence=recipe.balance.prevalence)
+        case Calibration.NONE:
+            return PlattScaling(scale=1.0, offset=0.0)

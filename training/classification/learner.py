@@ -2,15 +2,17 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.classification.vit import as_channels, build_vit, logits
+from pipeline.classification.vit import build_vit, embeddings, logits
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 from training.classification.recipe import Recipe
 from training.classification.slices import SliceSet
 
@@ -90,7 +92,9 @@ class Learner:
         loss = outcome_loss * float(outcome_counts) + signs_loss * balance.signs_weight
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if self._recipe.schedule.gradient_limit:
+            limit = self._recipe.schedule.gradient_limit
+            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         self._optimizer.step()
         self._step += 1
         self._update_average()
@@ -133,8 +137,7 @@ class Learner:
     def _losses(
         self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = self.network.forward_features(as_channels(self.network, images))
-        embedding = self.network.forward_head(tokens, pre_logits=True)
+        embedding = embeddings(self.network, images, how=self._recipe.slices)
         outcome = functional.cross_entropy(
             self.network.head(embedding),
             labels,
@@ -169,11 +172,31 @@ def _start_from(network: "VisionTransformer", initial: Mapping[str, torch.Tensor
         raise ValueError(f"Initial weights do not fit the network: {error}") from error
 
 
-def margins(network: "VisionTransformer", slices: SliceSet) -> torch.Tensor:
+def margins(
+    network: "VisionTransformer", slices: SliceSet, *, how: SliceInput | None = None
+) -> torch.Tensor:
     """Return by how much the HE logit exceeds the NHE logit, for each slice, shape (N,)."""
-    network.eval()
-    with torch.inference_mode():
-        outputs = torch.cat(
-            [logits(network, batch) for batch in torch.split(slices.images, PREDICTION_BATCH)]
-        )
+    outputs = _of_slices(partial(logits, network, how=how), network, slices)
     return (outputs[:, HeLabel.HE] - outputs[:, HeLabel.NHE]).double()
+
+
+def case_embeddings(
+    network: "VisionTransformer", slices: SliceSet, *, how: SliceInput | None = None
+) -> torch.Tensor:
+    """Return the mean embedding of each case's slices, shape (cases, D)."""
+    found = _of_slices(partial(embeddings, network, how=how), network, slices)
+    numbers = slices.cases
+    sums = found.new_zeros(int(numbers.max()) + 1, found.shape[1]).index_add_(0, numbers, found)
+    return sums / torch.bincount(numbers)[:, None]
+
+
+def _of_slices(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    network: "VisionTransformer",
+    slices: SliceSet,
+) -> torch.Tensor:
+    """Return a function of all slices, without learning."""
+    network.eval()
+    batches = torch.split(slices.images, PREDICTION_BATCH)
+    with torch.inference_mode():
+        return torch.cat([function(batch) for batch in batches]).clone()

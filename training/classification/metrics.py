@@ -1,25 +1,10 @@
-"""Shares at a threshold of the probability of expansion, and the choice of the threshold."""
+"""The choice of thresholds of the probability of expansion."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.estimate import Estimate
-from training.evaluation.proportion import wilson
+from pipeline.operating_point import OperatingPoint
 from training.evaluation.roc import roc_curve
-
-
-def sensitivity(
-    expanded: NDArray[np.bool_], scores: NDArray[np.float64], *, threshold: float
-) -> Estimate:
-    """Return the share of HE patients whose score reaches the threshold."""
-    return wilson(int((scores[expanded] >= threshold).sum()), int(expanded.sum()))
-
-
-def specificity(
-    expanded: NDArray[np.bool_], scores: NDArray[np.float64], *, threshold: float
-) -> Estimate:
-    """Return the share of NHE patients whose score stays below the threshold."""
-    return wilson(int((scores[~expanded] < threshold).sum()), int((~expanded).sum()))
 
 
 def youden_threshold(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
@@ -40,3 +25,30 @@ def youden_threshold(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -
         return 1.0
     neighbours = curve.thresholds[best : best + 2]
     return float(neighbours.mean())
+
+
+def operating_point(
+    expanded: NDArray[np.bool_], scores: NDArray[np.float64], *, wanted_sensitivity: float
+) -> OperatingPoint:
+    """Return the highest threshold that reaches a sensitivity.
+
+    It lies half way to the next lower score, as `youden_threshold`.
+
+    Raises
+    ------
+    ValueError
+        If the sensitivity lies outside (0, 1], or an outcome does not occur.
+    """
+    if not 0 < wanted_sensitivity <= 1:
+        raise ValueError(f"Sensitivity must lie in (0, 1], got {wanted_sensitivity}")
+    if expanded.all() or not expanded.any():
+        raise ValueError("An operating point needs cases of both outcomes")
+    curve = roc_curve(expanded, scores)
+    first = int(np.flatnonzero(curve.sensitivity >= wanted_sensitivity - 1e-12)[0])
+    threshold = float(np.mean(curve.thresholds[first : first + 2]))
+    return OperatingPoint(
+        name=f"sensitivity-{100 * wanted_sensitivity:g}",
+        threshold=threshold,
+        sensitivity=float(curve.sensitivity[first]),
+        specificity=float(1 - curve.false_alarm_rate[first]),
+    )

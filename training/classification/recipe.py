@@ -3,8 +3,19 @@
 import dataclasses
 import tomllib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from pipeline.slice_input import Resizing, RoiShape, SliceInput
+
+
+class Calibration(StrEnum):
+    """How probabilities are made to mean what they say."""
+
+    TEMPERATURE = "temperature"  #: one factor of the log odds
+    PLATT = "platt"  #: factor and offset, brought to the prevalence of the recipe
+    NONE = "none"  #: the network's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,8 @@ class Schedule:
     averaging : float
         Share of the running average of the weights that stays at each step, in [0, 1).
         The average is what is validated and released; 0 switches it off.
+    gradient_limit : float
+        Norm at which gradients are cut; 0 for never, as in the paper.
     """
 
     epochs: int
@@ -54,6 +67,7 @@ class Schedule:
     final_learning_rate: float
     weight_decay: float
     averaging: float
+    gradient_limit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +77,11 @@ class Balance:
     Attributes
     ----------
     he_share : float
-        Share of HE slices that is drawn, in (0, 1).
+        Share of HE slices that is drawn, in (0, 1); 0 to take every slice once an epoch, which
+        the experiments with synthetic slices need.
     prevalence : float
-        Share of HE among the patients whom the classifier is for, in (0, 1); the released
-        probabilities are calibrated to it.
+        Share of HE among the patients whom the classifier is for, in (0, 1); Platt's scaling
+        calibrates to it.
     signs_weight : float
         Weight of the recorded signs in the loss, against 1 for the outcome.
     signs_only_epochs : int
@@ -108,6 +123,25 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the validation patients decide.
+
+    Attributes
+    ----------
+    calibration : Calibration
+        Of the probabilities.
+    sensitivities : tuple of float
+        For each an operating point is put onto the card, e.g. 0.9.
+    familiar_share : float
+        Part of the validation patients that counts as familiar, in (0, 1); 0 for no limit.
+    """
+
+    calibration: Calibration
+    sensitivities: tuple[float, ...]
+    familiar_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """All of it.
 
@@ -119,15 +153,19 @@ class Recipe:
         Decides split, initial weights, sampling and augmentation.
     validation_share : float
         Part of the patients that chooses epoch and threshold.
+    slices : SliceInput
+        How slices are cut and resized; goes onto the card.
     """
 
     name: str
     seed: int
     validation_share: float
     network: Network
+    slices: SliceInput
     schedule: Schedule
     balance: Balance
     augmentation: Augmentation
+    validation: Choices
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -136,20 +174,32 @@ def read_recipe(path: Path) -> Recipe:
     Raises
     ------
     ValueError
-        If keys are missing or unknown; all of them are named.
+        If keys are missing or unknown, all of them named, or a value is impossible.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     sections = {
         "network": Network,
+        "slices": SliceInput,
         "schedule": Schedule,
         "balance": Balance,
         "augmentation": Augmentation,
+        "validation": Choices,
     }
     faults = _faults(Recipe, table, "")
     for name, section in sections.items():
         faults += _faults(section, table.get(name, {}), f"{name}.")
     if faults:
         raise ValueError(f"{path.name}: " + "; ".join(faults))
+    table["slices"] |= {
+        "roi": RoiShape(table["slices"]["roi"]),
+        "resizing": Resizing(table["slices"]["resizing"]),
+        "mean": tuple(table["slices"]["mean"]),
+        "sd": tuple(table["slices"]["sd"]),
+    }
+    table["validation"] |= {
+        "calibration": Calibration(table["validation"]["calibration"]),
+        "sensitivities": tuple(table["validation"]["sensitivities"]),
+    }
     parts = {name: section(**table[name]) for name, section in sections.items()}
     return Recipe(**{**table, **parts})
 

@@ -6,88 +6,105 @@ from typing import Any
 
 from pipeline.model_bundle import ModelBundle, ModelCard, save_bundle
 from pipeline.prediction import HeLabel
-from pipeline.slice_input import DEFAULT_MARGIN_MM
-from pipeline.windowing import BRAIN_WINDOW
 from training.classification.evaluation import Scores
+from training.classification.evaluation_files import scores_record
 from training.classification.fitting import FittedClassifier
 from training.classification.recipe import Recipe
 from training.classification.split import Split
-from training.evaluation.estimate import Estimate
+from training.synthesis.provenance import is_synthetic
 
 INTENDED_USE = (
     "RESEARCH USE ONLY. Demonstrates the pipeline; trained on simulated hematomas alone, "
     "its probability says nothing about a real patient."
 )
+INTENDED_USE_REAL = "RESEARCH USE ONLY. A classifier of a study, not approved for any patient."
 LICENCE = "Apache-2.0"
 
 
 def release_classifier(
-    path: Path, fitted: FittedClassifier, recipe: Recipe, split: Split, *, version: str
+    path: Path,
+    fitted: FittedClassifier,
+    recipe: Recipe,
+    split: Split,
+    *,
+    version: str,
+    cohort: str | None = None,
 ) -> ModelBundle:
-    """Write weights and card to a folder and return the bundle."""
-    return save_bundle(
-        path,
-        classifier_card(fitted, recipe, split, version=version),
-        fitted.network.state_dict(),
-    )
+    """Write weights and card to a folder and return the bundle.
+
+    `cohort` names the data of real patients; None says that all of them were simulated.
+    """
+    weights = fitted.network.state_dict()
+    if fitted.reference is not None:
+        weights = {**weights, **fitted.reference.tensors()}
+    card = classifier_card(fitted, recipe, split, version=version, cohort=cohort)
+    return save_bundle(path, card, weights)
 
 
 def classifier_card(
-    fitted: FittedClassifier, recipe: Recipe, split: Split, *, version: str
+    fitted: FittedClassifier,
+    recipe: Recipe,
+    split: Split,
+    *,
+    version: str,
+    cohort: str | None = None,
 ) -> ModelCard:
-    """Return the card of a classifier that was fitted on simulated cases."""
+    """Return the card of a fitted classifier."""
+    window = recipe.slices.window
     return ModelCard(
         name=recipe.name,
         version=version,
         task="classification",
         architecture=recipe.network.architecture,
         architecture_arguments=dict(recipe.network.arguments),
-        window=(BRAIN_WINDOW.level_hu, BRAIN_WINDOW.width_hu),
+        window=(window.level_hu, window.width_hu),
         input_size=recipe.network.input_size,
+        slice_input=recipe.slices,
         class_names=tuple(label.name for label in HeLabel),
         threshold=fitted.threshold,
-        training_cohort=_cohort(split),
+        operating_points=fitted.operating_points or None,
+        familiarity=fitted.limit,
+        training_cohort=_cohort(split, recipe, cohort),
         metrics={
-            "validation": {"auc": fitted.record.validation_auc, "epoch": fitted.record.epoch}
+            "validation": {
+                "auc": fitted.record.validation_auc,
+                "epoch": fitted.record.epoch,
+                "calibration": str(recipe.validation.calibration),
+                "log_odds_scale": round(fitted.scaling.scale, 4),
+                "log_odds_offset": round(fitted.scaling.offset, 4),
+            }
         },
         licence=LICENCE,
-        intended_use=INTENDED_USE,
-        demonstration=True,
+        intended_use=INTENDED_USE if cohort is None else INTENDED_USE_REAL,
+        demonstration=cohort is None,
     )
 
 
 def with_scores(bundle: ModelBundle, scores: Scores) -> ModelBundle:
     """Return the bundle, written anew, with the scores of held-out patients on its card."""
     held_out: dict[str, Any] = {
-        "patients": scores.patients,
-        "hematomas": scores.cases,
-        "expanded": scores.expanded,
-        "auc": _interval(scores.auc),
-        "sensitivity": _interval(scores.sensitivity),
-        "specificity": _interval(scores.specificity),
-        "brier": round(scores.brier, 4),
-        "mean_probability": round(scores.mean_probability, 4),
+        **scores_record(scores),
         "masks": "true hematoma masks of the simulator",
     }
+    if not bundle.card.demonstration:
+        held_out.pop("masks")
     card = dataclasses.replace(bundle.card, metrics={**bundle.card.metrics, "held_out": held_out})
     return save_bundle(bundle.path, card, bundle.weights)
 
 
-def _interval(estimate: Estimate) -> dict[str, float]:
-    return {
-        "value": round(estimate.value, 4),
-        "low_95": round(estimate.low, 4),
-        "high_95": round(estimate.high, 4),
-    }
-
-
-def _cohort(split: Split) -> str:
-    patients = {case.patient_id for case in split.training}
-    expanded = sum(case.label is HeLabel.HE for case in split.training)
+def _cohort(split: Split, recipe: Recipe, name: str | None) -> str:
+    real = [case for case in split.training if not is_synthetic(case.patient_id)]
+    synthetic = len(split.training) - len(real)
+    patients = {case.patient_id for case in real}
+    expanded = sum(case.label is HeLabel.HE for case in real)
     choosing = sum(case.label is HeLabel.HE for case in split.validation)
+    kind = "simulated hematomas" if name is None else "hematomas"
     return (
-        f"Simulated only: {len(split.training)} hematomas ({expanded} expanding) in "
-        f"{len(patients)} heads; epoch, calibration and threshold chosen on "
-        f"{len(split.validation)} other simulated hematomas ({choosing} expanding). Triplets were "
-        f"cut around true masks with a margin of {DEFAULT_MARGIN_MM:g} mm."
+        f"{name or 'Simulated only'}: {len(real)} hematomas ({expanded} expanding) in "
+        f"{len(patients)} {'heads' if name is None else 'patients'}"
+        + (f", and {synthetic} synthetic slices of expanding ones" if synthetic else "")
+        + f"; epoch, calibration and threshold chosen on {len(split.validation)} other {kind} "
+        f"({choosing} expanding), so the validation AUC is optimistic. Triplets were cut around "
+        f"{'true masks' if name is None else 'masks'} with a margin of "
+        f"{recipe.slices.margin_mm:g} mm."
     )

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 from pipeline.triplet import crop_triplet
 from pipeline.volume import CtVolume, HematomaMask
-from training.classification.case import TripletCase, images_of
+from training.classification.case import TripletCase, cut_words, images_of, masks_of
 from training.classification.simulated_signs import recorded_signs
 from training.cohort.nifti import read_nifti
 from training.phantom.cohort import read_records
@@ -27,18 +28,24 @@ def case_identity(record: Record) -> str:
     return f"seed{record['seed']}-{record['patient_id']}"
 
 
-def read_simulated_case(cohort: Path, record: Record) -> TripletCase:
+def read_simulated_case(
+    cohort: Path, record: Record, *, how: SliceInput | None = None
+) -> TripletCase:
     """Return the triplet of a patient's baseline scan, cut around the true hematoma."""
+    how = how or SliceInput()
     folder = cohort / str(record["patient_id"])
     hu_zyx, grid = read_nifti(folder / "baseline.nii.gz")
     labels_zyx, _ = read_nifti(folder / "baseline_labels.nii.gz")
     volume = CtVolume(hu_zyx=hu_zyx, grid=grid)
     mask = HematomaMask(voxels_zyx=labels_zyx == int(Label.HEMATOMA), grid=grid)
+    triplet = crop_triplet(volume, mask, how=how)
     return TripletCase(
         case_id=case_identity(record),
         patient_id=case_identity(record),
         label=HeLabel.HE if record["has_expansion"] else HeLabel.NHE,
-        images_yx=images_of(crop_triplet(volume, mask)),
+        images_yx=images_of(triplet),
+        cut=cut_words(how),
+        masks_yx=masks_of(triplet, mask),
         signs=recorded_signs(
             {name: bool(record[name]) for name in ("black_hole", "blend", "swirl", "satellite")},
             irregularity=_number(record, "irregularity"),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.prediction import HeLabel
+from pipeline.slice_input import SliceInput
 from pipeline.triplet import SliceTriplet, crop_triplet
 from pipeline.volume import CtVolume, HematomaMask
-from training.classification.case import TripletCase, images_of
+from training.classification.case import TripletCase, cut_words, images_of
 from training.classification.simulated_signs import recorded_signs
 from training.phantom.bleeding import bleed_into
 from training.phantom.brain import Brain, build_brain
@@ -177,4 +178,5 @@ def _case(
             volume_ml=plan.volume_ml,
             expansion_probability=growth.probability,
         ),
+        cut=cut_words(SliceInput()),
     )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.classification.transform import to_batch
 from pipeline.prediction import HeLabel
-from training.classification.case import TripletCase
+from pipeline.slice_input import SliceInput
+from training.classification.case import TripletCase, require_cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,15 +55,29 @@ def expanded(cases: Sequence[TripletCase]) -> NDArray[np.bool_]:
 
 
 def slice_set(
-    cases: Sequence[TripletCase], *, input_size: int, signs: tuple[str, ...]
+    cases: Sequence[TripletCase],
+    *,
+    input_size: int,
+    signs: tuple[str, ...],
+    how: SliceInput | None = None,
 ) -> SliceSet:
-    """Return the slices of all cases in order, prepared as for inference."""
+    """Return the slices of all cases in order, prepared as for inference.
+
+    Raises
+    ------
+    ValueError
+        If a case was cut otherwise than `how` says.
+    """
+    how = how or SliceInput()
+    require_cut(cases, how)
     counts = [len(case.images_yx) for case in cases]
     values = [[case.signs.get(name, np.nan) for name in signs] for case in cases]
     repeats = torch.tensor(counts)
     return SliceSet(
         images=to_batch(
-            [image for case in cases for image in case.images_yx], input_size=input_size
+            [image for case in cases for image in case.images_yx],
+            input_size=input_size,
+            resizing=how.resizing,
         ),
         labels=torch.tensor([int(case.label) for case in cases]).repeat_interleave(repeats),
         signs=torch.tensor(values, dtype=torch.float32)
@@ -77,8 +92,12 @@ def draw_epoch(
 ) -> list[torch.Tensor]:
     """Return the batches of one epoch as indices; HE slices make the share asked for.
 
-    As many slices are drawn as there are, with replacement.
+    As many slices are drawn as there are, with replacement. A share of 0 takes every slice
+    once, in random order.
     """
+    if he_share == 0:
+        order = torch.randperm(len(slices), generator=generator)
+        return list(torch.split(order, batch_size))
     is_he = slices.labels == int(HeLabel.HE)
     weights = torch.where(is_he, he_share / is_he.sum(), (1 - he_share) / (~is_he).sum())
     drawn = torch.multinomial(weights, len(slices), replacement=True, generator=generator)

@@ -12,6 +12,9 @@ from training.evaluation.estimate import Estimate
 #: A statistic of the cases with these indices; None where they do not define it.
 Statistic = Callable[[NDArray[np.intp]], float | None]
 
+#: Numbers of the cases with these indices; None where they do not define them.
+Curve = Callable[[NDArray[np.intp]], NDArray[np.float64] | None]
+
 #: So many draws per wanted one may be useless before the bootstrap gives up.
 _PATIENCE = 50
 
@@ -111,14 +114,38 @@ def draw_statistic(
     ValueError
         If hardly a draw defines the statistic.
     """
+
+    def as_curve(cases: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        value = statistic(cases)
+        return None if value is None else np.array([value])
+
+    return draw_curves(as_curve, patients, rng=rng, draws=draws)[:, 0]
+
+
+def draw_curves(
+    curve: Curve,
+    patients: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Return several numbers of many draws of patients, shape (draws, numbers).
+
+    Drawn as for `draw_statistic`.
+
+    Raises
+    ------
+    ValueError
+        If hardly a draw defines the numbers.
+    """
     names = np.asarray(patients)
     members = [np.flatnonzero(names == name) for name in np.unique(names)]
-    values: list[float] = []
+    values: list[NDArray[np.float64]] = []
     for _ in range(_PATIENCE * draws):
         drawn = rng.integers(len(members), size=len(members))
-        value = statistic(np.concatenate([members[index] for index in drawn]))
+        value = curve(np.concatenate([members[index] for index in drawn]))
         if value is not None:
             values.append(value)
         if len(values) == draws:
-            return np.array(values)
+            return np.stack(values)
     raise ValueError(f"Only {len(values)} of {_PATIENCE * draws} draws define the statistic")

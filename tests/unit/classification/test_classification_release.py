@@ -70,7 +70,7 @@ def test_scores_of_held_out_patients_go_onto_the_card(released):
     assert renewed.digest == released.digest == card.weights_sha256
     assert card.metrics["held_out"]["auc"] == {"value": 1.0, "low_95": 1.0, "high_95": 1.0}
     assert card.metrics["held_out"]["expanded"] == 5
-    assert card.metrics["held_out"]["brier"] == pytest.approx(0.04)
+    assert card.metrics["held_out"]["brier"]["value"] == pytest.approx(0.04)
 
 
 def test_evaluating_from_the_command_line_writes_scores_and_curve(released, tmp_path):
