@@ -57,10 +57,24 @@ class JointHead(nn.Module):
         offset = weight[:, ~alive] @ functional.prelu(constant, slope)
         rows = functional.linear(functional.prelu(features, slope), weight[:, alive], offset)
         for unit in list(self.units)[1:]:
-            columns = rows.T[None, :, :, None, None]
-            rows = unit(columns)[0, :, :, 0, 0].T
+            rows = _on_rows(cast("Unit", unit), rows)
         return rows
 
     def write_to(self, network: DeepMedic) -> None:
         """Put the layers into a network, in place of its own."""
         network.joint.load_state_dict(self.units.state_dict())
+
+
+def _on_rows(unit: Unit, rows: Tensor) -> Tensor:
+    """Return what a 1x1x1 unit makes of rows of voxels (N, C).
+
+    The same as its own forward, as products of matrices: as convolutions they take ten times
+    as long to learn on a CPU.
+    """
+    norm = unit.norm
+    normalised = functional.batch_norm(
+        rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+    )
+    active = functional.prelu(normalised, unit.slope.weight)
+    mixed = functional.linear(active, unit.conv.weight.flatten(1))
+    return mixed + rows if unit.is_residual else mixed
