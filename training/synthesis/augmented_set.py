@@ -147,7 +147,8 @@ def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
 
     Every image is a case of its own in the files of `training.classification.case`, as real
     triplets are, of the size and the grey levels of real slices. ``manifest.json`` and
-    ``images.csv`` mark each as synthetic. Interrupted, the same call goes on.
+    ``images.csv`` mark each as synthetic. Interrupted, the same call goes
+    on; finished, it does nothing.
 
     Raises
     ------
@@ -176,6 +177,8 @@ def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
         seed=seed,
     )
     _claim(output, manifest)
+    if (output / IMAGE_LIST).exists():
+        return manifest
     seeds = [seed * _SEED_STRIDE + number for number in range(manifest.synthetic_he)]
     images = _drawn(
         generator, seeds, output / _DRAWS_FOLDER, options, batch_size=batch_size, told=on_progress

@@ -75,17 +75,14 @@ def test_slices_of_one_patient_do_not_set_the_limit():
         check_memorisation(NEW, twice, patients=["p"] * 40)
 
 
-def smoothed(images):
-    return [
-        ((one.astype(int) + np.roll(one, 1, 0) + np.roll(one, 1, 1)) // 3).astype(np.uint8)
-        for one in images
-    ]
-
-
 @pytest.mark.parametrize("probe", list(Probe))
 def test_a_probe_finds_a_shortcut(probe):
-    """Slightly smoothed images are told apart."""
-    found = probe_images(probe, smoothed(NEW[:20]), REAL[:20], patients=PATIENTS[:20])
+    """Images with a brighter frame are told apart."""
+    framed = [one.copy() for one in NEW[:20]]
+    for one in framed:
+        one[:3] = one[:, :3] = 150
+
+    found = probe_images(probe, framed, REAL[:20], patients=PATIENTS[:20])
 
     assert found.auc.value > 0.9
 

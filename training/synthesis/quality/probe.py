@@ -26,6 +26,9 @@ _SIZE = 64
 #: Passes, images in a step, and learning rate of the convolutional probe.
 _PASSES, _BATCH, _RATE = 12, 32, 2e-3
 
+#: Small sets are passed more often: fewer steps than these find nothing.
+_FEWEST_STEPS = 80
+
 #: Ridge of the logistic regression, in units of standardised features.
 _RIDGE = 1.0
 
@@ -174,7 +177,8 @@ def _by_network(images: Images, seed: int) -> Fit:
             torch.manual_seed(seed)
             network = _small_network()
             optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-3)
-            for _ in range(_PASSES):
+            steps_in_pass = -(-len(chosen) // _BATCH)
+            for _ in range(max(_PASSES, -(-_FEWEST_STEPS // steps_in_pass))):
                 order = chosen[torch.randperm(len(chosen))]
                 for part in torch.split(order, _BATCH):
                     images_now = batch[part]
