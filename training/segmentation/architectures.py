@@ -13,6 +13,12 @@ from training.segmentation.experiment import Patch
 _BASE_WIDTH = 32
 _WIDEST = 10
 
+#: nnFormer's first stage is three times as wide as nnU-Net's, whole or narrowed alike.
+_NNFORMER_WIDER = 3
+
+#: Largest pixel, in mm, of which compact folds so many into one: to cells of about 2 mm.
+_FOLDS = ((0.7, 4), (1.4, 2))
+
 #: nnU-Net halves no axis below this many voxels.
 _LEAST_EDGE = 4
 
@@ -147,7 +153,7 @@ def _nnformer(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any
     from pipeline.segmentation.networks import nnformer
 
     del spacing
-    return nnformer.nnformer_arguments(patch, **_own_or(width))
+    return nnformer.nnformer_arguments(patch, **_own_or(width and _NNFORMER_WIDER * width))
 
 
 def _unetr_plus_plus(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any]:
@@ -163,8 +169,8 @@ def _slex(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any]:
 
 
 def _compact(patch: Patch, spacing: Vector, width: int | None) -> dict[str, Any]:
-    del spacing
-    fold, strides = 4, [1, 2, 2]
+    fold = next((fold for finest, fold in _FOLDS if min(spacing[1:]) <= finest), 1)
+    strides = [1, 2, 2]
     base = width or _BASE_WIDTH
     in_plane = fold * 2 ** len(strides)
     for axis, size in zip("yx", patch[1:], strict=True):

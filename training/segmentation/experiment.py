@@ -37,7 +37,8 @@ class Experiment:
     patch_size_zyx : tuple of int
         Patch; the default is what nnU-Net's planner gives for head CT on that grid and 8 GB.
     width : int or None
-        Channels of the first stage; None leaves the architecture its own (32 in nnU-Net's).
+        Channels of the first stage of nnU-Net's networks, 32 as published; nnFormer takes
+        three times as many. None leaves every architecture its own.
     optimiser : str
         ``sgd``, with Nesterov momentum, or ``adamw``, by which transformers learn within few
         steps too.

@@ -15,7 +15,7 @@ from training.segmentation.experiment import Budget, Experiment, Patch
 from training.segmentation.patches import CasePool
 from training.segmentation.peak_memory import PeakMemory
 from training.segmentation.progress_picture import draw_progress
-from training.segmentation.recipe import Recipe, Schedule
+from training.segmentation.recipe import Recipe, Sampling, Schedule
 from training.segmentation.run_record import (
     WEIGHTS_FILE,
     RunRecord,
@@ -30,6 +30,9 @@ _HEAD_MM = (224.0, 192.0)
 #: A year: the steps are the limit. (JSON knows no infinity.)
 _NO_LIMIT = 365 * 24 * 60.0
 
+#: Weights of one part in so many of the steps are averaged.
+_AVERAGED = 10
+
 #: Normalisation of the recipes in ``config/training``: soft tissue.
 _SOFT_TISSUE = Intensity(clip_low_hu=-20.0, clip_high_hu=100.0, mean=25.0, sd=30.0)
 
@@ -39,7 +42,8 @@ def light_recipe(name: str, experiment: Experiment, budget: Budget, *, seed: int
 
     Augmentation and loss stay those of the light loop, which the experiment of nnU-Net's loop
     does not know. So does the optimiser, AdamW; its learning rate and weight decay are the
-    experiment's if they were meant for AdamW too.
+    experiment's if they were meant for AdamW too. The kept weights are averaged over no more
+    than a tenth of the steps, lest those of a short training are mostly early ones.
 
     Raises
     ------
@@ -72,8 +76,10 @@ def light_recipe(name: str, experiment: Experiment, budget: Budget, *, seed: int
             warm_up_steps=min(100, steps // 10),
             validate_every=wanted.iterations,
             checkpoint_every=min(100, wanted.iterations),
+            ema_decay=min(Schedule().ema_decay, max(0.0, 1 - _AVERAGED / steps)),
             **rates,
         ),
+        sampling=Sampling(foreground_share=wanted.foreground_share),
     )
 
 
