@@ -169,7 +169,7 @@ class WorkerSettings(_Table):
     """How analyses are run."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
-    segmentation_bundle: str = "demo-segmentation"
+    segmentation_bundle: str = "compact-segmentation"
     classification_bundle: str = "demo-classification"
     time_limit_s: Seconds = 600.0
     lease_s: Seconds = 30.0

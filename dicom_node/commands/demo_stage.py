@@ -54,6 +54,10 @@ force_time_s = 20.0
 study_quiet_time_s = 1.0
 study_limit_s = 5.0
 
+[worker]
+# The network for simulated heads; that of real ones takes ten times as long.
+segmentation_bundle = "demo-segmentation"
+
 [web]
 port = {web_port}
 """

@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from dicom_node.bootstrap.parts import bundle_path
-from dicom_node.settings import Settings
 from pipeline.errors import ModelBundleError
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.weights, pytest.mark.timeout(900)]
@@ -15,9 +14,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.weights, pytest.mark.timeout(9
 @pytest.fixture
 def bundles():
     """Skip where the checkout has no weights."""
-    worker = Settings().worker
     try:
-        return [bundle_path(worker.segmentation_bundle), bundle_path(worker.classification_bundle)]
+        return [bundle_path(name) for name in ("demo-segmentation", "demo-classification")]
     except ModelBundleError as error:
         pytest.skip(f"no shipped weights: {error}")
 
