@@ -10,15 +10,16 @@ from training.cohort.case import IGNORED
 #: and the mean over all voxels hardly feels a false bleed in a neck muscle.
 _HARD_SHARE = 0.05
 
-#: Size of a bleed below which the Dice term weakens. Patches without hematoma push false voxels
-#: down with a force of about one over this number.
-_SMOOTH_VOXELS = 1000.0
+#: Size of a bleed below which the Dice term weakens, mL. Patches without hematoma push false
+#: voxels down with a force of about one over this size.
+_SMOOTH_ML = 1.25
 
 
-def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, voxel_ml: float) -> Tensor:
     """Return the loss of two-class logits (N, 2, Z, Y, X) against labels (N, Z, Y, X).
 
-    The Dice term is computed over the whole batch, so that a batch without hematoma adds none
+    `voxel_ml` is the volume of a voxel: what is a small bleed does not depend on the grid. The
+    Dice term is computed over the whole batch, so that a batch without hematoma adds none
     beyond its false positives.
     """
     known = labels != IGNORED
@@ -30,5 +31,6 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     probability = torch.softmax(logits, dim=1)[:, 1] * known
     overlap = (probability * target).sum()
     total = probability.sum() + target.sum()
-    dice = (2 * overlap + _SMOOTH_VOXELS) / (total + _SMOOTH_VOXELS)
+    smooth = _SMOOTH_ML / voxel_ml
+    dice = (2 * overlap + smooth) / (total + smooth)
     return hardest.values.mean() + 1 - dice

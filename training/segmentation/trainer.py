@@ -181,7 +181,8 @@ class Trainer:
         self.network.train()
         with _precision(self.device):
             logits = self.network(images)
-        loss = dice_and_cross_entropy(logits.float(), labels)
+        voxel_ml = math.prod(self.recipe.spacing_zyx_mm) / 1000
+        loss = dice_and_cross_entropy(logits.float(), labels, voxel_ml=voxel_ml)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -1,6 +1,7 @@
 """A training's gradients on a CPU are those of float32, and lower precision is refused there."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ def test_gradients_of_a_step_at_two_slices_are_those_of_float32(tmp_path):
 
     apart.train()
     logits = apart(torch.from_numpy(image)[None, None].double())
-    dice_and_cross_entropy(logits, torch.from_numpy(label)[None]).backward()
+    dice_and_cross_entropy(
+        logits, torch.from_numpy(label)[None], voxel_ml=math.prod(recipe.spacing_zyx_mm) / 1000
+    ).backward()
     torch.nn.utils.clip_grad_norm_(apart.parameters(), 5.0)
     for name, wanted in apart.named_parameters():
         found = trainer.network.get_parameter(name).grad

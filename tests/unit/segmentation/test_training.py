@@ -258,8 +258,25 @@ def test_perfect_logits_cost_nothing_and_wrong_ones_much():
     labels[:, :, 8:24, 8:24] = 1
     right = torch.stack([1.0 - labels, labels.float()], dim=1) * 20
 
-    assert dice_and_cross_entropy(right, labels) < 0.01
-    assert dice_and_cross_entropy(-right, labels) > 1
+    assert dice_and_cross_entropy(right, labels, voxel_ml=0.00125) < 0.01
+    assert dice_and_cross_entropy(-right, labels, voxel_ml=0.00125) > 1
+
+
+def test_a_bleed_weighs_the_same_on_a_coarse_grid_and_on_a_fine_one():
+    """Each voxel of the coarse grid is eight of the fine one: the loss does not see it."""
+    coarse = torch.zeros(1, 6, 6, 6, dtype=torch.uint8)
+    coarse[:, 2:4, 2:4, 2:4] = 1
+    logits = torch.randn(1, 2, 6, 6, 6, generator=torch.Generator().manual_seed(2))
+    fine, fine_logits = coarse, logits
+    for axis in (-3, -2, -1):
+        fine = fine.repeat_interleave(2, axis)
+        fine_logits = fine_logits.repeat_interleave(2, axis)
+
+    one = dice_and_cross_entropy(logits, coarse, voxel_ml=0.04)
+    other = dice_and_cross_entropy(fine_logits, fine, voxel_ml=0.005)
+
+    # The share of hardest voxels is rounded to whole ones.
+    torch.testing.assert_close(one, other, rtol=0.02, atol=0)
 
 
 def test_ignored_voxels_do_not_matter():
@@ -270,7 +287,9 @@ def test_ignored_voxels_do_not_matter():
     other = logits.clone()
     other[:, :, 0] += 5 * torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1))
 
-    assert dice_and_cross_entropy(logits, labels) == dice_and_cross_entropy(other, labels)
+    assert dice_and_cross_entropy(logits, labels, voxel_ml=0.00125) == dice_and_cross_entropy(
+        other, labels, voxel_ml=0.00125
+    )
 
 
 def test_training_learns_resumes_and_releases(cases_folder, tmp_path):
