@@ -82,7 +82,7 @@ def import_blast_ct(
     """Import BLAST-CT: trained on real patients with brain trauma, Apache-2.0.
 
     Finds intraparenchymal, extra-axial and intraventricular hemorrhage and oedema. Each network
-    takes some 15 s per head on two processor cores. Files that hold more than weights are
+    takes some 20 s per head on two processor cores. Files that hold more than weights are
     refused. RESEARCH USE ONLY.
 
     For example:
