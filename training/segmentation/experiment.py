@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.volume import Vector
+from training.recipe_file import from_table, read_toml
 
 Patch = tuple[int, int, int]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
@@ -155,12 +155,7 @@ def read_experiment(path: Path) -> Experiment:
     ValueError
         If a key is unknown or a value impossible; the message names file and key.
     """
-    with path.open("rb") as stream:
-        try:
-            content = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is no TOML: {error}") from error
-    return experiment_from(content, where=str(path))
+    return experiment_from(read_toml(path), where=str(path))
 
 
 def experiment_from(content: dict[str, Any], *, where: str) -> Experiment:
@@ -171,16 +166,9 @@ def experiment_from(content: dict[str, Any], *, where: str) -> Experiment:
     ValueError
         If a key is unknown or a value impossible; `where` names the file in the message.
     """
-    known = [item.name for item in dataclasses.fields(Experiment)]
-    unknown = sorted(set(content) - set(known))
-    if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
     values = dict(content)
     if "spacing_zyx_mm" in values:
         values["spacing_zyx_mm"] = tuple(float(step) for step in values["spacing_zyx_mm"])
     if "patch_size_zyx" in values:
         values["patch_size_zyx"] = tuple(int(size) for size in values["patch_size_zyx"])
-    try:
-        return Experiment(**values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+    return from_table(Experiment, values, where=where)

@@ -1,12 +1,11 @@
 """The recipe of a segmentation training, read from a TOML file."""
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.volume import Vector
+from training.recipe_file import read_recipe_file
 from training.segmentation.augmentation import Augmentation
 
 
@@ -125,37 +124,4 @@ def read_recipe(path: Path) -> Recipe:
     ValueError
         If a key is unknown or missing; the message names it.
     """
-    with path.open("rb") as stream:
-        content = tomllib.load(stream)
-    for key in ("spacing_zyx_mm", "patch_size_zyx", "tile_size_zyx"):
-        if key in content:
-            content[key] = tuple(content[key])
-    for name, kind in _TABLES.items():
-        if name in content:
-            content[name] = from_table(kind, content[name], where=f"{path}, [{name}]")
-    recipe = from_table(Recipe, content, where=str(path))
-    assert isinstance(recipe, Recipe)  # noqa: S101  tells mypy what from_table made
-    return recipe
-
-
-def from_table(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
-    """Return a data class made of a TOML table.
-
-    Raises
-    ------
-    ValueError
-        If a key is unknown or missing; the message names it and `where`.
-    """
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    unknown = sorted(set(content) - set(fields))
-    if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(fields)}")
-    required = {
-        name
-        for name, item in fields.items()
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(required - set(content))
-    if missing:
-        raise ValueError(f"{where}: missing key {', '.join(missing)}")
-    return kind(**content)
+    return read_recipe_file(Recipe, path, _TABLES)

@@ -1,11 +1,10 @@
 """The recipe of a diffusion training, read from a TOML file."""
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.recipe_file import read_recipe_file
 from training.synthesis.noise_schedule import NoiseSchedule
 
 
@@ -126,25 +125,5 @@ def read_synthesis_recipe(path: Path) -> SynthesisRecipe:
     ValueError
         If the file is no TOML, a key is unknown or a value impossible; the message names it.
     """
-    with path.open("rb") as stream:
-        try:
-            content = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is no TOML: {error}") from error
-    for name, kind in (("noise", NoiseSchedule), ("course", Course)):
-        if name in content:
-            content[name] = _build(kind, content[name], where=f"{path}, [{name}]")
-    recipe = _build(SynthesisRecipe, content, where=str(path))
-    assert isinstance(recipe, SynthesisRecipe)  # noqa: S101  tells mypy what _build made
-    return recipe
-
-
-def _build(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
-    known = [item.name for item in dataclasses.fields(kind)]
-    unknown = sorted(set(content) - set(known))
-    if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    try:
-        return kind(**content)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+    tables = {"noise": NoiseSchedule, "course": Course}
+    return read_recipe_file(SynthesisRecipe, path, tables)

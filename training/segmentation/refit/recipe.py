@@ -1,10 +1,9 @@
 """The recipe of a refit, read from a TOML file."""
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.segmentation.recipe import from_table
+from training.recipe_file import read_recipe_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,4 @@ def read_refit_recipe(path: Path) -> RefitRecipe:
     ValueError
         If a key is unknown; the message names it.
     """
-    with path.open("rb") as stream:
-        recipe = from_table(RefitRecipe, tomllib.load(stream), where=str(path))
-    assert isinstance(recipe, RefitRecipe)  # noqa: S101  tells mypy what from_table made
-    return recipe
+    return read_recipe_file(RefitRecipe, path)

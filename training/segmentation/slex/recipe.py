@@ -1,13 +1,13 @@
 """The recipe of a SLEX-Net training, read from a TOML file."""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.model_card import Intensity
 from pipeline.volume import Vector
+from training.recipe_file import read_recipe_file
 from training.segmentation.augmentation import Augmentation
 from training.segmentation.experiment import Budget
 
@@ -154,28 +154,5 @@ def read_slex_recipe(path: Path) -> SlexRecipe:
     ValueError
         If the file is no TOML, a key is unknown or a value impossible; the message names it.
     """
-    with path.open("rb") as stream:
-        try:
-            content = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{path} is no TOML: {error}") from error
-    for name, kind in (("schedule", SlexSchedule), ("augmentation", Augmentation)):
-        if name in content:
-            content[name] = _build(kind, content[name], where=f"{path}, [{name}]")
-    recipe = _build(SlexRecipe, content, where=str(path))
-    assert isinstance(recipe, SlexRecipe)  # noqa: S101  tells mypy what _build made
-    return recipe
-
-
-def _build(kind: type[Any], content: dict[str, Any], *, where: str) -> object:
-    known = [item.name for item in dataclasses.fields(kind)]
-    unknown = sorted(set(content) - set(known))
-    if unknown:
-        raise ValueError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    values = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-    }
-    try:
-        return kind(**values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+    tables = {"schedule": SlexSchedule, "augmentation": Augmentation}
+    return read_recipe_file(SlexRecipe, path, tables)
