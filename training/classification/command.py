@@ -18,7 +18,7 @@ from training.classification.command_options import (
 from training.classification.ensemble_command import ensemble
 from training.classification.experiment_command import experiments
 from training.classification.saliency_command import explain
-from training.synthesis.command_line import bar, told
+from training.command_line import bar, told
 
 if TYPE_CHECKING:
     from training.classification.fitting import EpochRecord

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from training.classification.command_options import BundleVersion
-from training.synthesis.command_line import told
+from training.command_line import told
 
 
 def ensemble(

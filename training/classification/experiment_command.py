@@ -14,7 +14,7 @@ from training.classification.command_options import (
     Threads,
     TripletFolders,
 )
-from training.synthesis.command_line import bar, told
+from training.command_line import bar, told
 
 _Ratios = Annotated[
     str, typer.Option(help="Ratios of HE to NHE slices; none for the real ones as they are.")

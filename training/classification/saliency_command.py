@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from training.classification.command_options import Bundle, TripletFolders
-from training.synthesis.command_line import bar, told
+from training.command_line import bar, told
 
 
 def explain(

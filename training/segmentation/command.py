@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from training.command_line import told
 from training.segmentation.benchmark.command import benchmark
 from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
@@ -20,10 +21,10 @@ APP = typer.Typer(
 
 APP.command()(train)
 APP.command()(benchmark)
-APP.command()(distil)
+APP.command()(told()(distil))
 APP.command()(refit)
-APP.command()(detect)
-APP.command("calibrate-volume")(calibrate_volume)
+APP.command()(told()(detect))
+APP.command("calibrate-volume")(told()(calibrate_volume))
 
 CaseFolders = Annotated[
     list[Path],
@@ -32,6 +33,7 @@ CaseFolders = Annotated[
 
 
 @APP.command()
+@told()
 def prepare(
     source: Annotated[
         Path,
@@ -57,6 +59,7 @@ def prepare(
 
 
 @APP.command()
+@told()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
     cases: CaseFolders,
@@ -99,6 +102,7 @@ def evaluate(
 
 
 @APP.command()
+@told()
 def release(
     weights: Annotated[Path, typer.Argument(help="average.pt of a training.")],
     recipe: Annotated[Path, typer.Option(help="Recipe that it was trained with.")],

@@ -1,11 +1,11 @@
 """The command `ichtrain segmentation train`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from training.command_line import bar, told
 
 if TYPE_CHECKING:
     from training.segmentation.experiment import Budget, Experiment
@@ -111,7 +111,6 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     """
     import torch
 
-    from pipeline.errors import PipelineError
     from pipeline.kept_memory import keep_freed_memory
     from pipeline.models import choose_device
     from training.segmentation.run import train_architecture
@@ -121,25 +120,22 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     changes: dict[str, Any] = {"spacing_zyx_mm": spacing, "patch_size_zyx": patch}
     changes |= {"width": width, "batch_size": batch, "recompute": recompute or None}
     lengths = {"epochs": epochs, "iterations": iterations, "minutes": minutes}
-    with _told():
-        try:
-            name, values = _read(experiment or recipe, architecture)
-            values = _changed(values, changes, name)
-            budget = _budget({**lengths, "validation_iterations": validation_iterations})
-            with _bar() as bar:
-                result = train_architecture(
-                    name,
-                    cohort=cohort,
-                    output=output,
-                    experiment=values,
-                    budget=budget,
-                    seed=seed,
-                    device=str(choose_device(device)),
-                    on_preparation=bar.prepare,
-                    on_progress=bar.follow,
-                )
-        except (ValueError, PipelineError, FloatingPointError) as error:
-            raise _Refused(str(error)) from error
+    with told():
+        name, values = _read(experiment or recipe, architecture)
+        values = _changed(values, changes, name)
+        budget = _budget({**lengths, "validation_iterations": validation_iterations})
+        with bar() as shown:
+            result = train_architecture(
+                name,
+                cohort=cohort,
+                output=output,
+                experiment=values,
+                budget=budget,
+                seed=seed,
+                device=str(choose_device(device)),
+                on_preparation=lambda what, done, total: shown.count(done, total, what=what),
+                on_progress=lambda now: shown.follow(_state(now), now.share),
+            )
     typer.echo(
         f"{result.architecture}: {result.parameters / 1e6:.2f} M parameters, "
         f"{result.epochs} epochs, {result.iterations} steps, {result.seconds / 60:.1f} min, "
@@ -147,29 +143,11 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     )
 
 
-class _Refused(Exception):  # noqa: N818  not raised beyond this module
-    """What the user has to change."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """End with one line instead of a traceback."""
-    try:
-        yield
-    except _Refused as refusal:
-        typer.echo(f"Error: {refusal}", err=True)
-        raise typer.Exit(2) from refusal
-    except KeyboardInterrupt as stop:
-        typer.echo("Stopped; the same call goes on from the last checkpoint", err=True)
-        raise typer.Exit(130) from stop
-
-
 def _read(
     path: Path | None, architecture: str | None
 ) -> tuple[str, "Experiment | Recipe | SlexRecipe | None"]:
     """Return the architecture's name and what a file says, read as its loop wants it."""
-    import tomllib
-
+    from training.recipe_file import read_toml
     from training.segmentation.architectures import Loop, network_of
     from training.segmentation.architectures import architecture as row_of
     from training.segmentation.experiment import read_experiment
@@ -180,8 +158,7 @@ def _read(
         return architecture or _DEFAULT, None
     if not path.exists():
         raise ValueError(f"{path} does not exist")
-    with path.open("rb") as stream:
-        content = tomllib.load(stream)
+    content = read_toml(path)
     named = content.get("architecture")
     name = architecture or (network_of(named) if named else _DEFAULT)
     row = row_of(name)
@@ -233,44 +210,7 @@ def _budget(limits: dict[str, Any]) -> "Budget":
     return Budget(**limits)
 
 
-class _Bar:
-    """One progress bar for preparation and training."""
-
-    def __init__(self, progress: Any) -> None:  # noqa: ANN401  rich is imported late
-        self._progress = progress
-        self._task = progress.add_task("Preparing", total=1.0)
-
-    def prepare(self, what: str, done: int, total: int) -> None:
-        """Show how far the data are."""
-        text = f"{what} {done}/{total}"
-        self._progress.update(self._task, description=text, total=total, completed=done)
-
-    def follow(self, told: "RunProgress") -> None:
-        """Show how far the training is."""
-        dice = "" if told.pseudo_dice is None else f" Dice {told.pseudo_dice:.3f}"
-        text = f"epoch {told.epoch}/{told.epochs} loss {told.loss:.3f}{dice}"
-        self._progress.update(self._task, description=text, total=1.0, completed=told.share)
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    # On stderr: what nnU-Net prints to stdout goes to the run's log.
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield _Bar(progress)
+def _state(now: "RunProgress") -> str:
+    """Return how far a training is, in words."""
+    dice = "" if now.pseudo_dice is None else f" Dice {now.pseudo_dice:.3f}"
+    return f"epoch {now.epoch}/{now.epochs} loss {now.loss:.3f}{dice}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.synthesis.command_line import bar, told
+from training.command_line import bar, told
 
 _Triplets = Annotated[
     list[Path],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.synthesis.command_line import bar, told
+from training.command_line import bar, told
 
 _Triplets = Annotated[
     list[Path],
@@ -89,7 +89,9 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
             split=split,
             device=choose_device(device),
             on_case=shown.count,
-            on_progress=shown.follow,
+            on_progress=lambda now: shown.follow(
+                f"epoch {now.epoch}/{now.epochs} loss {now.loss:.4f}", now.share
+            ),
         )
     facts = card.training
     typer.echo(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from training.command_line import bar, told
+
 
 def refit(
     bundle: Annotated[Path, typer.Argument(help="Bundle with one BLAST-CT network.")],
@@ -35,44 +37,38 @@ def refit(
     import json
 
     import torch
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from pipeline.model_bundle import load_bundle
     from training.segmentation.refit.frozen import FrozenPathways
     from training.segmentation.refit.recipe import RefitRecipe, read_refit_recipe
-    from training.segmentation.refit.refit import look_at_scans, refit_bundle, training_scans
+    from training.segmentation.refit.refit import (
+        check_facts,
+        look_at_scans,
+        refit_bundle,
+        training_scans,
+    )
 
     torch.set_num_threads(threads)
-    plan = read_refit_recipe(recipe) if recipe else RefitRecipe()
-    try:
-        published = load_bundle(bundle, task="segmentation")
-        scans = training_scans(cases, plan)
-        pathways = FrozenPathways(published)
+    with told(), bar() as shown:
+        plan = read_refit_recipe(recipe) if recipe else RefitRecipe()
         said = json.loads(facts.read_text()) if facts else {}
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns) as bar:
-            looking = bar.add_task("Looking", total=None)
-            voxels = look_at_scans(
-                scans,
-                pathways,
-                plan,
-                folder=output / "voxels",
-                on_part=lambda name, done, of: bar.update(
-                    looking, description=name, completed=done, total=of
-                ),
-            )
-            bar.update(looking, description="Looking", completed=len(voxels), total=len(voxels))
-            fitting = bar.add_task("Fitting", total=plan.steps)
-            made = refit_bundle(
-                published,
-                voxels,
-                plan,
-                output=output / "bundle",
-                facts=said,
-                on_step=lambda step, loss: bar.update(
-                    fitting, completed=step, description=f"Fitting, loss {loss:.3f}"
-                ),
-            )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        check_facts(said)
+        published = load_bundle(bundle, task="segmentation")
+        voxels = look_at_scans(
+            training_scans(cases, plan),
+            FrozenPathways(published),
+            plan,
+            folder=output / "voxels",
+            on_part=lambda name, done, of: shown.count(done, of, what=name),
+        )
+        made = refit_bundle(
+            published,
+            voxels,
+            plan,
+            output=output / "bundle",
+            facts=said,
+            on_step=lambda step, loss: shown.count(
+                step, plan.steps, what=f"Fitting, loss {loss:.3f}, step"
+            ),
+        )
     typer.echo(f"{output / 'bundle'}: {made.digest}")

@@ -98,6 +98,19 @@ def _seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big")
 
 
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse facts that only the network decides, before hours are spent.
+
+    Raises
+    ------
+    ValueError
+        If there is such a fact; the message names it and those that can be said.
+    """
+    unknown = sorted(set(facts) - _FACTS)
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} of the card cannot be said; {sorted(_FACTS)} can")
+
+
 def refit_bundle(
     bundle: ModelBundle,
     scans: Sequence[Voxels],
@@ -131,9 +144,7 @@ def refit_bundle(
     ValueError
         If there is no scan, or the facts name what only the network decides.
     """
-    unknown = sorted(set(facts) - _FACTS)
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)} of the card cannot be said; {sorted(_FACTS)} can")
+    check_facts(facts)
     pathways = FrozenPathways(bundle)
     head = JointHead(pathways.network, pathways.alive)
     fit(head, scans, recipe, on_step=on_step)

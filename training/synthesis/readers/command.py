@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.synthesis.command_line import told
+from training.command_line import told
 
 APP = typer.Typer(
     help="Let readers judge real and synthetic slices without knowing which is which.",

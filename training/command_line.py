@@ -1,13 +1,10 @@
-"""What the commands of this room share: one-line errors and a progress bar."""
+"""What the commands of every room share: one-line errors and a progress bar."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
-
-if TYPE_CHECKING:
-    from training.synthesis.trainer import DiffusionProgress
 
 
 class Bar:
@@ -23,15 +20,14 @@ class Bar:
             self._task, description=f"{what} {done}/{total}", total=total, completed=done
         )
 
-    def follow(self, told: "DiffusionProgress") -> None:
-        """Show how far the training is."""
-        text = f"epoch {told.epoch}/{told.epochs} loss {told.loss:.4f}"
-        self._progress.update(self._task, description=text, total=1.0, completed=told.share)
+    def follow(self, text: str, share: float) -> None:
+        """Show what is going on, and which share of it is done."""
+        self._progress.update(self._task, description=text, total=1.0, completed=share)
 
 
 @contextmanager
 def bar() -> Iterator[Bar]:
-    """Show a progress bar on stderr."""
+    """Show a progress bar on stderr: what libraries print to stdout may go to a log."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -55,14 +51,24 @@ def bar() -> Iterator[Bar]:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """End with one line instead of a traceback where the user can do something about it."""
+    """End with one line instead of a traceback where the user can do something about it.
+
+    Serves as a decorator of a command, too.
+    """
     from pipeline.errors import PipelineError
 
     try:
         yield
-    except (ValueError, OSError, PipelineError) as error:
-        typer.echo(f"Error: {error}", err=True)
+    except (ValueError, OSError, FloatingPointError, PipelineError) as error:
+        typer.echo(f"Error: {_in_words(error)}", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as stop:
         typer.echo("Stopped; the same call goes on where it can", err=True)
         raise typer.Exit(130) from stop
+
+
+def _in_words(error: Exception) -> str:
+    """Return an error's text; of a file's error the file and the reason, without its number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
