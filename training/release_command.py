@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from training.command_line import told
+
 if TYPE_CHECKING:
     from pipeline.model_bundle import ModelBundle
 
@@ -33,6 +35,7 @@ _Half = Annotated[
 ]
 
 
+@told()
 def release(
     run: _Run,
     output: _Output,
@@ -50,27 +53,26 @@ def release(
     -------
       ichtrain release runs/umamba --output bundles/umamba --facts facts.json --validate ich
     """
-    import json
-
-    from pipeline.errors import PipelineError
     from training.segmentation.run_release import release_run
 
-    try:
-        told = _complete(json.loads(facts.read_text()), facts)
-        bundle = release_run(run, output, facts=told, half=half)
-        if validate:
-            bundle = _measured(bundle, validate)
-    except (ValueError, OSError, PipelineError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from error
+    known = _read_facts(facts)
+    bundle = release_run(run, output, facts=known, half=half)
+    if validate:
+        bundle = _measured(bundle, validate)
     typer.echo(f"{output}: {bundle.digest}")
 
 
-def _complete(told: dict[str, Any], path: Path) -> dict[str, Any]:
-    missing = [name for name in _NEEDED if name not in told]
+def _read_facts(path: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} must be JSON: {error}") from None
+    missing = [name for name in _NEEDED if name not in known]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
-    return told
+    return dict(known)
 
 
 def _measured(bundle: "ModelBundle", cohorts: list[Path]) -> "ModelBundle":

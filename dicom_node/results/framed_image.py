@@ -2,6 +2,8 @@
 
 from pydicom.dataset import Dataset
 
+from dicom_node.results.context import ResultContext
+from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.source import SourceImage, SourceSeries
 
@@ -18,14 +20,51 @@ def slice_names(source: SourceSeries, identity: ResultIdentity) -> list[str]:
     ]
 
 
-def name_dimensions(result: Dataset, uid: str) -> None:
+def finish(
+    made: Dataset,
+    names: list[str],
+    *,
+    dimensions_uid: str,
+    source: SourceSeries,
+    context: ResultContext,
+    series_number: int,
+    series_description: str,
+) -> Dataset:
+    """Return what the library built as the node sends it: of the patient, and repeatable.
+
+    Parameters
+    ----------
+    made : Dataset
+        The object, built upon slices that are called `names`; taken over, not copied.
+    names : list of str
+        One per slice, from `slice_names`.
+    dimensions_uid : str
+        Replaces the library's random Dimension Organization UID.
+    """
+    result = Dataset()
+    result.update(made)
+    result.preamble = made.preamble
+    result.BodyPartExamined = "HEAD"
+    _name_dimensions(result, dimensions_uid)
+    _name_sources(result, dict(zip(names, source.images, strict=True)), source)
+    stamp(
+        result,
+        source=source,
+        context=context,
+        series_number=series_number,
+        series_description=series_description,
+    )
+    return result
+
+
+def _name_dimensions(result: Dataset, uid: str) -> None:
     """Replace the random Dimension Organization UID, in the organization and every index."""
     result.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in result.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid
 
 
-def name_sources(result: Dataset, images: dict[str, SourceImage], source: SourceSeries) -> None:
+def _name_sources(result: Dataset, images: dict[str, SourceImage], source: SourceSeries) -> None:
     """Refer to instance and frame instead of the names that slices had been given."""
     for frame in result.PerFrameFunctionalGroupsSequence:
         for derivation in frame.DerivationImageSequence:

@@ -16,8 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
-from dicom_node.results.framed_image import name_dimensions, name_sources, slice_names
-from dicom_node.results.header import stamp
+from dicom_node.results.framed_image import finish, slice_names
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.source import SourceSeries
 from pipeline.volume import HematomaMask
@@ -74,20 +73,15 @@ def encode_segmentation(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
     )
-    result = Dataset()
-    result.update(segmentation)
-    result.preamble = segmentation.preamble
-    result.BodyPartExamined = "HEAD"
-    name_dimensions(result, identity.uid(ResultRole.SEGMENTATION_DIMENSIONS))
-    name_sources(result, dict(zip(names, source.images, strict=True)), source)
-    stamp(
-        result,
+    return finish(
+        segmentation,
+        names,
+        dimensions_uid=identity.uid(ResultRole.SEGMENTATION_DIMENSIONS),
         source=source,
         context=context,
         series_number=SERIES_NUMBER,
         series_description=SERIES_DESCRIPTION,
     )
-    return result
 
 
 def _segment(identity: ResultIdentity, context: ResultContext) -> SegmentDescription:

@@ -11,8 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
-from dicom_node.results.framed_image import name_dimensions, name_sources, slice_names
-from dicom_node.results.header import stamp
+from dicom_node.results.framed_image import finish, slice_names
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.source import SourceSeries
 
@@ -53,20 +52,15 @@ def encode_uncertainty_map(
     """
     names = slice_names(source, identity)
     made = _map(_stored_values(uncertainty_zyx), names, source, identity, context)
-    result = Dataset()
-    result.update(made)
-    result.preamble = made.preamble
-    result.BodyPartExamined = "HEAD"
-    name_dimensions(result, identity.uid(ResultRole.UNCERTAINTY_DIMENSIONS))
-    name_sources(result, dict(zip(names, source.images, strict=True)), source)
-    stamp(
-        result,
+    return finish(
+        made,
+        names,
+        dimensions_uid=identity.uid(ResultRole.UNCERTAINTY_DIMENSIONS),
         source=source,
         context=context,
         series_number=SERIES_NUMBER,
         series_description=SERIES_DESCRIPTION,
     )
-    return result
 
 
 def _map(
