@@ -7,25 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from pipeline.errors import ModelBundleError
+from pipeline.forecast_error import ForecastError, forecast_error_from_fields
 from pipeline.operating_point import FamiliarityLimit, OperatingPoint
 from pipeline.slice_input import Resizing, RoiShape, SliceInput
 from pipeline.volume import Vector
 from pipeline.volume_error import VolumeError
 
 #: Tasks that a bundle may serve.
-TASKS = ("segmentation", "classification")
+TASKS = ("segmentation", "classification", "growth")
 
 #: Version of the card's layout that is written; a card that cannot be brought to it is refused.
-CARD_FORMAT = 4
+CARD_FORMAT = 5
 
 #: Fields that came with format 4, all of them the classifier's.
 _CLASSIFIER_FIELDS = ("slice_input", "operating_points", "familiarity", "members")
 
 #: Fields that a format did not have yet; a card of that format is read as if they were null.
 _ABSENT_FIELDS: dict[int, tuple[str, ...]] = {
-    1: ("volume_error", "sampling", *_CLASSIFIER_FIELDS),
-    2: ("sampling", *_CLASSIFIER_FIELDS),
-    3: _CLASSIFIER_FIELDS,
+    1: ("forecast_error", "volume_error", "sampling", *_CLASSIFIER_FIELDS),
+    2: ("forecast_error", "sampling", *_CLASSIFIER_FIELDS),
+    3: ("forecast_error", *_CLASSIFIER_FIELDS),
+    4: ("forecast_error",),
     CARD_FORMAT: (),
 }
 
@@ -69,7 +71,8 @@ class ModelCard:
     name, version : str
         Identity of the model.
     task : str
-        ``segmentation`` or ``classification``.
+        One of `TASKS`. A growth model forecasts the hematoma of the follow-up scan; it has
+        grid, patch and normalisation as a segmentation has.
     architecture : str
         Name in the registry of networks.
     architecture_arguments : dict
@@ -107,6 +110,8 @@ class ModelCard:
         Smallest connected part that is kept; segmentation only.
     volume_error : VolumeError or None
         Fitted error of the volume; segmentation only, None gives no range of the volume.
+    forecast_error : ForecastError or None
+        Fitted error of the forecast volume; growth only, None gives no range.
     training_cohort : str
         Data that the model saw, with sources and their terms.
     metrics : dict
@@ -128,7 +133,7 @@ class ModelCard:
 
     name: str
     version: str
-    task: Literal["segmentation", "classification"]
+    task: Literal["segmentation", "classification", "growth"]
     architecture: str
     architecture_arguments: dict[str, Any]
     spacing_zyx_mm: Vector | None = None
@@ -146,6 +151,7 @@ class ModelCard:
     probability_cutoff: float | None = None
     minimum_component_ml: float | None = None
     volume_error: VolumeError | None = None
+    forecast_error: ForecastError | None = None
     training_cohort: str
     metrics: dict[str, Any] = field(default_factory=dict)
     licence: str
@@ -160,6 +166,8 @@ class ModelCard:
             self._check_segmentation()
         if self.task == "classification":
             self._check_classification()
+        if self.task == "growth":
+            self._check_growth()
         for name in ("threshold", "probability_cutoff"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -180,24 +188,22 @@ class ModelCard:
 
     def _check_classification(self) -> None:
         self._need("window", "input_size", "threshold")
-        self._refuse("volume_error")
+        self._refuse("volume_error", "forecast_error")
         if self.members is not None and self.members < 2:  # noqa: PLR2004  one is no ensemble
             raise ModelBundleError(f"Card of {self.name}: {self.members} members average nothing")
         names = [point.name for point in self.operating_points or ()]
         if len(set(names)) < len(names):
             raise ModelBundleError(f"Card of {self.name}: two operating points share a name")
 
+    def _check_growth(self) -> None:
+        self._refuse("volume_error", "sampling", *_CLASSIFIER_FIELDS)
+        self._need("probability_cutoff")
+        self._check_grid()
+
     def _check_segmentation(self) -> None:
-        self._refuse(*_CLASSIFIER_FIELDS)
-        self._need(
-            "spacing_zyx_mm",
-            "patch_size_zyx",
-            "intensity",
-            "probability_cutoff",
-            "minimum_component_ml",
-        )
-        if min(self.spacing_zyx_mm or (0,)) <= 0 or min(self.patch_size_zyx or (0,)) <= 0:
-            raise ModelBundleError(f"Card of {self.name}: spacing and patch must be positive")
+        self._refuse("forecast_error", *_CLASSIFIER_FIELDS)
+        self._need("probability_cutoff", "minimum_component_ml")
+        self._check_grid()
         if self.sampling is not None and self.sampling not in SAMPLINGS:
             raise ModelBundleError(
                 f"Card of {self.name}: sampling {self.sampling!r} is unknown; "
@@ -205,6 +211,12 @@ class ModelCard:
             )
         if (self.minimum_component_ml or 0) < 0:
             raise ModelBundleError(f"Card of {self.name}: minimum_component_ml is negative")
+
+    def _check_grid(self) -> None:
+        """Check what networks need that go through a scan patch by patch."""
+        self._need("spacing_zyx_mm", "patch_size_zyx", "intensity")
+        if min(self.spacing_zyx_mm or (0,)) <= 0 or min(self.patch_size_zyx or (0,)) <= 0:
+            raise ModelBundleError(f"Card of {self.name}: spacing and patch must be positive")
         for name in _BOUND_PATCH_ARGUMENTS:
             bound = self.architecture_arguments.get(name)
             if bound is not None and tuple(bound) != self.patch_size_zyx:
@@ -281,6 +293,8 @@ def _card_from_fields(content: dict[str, Any], *, where: str) -> ModelCard:
         fields["intensity"] = Intensity(**values)
     if fields["volume_error"] is not None:
         fields["volume_error"] = _volume_error(fields["volume_error"], where=where)
+    if fields["forecast_error"] is not None:
+        fields["forecast_error"] = forecast_error_from_fields(fields["forecast_error"])
     _read_classifier_fields(fields, where=where)
     fields["spacing_zyx_mm"] = _tuple(fields["spacing_zyx_mm"], float, 3)
     fields["patch_size_zyx"] = _tuple(fields["patch_size_zyx"], int, 3)

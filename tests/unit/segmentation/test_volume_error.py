@@ -240,6 +240,7 @@ def test_a_card_of_format_1_is_read_without_a_range():
     today = card(weights_sha256="ab" * 32)
     old = json.loads(card_to_json(today)) | {"card_format": 1}
     later = ("sampling", "slice_input", "operating_points", "familiarity", "members")
+    later += ("forecast_error",)
     for name in ("volume_error", *later):
         old.pop(name, None)
 
