@@ -22,10 +22,13 @@ def bleed_into(
     growth: Growth | None,
     *,
     grain_hu: float = 0.0,
+    room_ml: float = 0.0,
 ) -> Head:
     """Return the head with its hematoma, or as it is if none is planned.
 
     `grain_hu` is the standard deviation of noise in the anatomy, which the blood then shares.
+    Where `room_ml` is at least what the hematoma can grow to, the first scan is the same
+    whatever becomes of it: fields are drawn on a box of that size.
     """
     nothing = np.zeros((1, 1, 1), dtype=np.float32)
     head = Head(
@@ -43,7 +46,7 @@ def bleed_into(
     if plan is None or growth is None:
         return head
     center = grid.to_head_mm(plan.center)
-    reach = 2.2 * ball_radius_mm(max(plan.volume_ml, growth.follow_up_ml)) + 15
+    reach = 2.2 * ball_radius_mm(max(plan.volume_ml, growth.follow_up_ml, room_ml)) + 15
     box = _box_around(center, reach, grid.shape_zyx)
     coordinates = _head_coordinates(box)
     allowed = _allowed(grid, brain, box, plan)

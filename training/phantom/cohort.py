@@ -12,9 +12,9 @@ from training.phantom.dicom_series import series_identity, write_dicom_series
 from training.phantom.host import Host
 from training.phantom.nifti_files import write_labels, write_picture
 from training.phantom.patient import PhantomOptions, SimulatedPatient, simulate_patient
-from training.phantom.record import Record, patient_record
+from training.phantom.record import Record, clinical_row, patient_record
 
-RECORD_NAME, TABLE_NAME = "patient.json", "cohort.csv"
+RECORD_NAME, TABLE_NAME, CLINICAL_NAME = "patient.json", "cohort.csv", "clinical.csv"
 
 
 class Simulate(Protocol):
@@ -48,8 +48,9 @@ def write_cohort(
     """Simulate patients one by one and yield the record of each when its folder stands.
 
     A patient whose folder holds a record is not made again, so an interrupted call goes on
-    where it stopped. A folder appears in one piece, by rename; the table is rewritten after
-    each patient from the records on disk, also by rename.
+    where it stopped. A folder appears in one piece, by rename; the tables (that of the charts
+    only for patients of centres) are rewritten after each patient from the records on disk,
+    also by rename.
 
     Parameters
     ----------
@@ -80,6 +81,9 @@ def write_cohort(
             _write_patient(patient, folder, output_format)
         records.append(json.loads((folder / RECORD_NAME).read_text(encoding="utf-8")))
         _write_table(output / TABLE_NAME, records)
+        charts = [clinical_row(record) for record in records if "centre" in record]
+        if charts:
+            _write_table(output / CLINICAL_NAME, charts)
         yield records[-1]
 
 

@@ -2,9 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from training.command_line import bar, told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.phantom.centre import Centre
 
 
 class Format(StrEnum):
@@ -43,9 +50,21 @@ _Anatomy = Annotated[
         "instead of a simulated one. Repeat for several, which then take turns.",
     ),
 ]
+_Centres = Annotated[
+    str | None,
+    typer.Option(
+        help="Spread the patients over centres that differ in scanner and risk: a number (at most "
+        "3) or a TOML file like config/training/centres.toml. Images then tell only a part of "
+        "the risk; charts go to clinical.csv, the best AUC there can be to truth.json."
+    ),
+]
+_TruthOnly = Annotated[
+    bool, typer.Option("--truth-only", help="Compute truth.json alone, simulate no patient.")
+]
 _FirstIndex = Annotated[int, typer.Option(min=1, help="Number of the first patient.")]
 
 
+@told()
 def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
     output: _Output,
     patients: _Patients = 1,
@@ -58,6 +77,8 @@ def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
     extra_axial: _ExtraAxial = 0.06,
     anatomy: _Anatomy = None,
     first_index: _FirstIndex = 1,
+    centres: _Centres = None,
+    truth_only: _TruthOnly = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Simulate head CT with hematomas and their truth.
 
@@ -74,13 +95,21 @@ def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
       ichtrain phantom --patients 5 --seed 7 --output tilted --tilt 18 --no-follow-up
 
       ichtrain phantom --patients 40 --seed 7 --output mixed --anatomy head.nii.gz --anatomy ct/
-    """
-    from rich.progress import track
 
+      ichtrain phantom --patients 60 --seed 7 --output study --centres 3
+    """
+    from training.phantom.centre import centres_of
     from training.phantom.cohort import OutputFormat, write_cohort
     from training.phantom.host import AnatomyError, load_host
     from training.phantom.patient import PhantomOptions
 
+    if truth_only and centres is None:
+        raise typer.BadParameter("needs --centres", param_hint="--truth-only")
+    places = () if centres is None else centres_of(centres)
+    if places:
+        _tell_truth(output, places)
+    if truth_only:
+        return
     try:
         hosts = [load_host(path) for path in anatomy or ()]
     except AnatomyError as error:
@@ -95,10 +124,27 @@ def phantom(  # noqa: PLR0913, PLR0917 - one parameter for each option
             follow_up=follow_up,
             no_hematoma_share=no_hematoma,
             extra_axial_share=extra_axial,
+            centres=places,
         ),
         output_format=OutputFormat(output_format.value),
         first_index=first_index,
         hosts=hosts,
     )
-    for _ in track(records, total=patients, description="Simulating patients"):
-        pass
+    with bar() as shown:
+        for done, _ in enumerate(records, start=1):
+            shown.count(done, patients, what="Simulating patients")
+
+
+def _tell_truth(output: Path, centres: "Sequence[Centre]") -> None:
+    """Print the ideal observers and keep them in the cohort's folder."""
+    from training.phantom.ideal import ideal_observers
+    from training.phantom.truth import PLANS, SEED, in_words, write_truth
+
+    with bar() as shown:
+
+        def follow(done: int, count: int) -> None:
+            shown.count(done, count, what="Planning hematomas")
+
+        observers = ideal_observers(centres, plans=PLANS, seed=SEED, on_progress=follow)
+    write_truth(output, observers)
+    typer.echo(in_words(observers))

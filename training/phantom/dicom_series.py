@@ -1,7 +1,7 @@
 """Simulated scans as DICOM CT series (CT Image Storage, PS3.3, section A.3)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class SeriesIdentity:
         Time of the scan.
     description : str
         Series description; says that the data are simulated.
+    institution, manufacturer, model, kernel : str
+        Where the scan was taken, and with what.
     """
 
     patient_id: str
@@ -49,6 +51,10 @@ class SeriesIdentity:
     frame_of_reference_uid: str
     acquired: datetime
     description: str
+    institution: str = "SIMULATED"
+    manufacturer: str = "ichnode"
+    model: str = "Simulated scanner"
+    kernel: str = "SOFT"
 
 
 def series_identity(patient: SimulatedPatient, name: str) -> SeriesIdentity:
@@ -56,7 +62,26 @@ def series_identity(patient: SimulatedPatient, name: str) -> SeriesIdentity:
     scan = patient.baseline if name == "baseline" else patient.follow_up
     if scan is None:
         raise ValueError(f"Patient {patient.patient_id} has no scan {name}")
-    key = (patient.seed, patient.index, patient.anatomy_name, name)
+    key: tuple[str | int, ...] = (patient.seed, patient.index, patient.anatomy_name, name)
+    identity = _plain_identity(patient, scan, key, name)
+    if patient.course is None:
+        return identity
+    centre = patient.course.centre
+    key = (*key, centre.name)
+    return replace(
+        identity,
+        study_uid=simulated_uid(*key, "study"),
+        series_uid=simulated_uid(*key, "series"),
+        institution=f"SIMULATED {centre.name}",
+        manufacturer=centre.manufacturer,
+        model=centre.model,
+        kernel=centre.kernel,
+    )
+
+
+def _plain_identity(
+    patient: SimulatedPatient, scan: SimulatedScan, key: tuple[str | int, ...], name: str
+) -> SeriesIdentity:
     return SeriesIdentity(
         patient_id=patient.patient_id,
         patient_name=f"SIMULATED^PATIENT {patient.index:04d}",
@@ -133,12 +158,12 @@ def _describe_series(data_set: Dataset, identity: SeriesIdentity) -> None:
     data_set.PatientPosition = "HFS"
     data_set.FrameOfReferenceUID = identity.frame_of_reference_uid
     data_set.PositionReferenceIndicator = ""
-    data_set.Manufacturer = "ichnode"
-    data_set.ManufacturerModelName = "Simulated scanner"
+    data_set.Manufacturer = identity.manufacturer
+    data_set.ManufacturerModelName = identity.model
     data_set.DeviceSerialNumber = "0"
     data_set.SoftwareVersions = "phantom 1"
     data_set.StationName = "SIMULATED"
-    data_set.InstitutionName = "SIMULATED"
+    data_set.InstitutionName = identity.institution
 
 
 def _describe_geometry(data_set: Dataset, scan: SimulatedScan, index: int) -> None:
@@ -177,7 +202,7 @@ def _describe_acquisition(
     data_set.XRayTubeCurrent = 250
     data_set.Exposure = 250
     data_set.FilterType = "HEAD"
-    data_set.ConvolutionKernel = "SOFT"
+    data_set.ConvolutionKernel = identity.kernel
     data_set.WindowCenter, data_set.WindowWidth = "40", "80"
     data_set.WindowCenterWidthExplanation = "BRAIN"
 

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantom.lesion_plan import VOLUME_MEDIAN_ML, LesionPlan
+from training.phantom.lesion_plan import (
+    HOURS_MEDIAN,
+    IRREGULARITY_MEAN,
+    IRREGULARITY_SD,
+    VOLUME_MEDIAN_ML,
+    LesionPlan,
+)
 
 #: Expansion: growth by more than 6 mL or more than 33 % (Dowlatshahi et al., "Defining hematoma
 #: expansion in intracerebral hemorrhage", Neurology 2011; the rule of the study followed here).
@@ -21,6 +27,9 @@ SIGN_LOG_ODDS: dict[str, float] = {
     "satellite": 1.2,
     "fluid_level": 1.0,
 }
+#: Beyond what makes it count, a hematoma grows by at most this share of its volume.
+MOST_GROWTH_RATIO = 1.2
+
 IRREGULARITY_LOG_ODDS_PER_SD = 0.6
 VOLUME_LOG_ODDS_PER_E = 0.5
 HOURS_LOG_ODDS_PER_E = -0.4
@@ -53,26 +62,41 @@ def meets_expansion_rule(baseline_ml: float, follow_up_ml: float) -> bool:
 
 def expansion_probability(plan: LesionPlan) -> float:
     """Return the chance that the hematoma expands, from its signs, volume and time."""
-    signs = plan.signs
-    logit = INTERCEPT
-    logit += sum(weight for name, weight in SIGN_LOG_ODDS.items() if getattr(signs, name))
-    logit += IRREGULARITY_LOG_ODDS_PER_SD * (signs.irregularity - 0.2) / 0.08
-    logit += VOLUME_LOG_ODDS_PER_E * np.log(plan.volume_ml / VOLUME_MEDIAN_ML)
-    logit += HOURS_LOG_ODDS_PER_E * np.log(plan.hours_from_onset / 4)
+    logit = INTERCEPT + sign_log_odds(plan)
+    logit += HOURS_LOG_ODDS_PER_E * np.log(plan.hours_from_onset / HOURS_MEDIAN)
     return float(1 / (1 + np.exp(-logit)))
 
 
-def draw_growth(rng: np.random.Generator, plan: LesionPlan) -> Growth:
-    """Return the random course of a hematoma.
+def sign_log_odds(plan: LesionPlan) -> float:
+    """Return what signs, outline and volume add to the log odds of expansion."""
+    signs = plan.signs
+    logit = sum(weight for name, weight in SIGN_LOG_ODDS.items() if getattr(signs, name))
+    away = (signs.irregularity - IRREGULARITY_MEAN) / IRREGULARITY_SD
+    logit += IRREGULARITY_LOG_ODDS_PER_SD * away
+    return float(logit + VOLUME_LOG_ODDS_PER_E * np.log(plan.volume_ml / VOLUME_MEDIAN_ML))
+
+
+def largest_follow_up_ml(plan: LesionPlan) -> float:
+    """Return the volume that no course of the hematoma exceeds."""
+    limit = min(EXPANSION_ML, EXPANSION_RATIO * plan.volume_ml)
+    return plan.volume_ml + _surely_seen_ml(limit) + MOST_GROWTH_RATIO * plan.volume_ml
+
+
+def draw_growth(
+    rng: np.random.Generator, plan: LesionPlan, *, probability: float | None = None
+) -> Growth:
+    """Return the random course of a hematoma; without a probability the signs give it.
 
     The planned volumes keep clear of the rule's limits, so that measuring them on a coarse
     grid does not turn the label over.
     """
-    probability = expansion_probability(plan)
+    if probability is None:
+        probability = expansion_probability(plan)
     volume = plan.volume_ml
     if rng.random() < probability:
         limit = min(EXPANSION_ML, EXPANSION_RATIO * volume)
-        growth = limit * 1.3 + 0.4 + min(rng.lognormal(np.log(0.3 * volume), 0.6), 1.2 * volume)
+        more = rng.lognormal(np.log(0.3 * volume), 0.6)
+        growth = _surely_seen_ml(limit) + min(more, MOST_GROWTH_RATIO * volume)
     else:
         limit = min(EXPANSION_ML, EXPANSION_RATIO * volume)
         growth = limit * float(np.clip(rng.normal(0.12, 0.25), -0.5, 0.6))
@@ -81,3 +105,7 @@ def draw_growth(rng: np.random.Generator, plan: LesionPlan) -> Growth:
         follow_up_ml=float(volume + growth),
         hours_between=float(np.clip(rng.normal(22, 5), 6, 48)),
     )
+
+
+def _surely_seen_ml(limit_ml: float) -> float:
+    return limit_ml * 1.3 + 0.4

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.phantom.fields import Point
+
+_Number = TypeVar("_Number", float, NDArray[np.float64])
 
 
 class Site(StrEnum):
@@ -53,6 +57,28 @@ _SITE_CENTER: dict[Site, tuple[Point, Point]] = {
     Site.BRAIN_STEM: ((2, 27, -32), (2.5, 2, 5)),
 }
 
+
+#: Median and log-normal spread of the time from onset to the first scan, and its limits.
+HOURS_MEDIAN, HOURS_LOG_SD, HOURS_LIMITS = 4.0, 0.8, (0.5, 24.0)
+
+#: Oedema in mm: its mean grows by so much from 2 mm with log(1 + hours / 3).
+EDEMA_START_MM, EDEMA_GROWTH_MM, EDEMA_SD_MM, EDEMA_LIMITS_MM = 2.0, 2.0, 1.0, (0.3, 10.0)
+
+#: How often each sign is seen in a hematoma of median volume and time.
+SIGN_SHARES: dict[str, float] = {
+    "black_hole": 0.15,
+    "blend": 0.16,
+    "swirl": 0.28,
+    "satellite": 0.25,
+    "fluid_level": 0.03,
+}
+
+#: What raises the log odds of all signs at once: volume, early scan, and a patient's own part.
+TENDENCY_PER_LOG_VOLUME, TENDENCY_PER_LOG_HOURS, TENDENCY_SD = 0.45, -0.25, 0.5
+
+#: Irregularity of the outline: mean, what the tendency adds, spread, limits.
+IRREGULARITY_MEAN, IRREGULARITY_PER_TENDENCY, IRREGULARITY_SD = 0.2, 0.05, 0.08
+IRREGULARITY_LIMITS = (0.05, 0.5)
 
 #: Amplitude from which an outline would be called irregular: that of one hematoma in five.
 IRREGULAR_FROM = 0.28
@@ -144,7 +170,7 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
     factor, largest = _SITE_VOLUME[site]
     volume = VOLUME_MEDIAN_ML * factor * np.exp(rng.normal(0, VOLUME_LOG_SD * 0.87))
     volume = float(np.clip(volume, 0.6, largest))
-    hours = float(np.clip(np.exp(rng.normal(np.log(4.0), 0.8)), 0.5, 24.0))
+    hours = float(np.clip(np.exp(rng.normal(np.log(HOURS_MEDIAN), HOURS_LOG_SD)), *HOURS_LIMITS))
     elongation = np.exp(rng.normal(0, 0.16, 3)) * _SITE_ELONGATION[site]
     elongation /= np.prod(elongation) ** (1 / 3)
     return LesionPlan(
@@ -160,9 +186,22 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
         hours_from_onset=hours,
         reaches_ventricle=bool(rng.random() < _breakthrough_chance(site, volume)),
         ventricle_fill=float(rng.beta(1.3, 2.0)),
-        edema_mm=float(np.clip(rng.normal(2.0 + 2.0 * np.log1p(hours / 3), 1.0), 0.3, 10.0)),
+        edema_mm=float(np.clip(rng.normal(edema_mean_mm(hours), EDEMA_SD_MM), *EDEMA_LIMITS_MM)),
         signs=_draw_signs(rng, volume, hours),
     )
+
+
+def edema_mean_mm(hours: _Number) -> _Number:
+    """Return the mean thickness of the oedema in mm so many hours after onset."""
+    mean: _Number = EDEMA_START_MM + EDEMA_GROWTH_MM * np.log1p(hours / 3)
+    return mean
+
+
+def sign_tendency(volume_ml: float, hours: _Number) -> _Number:
+    """Return what volume and time add to the log odds of every sign."""
+    by_volume = TENDENCY_PER_LOG_VOLUME * np.log(volume_ml / VOLUME_MEDIAN_ML)
+    tendency: _Number = by_volume + TENDENCY_PER_LOG_HOURS * np.log(hours / HOURS_MEDIAN)
+    return tendency
 
 
 _SITE_ELONGATION: dict[Site, tuple[float, float, float]] = {
@@ -214,19 +253,19 @@ def _draw_signs(
 
     They are commoner in large and early hematomas, as in life.
     """
-    tendency = 0.45 * np.log(volume_ml / VOLUME_MEDIAN_ML) - 0.25 * np.log(hours_from_onset / 4)
-    tendency += rng.normal(0, 0.5)
+    tendency = sign_tendency(volume_ml, hours_from_onset) + rng.normal(0, TENDENCY_SD)
 
     def shows(share: float) -> bool:
         logit = np.log(share / (1 - share)) + tendency
         return bool(rng.random() < 1 / (1 + np.exp(-logit)))
 
-    irregularity = 0.2 + 0.05 * tendency + rng.normal(0, 0.08)
+    mean = IRREGULARITY_MEAN + IRREGULARITY_PER_TENDENCY * tendency
+    irregularity = mean + rng.normal(0, IRREGULARITY_SD)
     return ExpansionSigns(
-        black_hole=shows(0.15),
-        blend=shows(0.16),
-        swirl=shows(0.28),
-        satellite=shows(0.25),
-        fluid_level=shows(0.03),
-        irregularity=float(np.clip(irregularity, 0.05, 0.5)),
+        black_hole=shows(SIGN_SHARES["black_hole"]),
+        blend=shows(SIGN_SHARES["blend"]),
+        swirl=shows(SIGN_SHARES["swirl"]),
+        satellite=shows(SIGN_SHARES["satellite"]),
+        fluid_level=shows(SIGN_SHARES["fluid_level"]),
+        irregularity=float(np.clip(irregularity, *IRREGULARITY_LIMITS)),
     )

@@ -8,21 +8,32 @@ from numpy.typing import NDArray
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid
 from training.phantom.bleeding import bleed_into
 from training.phantom.brain import build_brain
+from training.phantom.centre import Centre, centre_of
+from training.phantom.course import Course, aged, draw_course
 from training.phantom.distractors import DistractorPlan, add_distractors, draw_distractors
-from training.phantom.growth import Growth, draw_growth, meets_expansion_rule
+from training.phantom.growth import (
+    Growth,
+    draw_growth,
+    largest_follow_up_ml,
+    meets_expansion_rule,
+)
 from training.phantom.head_grid import draw_grid
 from training.phantom.host import Host
 from training.phantom.host_head import grain_hu, host_brain
 from training.phantom.identifiers import simulated_uid
 from training.phantom.labels import Label
 from training.phantom.lesion_plan import LesionPlan, draw_plan
-from training.phantom.scanner import Protocol, develop, draw_protocol, head_lattice, slice_grid
+from training.phantom.scanner import (
+    Protocol,
+    ScannerHabits,
+    develop,
+    draw_protocol,
+    head_lattice,
+    slice_grid,
+)
 from training.phantom.scene import Head, expose
 from training.phantom.skull import build_skull
 from training.phantom.traits import HeadTraits, draw_traits
-
-#: Thicknesses drawn when none is asked for, and how often: routine head CT is read at 5 mm.
-_THICKNESSES_MM, _THICKNESS_SHARES = (5.0, 2.5, 1.25), (0.86, 0.09, 0.05)
 
 #: Name of the anatomy of a head that is simulated altogether.
 SIMULATED_ANATOMY = "simulated"
@@ -45,6 +56,9 @@ class PhantomOptions:
     extra_axial_share : float
         Share of patients who bleed outside the brain (three times as often where there is no
         hematoma), 0 to 1.
+    centres : tuple of Centre
+        Where the patients are; empty for one cohort without centres, in which images tell all
+        of the risk.
 
     Raises
     ------
@@ -57,6 +71,7 @@ class PhantomOptions:
     follow_up: bool = True
     no_hematoma_share: float = 0.0
     extra_axial_share: float = 0.06
+    centres: tuple[Centre, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("no_hematoma_share", "extra_axial_share"):
@@ -129,7 +144,9 @@ class SimulatedPatient:
     baseline : SimulatedScan
         The first scan.
     follow_up : SimulatedScan or None
-        The second; None if none was asked for.
+        The second; None if none was asked for, or the patient was lost.
+    course : Course or None
+        Centre and chart; None in a cohort without centres.
     """
 
     seed: int
@@ -142,6 +159,7 @@ class SimulatedPatient:
     growth: Growth | None
     baseline: SimulatedScan
     follow_up: SimulatedScan | None
+    course: Course | None = None
 
     @property
     def baseline_ml(self) -> float:
@@ -179,32 +197,46 @@ def simulate_patient(
     host : Host, optional
         Real anatomy to use instead of a simulated head.
     """
-    streams = np.random.SeedSequence([seed, index]).spawn(5)
-    body, illness, first, second, noise = (np.random.default_rng(stream) for stream in streams)
+    streams = np.random.SeedSequence([seed, index]).spawn(6)
+    body, illness, first, second, noise, life = map(np.random.default_rng, streams)
     traits = draw_traits(body)
     if host is not None:
         size = host.scale * (1 + 0.025 * body.standard_normal(3))
         traits = replace(traits, scale_xyz=(float(size[0]), float(size[1]), float(size[2])))
     lesion = None if illness.random() < options.no_hematoma_share else draw_plan(illness)
-    growth = None if lesion is None else draw_growth(illness, lesion)
+    course = None
+    if options.centres:
+        centre = centre_of(options.centres, seed=seed, index=index)
+        course = draw_course(life, centre, lesion)
+        growth, traits = course.growth, aged(traits, course)
+    else:
+        growth = None if lesion is None else draw_growth(illness, lesion)
     share = options.extra_axial_share * (3 if lesion is None else 1)
     distractors = draw_distractors(illness, traits, extra_axial_share=min(share, 1.0))
-    head, grain = _build_head(body, illness, traits, distractors, lesion, growth, host)
-    thickness = _thickness(first, options)
+    habits = ScannerHabits() if course is None else course.centre.scanner
+    head, grain = _build_head(
+        body, illness, traits, distractors, lesion, growth, host, is_blind=course is not None
+    )
+    thickness = _thickness(first, options, habits)
     top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
     onset = lesion.hours_from_onset if lesion is not None else float(illness.uniform(0.5, 24))
     anatomy_name = SIMULATED_ANATOMY if host is None else host.name
-    place = (seed, index, anatomy_name)
+    place = (seed, index, anatomy_name, *(() if course is None else (course.centre.name,)))
 
     def take(rng: np.random.Generator, *, hours: float, is_follow_up: bool) -> SimulatedScan:
         protocol = draw_protocol(
-            rng, slice_thickness_mm=thickness, tilt_deg=options.tilt_deg, top_mm=top
+            rng,
+            slice_thickness_mm=thickness,
+            tilt_deg=options.tilt_deg,
+            top_mm=top,
+            habits=habits,
         )
         protocol = _suited(protocol, host, grain)
         uid = simulated_uid(*place, "follow_up" if is_follow_up else "baseline", "frame")
         return _scan(noise, head, protocol, uid, hours=hours, is_follow_up=is_follow_up)
 
     baseline = take(first, hours=onset, is_follow_up=False)
+    is_lost = course is not None and course.clinical.lost
     later = onset + (growth.hours_between if growth is not None else 24.0)
     return SimulatedPatient(
         seed=seed,
@@ -216,7 +248,10 @@ def simulate_patient(
         lesion=lesion,
         growth=growth,
         baseline=baseline,
-        follow_up=take(second, hours=later, is_follow_up=True) if options.follow_up else None,
+        follow_up=take(second, hours=later, is_follow_up=True)
+        if options.follow_up and not is_lost
+        else None,
+        course=course,
     )
 
 
@@ -235,8 +270,13 @@ def _build_head(
     lesion: LesionPlan | None,
     growth: Growth | None,
     host: Host | None,
+    *,
+    is_blind: bool,
 ) -> tuple[Head, float]:
-    """Return the head, and the noise in HU that it brings along."""
+    """Return the head, and the noise in HU that it brings along.
+
+    A blind head is built the same whatever becomes of its hematoma.
+    """
     grid = draw_grid(body, traits.scale_xyz)
     if host is None:
         skull = build_skull(body, grid, traits)
@@ -246,7 +286,9 @@ def _build_head(
         brain = host_brain(body, grid, traits, host)
         grain = grain_hu(brain)
     extra = add_distractors(body, grid, brain, traits, distractors)
-    return bleed_into(illness, grid, brain, extra, lesion, growth, grain_hu=grain), grain
+    room_ml = largest_follow_up_ml(lesion) if is_blind and lesion is not None else 0.0
+    head = bleed_into(illness, grid, brain, extra, lesion, growth, grain_hu=grain, room_ml=room_ml)
+    return head, grain
 
 
 def _suited(protocol: Protocol, host: Host | None, grain: float) -> Protocol:
@@ -264,8 +306,8 @@ def _suited(protocol: Protocol, host: Host | None, grain: float) -> Protocol:
     )
 
 
-def _thickness(rng: np.random.Generator, options: PhantomOptions) -> float:
-    drawn = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
+def _thickness(rng: np.random.Generator, options: PhantomOptions, habits: ScannerHabits) -> float:
+    drawn = float(rng.choice(habits.thickness_mm, p=habits.thickness_shares))
     return drawn if options.slice_thickness_mm is None else options.slice_thickness_mm
 
 

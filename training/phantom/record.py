@@ -2,6 +2,8 @@
 
 from typing import TypeAlias
 
+from training.phantom.clinical import POOR_FROM_MM
+from training.phantom.course import Course
 from training.phantom.labels import Label
 from training.phantom.patient import SimulatedPatient
 
@@ -18,7 +20,7 @@ def patient_record(patient: SimulatedPatient) -> Record:
         signs = plan.signs
     protocol = patient.baseline.protocol
     follow_up = patient.follow_up
-    return {
+    record: Record = {
         "patient_id": patient.patient_id,
         "notice": NOTICE,
         "seed": patient.seed,
@@ -54,3 +56,53 @@ def patient_record(patient: SimulatedPatient) -> Record:
         "tilt_deg": round(protocol.tilt_deg, 3),
         "noise_hu": round(protocol.noise_hu, 3),
     }
+    return record if patient.course is None else record | _course_record(patient, patient.course)
+
+
+def _course_record(patient: SimulatedPatient, course: Course) -> Record:
+    """Return what is known of centre and chart."""
+    centre, clinical = course.centre, course.clinical
+    motion_mm = patient.baseline.protocol.motion_mm
+    onset_h = patient.baseline.hours_from_onset + clinical.unwitnessed_h
+    between_h = None
+    if patient.follow_up is not None:
+        between_h = patient.follow_up.hours_from_onset - patient.baseline.hours_from_onset
+    return {
+        "centre": centre.name,
+        "scanner": f"{centre.manufacturer} {centre.model}",
+        "kernel": centre.kernel,
+        "kernel_px": round(patient.baseline.protocol.kernel_px, 3),
+        "visible_expansion_probability": round(course.visible_probability, 5),
+        "hypertension": clinical.hypertension,
+        "diabetes": clinical.diabetes,
+        "antithrombotic": clinical.antithrombotic,
+        "systolic_mmhg": clinical.systolic_mmhg,
+        "gcs": clinical.gcs,
+        "onset_to_baseline_h": round(onset_h, 2),
+        "onset_to_follow_up_h": None if between_h is None else round(onset_h + between_h, 2),
+        "spontaneous": clinical.spontaneous,
+        "surgery_before_follow_up": clinical.surgery_before_follow_up,
+        "primary_ivh": clinical.primary_ivh,
+        "poor_quality": motion_mm >= POOR_FROM_MM,
+    }
+
+
+#: Columns of the clinical table, in the words of the record; the last is called otherwise there.
+_CHART = (
+    *("patient_id", "centre", "age_years", "sex", "hypertension", "diabetes", "antithrombotic"),
+    *("systolic_mmhg", "gcs", "onset_to_baseline_h", "onset_to_follow_up_h", "spontaneous"),
+    *("surgery_before_follow_up", "primary_ivh", "poor_quality"),
+)
+
+
+def clinical_row(record: Record) -> Record:
+    """Return the row of a patient of a centre in the table that `ichtrain cohort import` reads.
+
+    ``ideal_he_probability`` is what the best reader of the first image alone would say.
+    """
+    row = {name: _said(record[name]) for name in _CHART}
+    return row | {"ideal_he_probability": record["visible_expansion_probability"]}
+
+
+def _said(value: str | float | bool | None) -> str | int | float | bool | None:  # noqa: FBT001  a cell
+    return ("no", "yes")[value] if isinstance(value, bool) else value

@@ -23,6 +23,67 @@ REFERENCE_THICKNESS_MM = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerHabits:
+    """How scans are usually taken at one place; as it stands, at many places together.
+
+    Attributes
+    ----------
+    thickness_mm, thickness_shares : tuple of float
+        Slice thicknesses and how often each is taken: routine head CT is read at 5 mm.
+    upright_share : float
+        Share of scans without gantry tilt.
+    tilt_deg : tuple of float
+        Range of the tilt of the others.
+    pixel_mm : tuple of float
+        Range of the pixel size.
+    noise_hu : tuple of float
+        Range of the noise in slices of 5 mm.
+    kernel_px : tuple of float
+        Range of the kernel's width, which sets sharpness and the grain of the noise.
+    motion_share : float
+        Share of scans during which the head moves.
+    head_rest_share : float
+        Share of scans that show the head rest.
+
+    Raises
+    ------
+    ValueError
+        If a share lies outside 0 to 1, the shares of the thicknesses do not make one or are
+        not as many, or a range is empty or not positive.
+    """
+
+    thickness_mm: tuple[float, ...] = (5.0, 2.5, 1.25)
+    thickness_shares: tuple[float, ...] = (0.86, 0.09, 0.05)
+    upright_share: float = 0.6
+    tilt_deg: tuple[float, float] = (-4.0, 22.0)
+    pixel_mm: tuple[float, float] = (0.42, 0.5)
+    noise_hu: tuple[float, float] = (2.2, 4.8)
+    kernel_px: tuple[float, float] = (0.55, 1.25)
+    motion_share: float = 0.1
+    head_rest_share: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("upright_share", "motion_share", "head_rest_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0 to 1, got {getattr(self, name)}")
+        if len(self.thickness_mm) != len(self.thickness_shares) or (
+            abs(sum(self.thickness_shares) - 1) > 1e-6  # noqa: PLR2004 - rounding
+        ):
+            raise ValueError(
+                "thickness_shares must be as many as thickness_mm and make one, "
+                f"got {self.thickness_shares} for {self.thickness_mm}"
+            )
+        if min(self.thickness_mm) < 0.5 or max(self.thickness_mm) > 10:  # noqa: PLR2004 - the limits are in the message
+            raise ValueError(f"thickness_mm must lie in 0.5 to 10 mm, got {self.thickness_mm}")
+        for name in ("pixel_mm", "noise_hu", "kernel_px", "tilt_deg"):
+            low, high = getattr(self, name)
+            if low > high or (name != "tilt_deg" and low <= 0):
+                raise ValueError(
+                    f"{name} must be a range of positive numbers, got {low} to {high}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """How one scan is taken.
 
@@ -96,13 +157,15 @@ def draw_protocol(
     slice_thickness_mm: float,
     tilt_deg: float | None,
     top_mm: float,
+    habits: ScannerHabits = ScannerHabits(),
 ) -> Protocol:
     """Return a random protocol of given thickness; without a tilt one is drawn.
 
     `top_mm` is the height of the vertex above the head's origin.
     """
     if tilt_deg is None:
-        tilt_deg = 0.0 if happens(rng, 0.6) else float(rng.uniform(-4, 22))
+        upright = happens(rng, habits.upright_share)
+        tilt_deg = 0.0 if upright else float(rng.uniform(*habits.tilt_deg))
     thin = (REFERENCE_THICKNESS_MM / slice_thickness_mm) ** 0.4
     rotation = rng.normal(0, (5.0, 2.5, 3.5))
     # The gantry is tilted to follow the skull base of a head that lies extended: turned the
@@ -110,16 +173,16 @@ def draw_protocol(
     rotation[0] -= 0.6 * tilt_deg
     return Protocol(
         slice_thickness_mm=slice_thickness_mm,
-        pixel_mm=float(rng.uniform(0.42, 0.5)),
+        pixel_mm=float(rng.uniform(*habits.pixel_mm)),
         tilt_deg=float(tilt_deg),
-        noise_hu=float(rng.uniform(2.2, 4.8) * thin),
-        kernel_px=float(rng.uniform(0.55, 1.25)),
+        noise_hu=float(rng.uniform(*habits.noise_hu) * thin),
+        kernel_px=float(rng.uniform(*habits.kernel_px)),
         rotation_deg=(float(rotation[0]), float(rotation[1]), float(rotation[2])),
         shift_mm=(float(rng.normal(0, 4)), float(rng.normal(0, 5))),
         first_mm=float(rng.uniform(-66, -48)),
         last_mm=float(top_mm + rng.uniform(0, 12)),
-        motion_mm=float(rng.uniform(1.0, 3.0)) if happens(rng, 0.1) else 0.0,
-        has_head_rest=happens(rng, 0.8),
+        motion_mm=float(rng.uniform(1.0, 3.0)) if happens(rng, habits.motion_share) else 0.0,
+        has_head_rest=happens(rng, habits.head_rest_share),
     )
 
 
