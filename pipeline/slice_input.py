@@ -55,6 +55,8 @@ class SliceInput:
     ------
     ModelBundleError
         If a value is impossible.
+    ValueError
+        If a word for roi or resizing is unknown.
     """
 
     roi: RoiShape = RoiShape.SQUARE
@@ -64,6 +66,9 @@ class SliceInput:
     sd: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
+        # recipes give the words
+        object.__setattr__(self, "roi", RoiShape(self.roi))
+        object.__setattr__(self, "resizing", Resizing(self.resizing))
         if not 0 <= self.margin_mm < 100:  # noqa: PLR2004  farther than any head is wide
             raise ModelBundleError(f"Margin must lie in [0, 100) mm, got {self.margin_mm}")
         if self.roi is RoiShape.AS_RELEASED and self.margin_mm:

@@ -1,27 +1,16 @@
 """The commands `ichtrain classification ...`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from training.classification.command_options import (
-    Bundle,
-    BundleVersion,
-    CohortName,
-    Initial,
-    Recipe,
-    SplitFile,
-    Threads,
-    TripletFolders,
-)
+from training.classification.command_options import Bundle, TripletFolders
 from training.classification.ensemble_command import ensemble
 from training.classification.experiment_command import experiments
 from training.classification.saliency_command import explain
-from training.command_line import bar, told
-
-if TYPE_CHECKING:
-    from training.classification.fitting import EpochRecord
+from training.classification.train_command import train
+from training.command_line import told
 
 APP = typer.Typer(
     help="Fit and judge the classifier of hematoma expansion.",
@@ -112,78 +101,6 @@ def simulate(
 
 
 @APP.command()
-def train(  # noqa: PLR0913, PLR0917  one parameter for each option
-    recipe: Recipe,
-    triplets: TripletFolders,
-    output: Annotated[Path, typer.Option(help="Folder for state, log and bundle.")],
-    validation: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of validation triplets; else patients are split."),
-    ] = None,
-    split: SplitFile = None,
-    synthetic: Annotated[
-        Path | None,
-        typer.Option(help="Set of `ichtrain synthesis sample` to learn from, too."),
-    ] = None,
-    initial: Initial = None,
-    cohort_name: CohortName = None,
-    bundle_version: BundleVersion = "1",
-    threads: Threads = 1,
-) -> None:
-    """Fit a classifier and write it as a bundle to OUTPUT/bundle.
-
-    A call that was interrupted goes on where it stopped when repeated. The patients are divided
-    by --split, by splits.json beside the triplets, or by the recipe. OUTPUT also gets log.csv,
-    log.png and reliability.png.
-    """
-    import torch
-
-    from training.classification.case import load_cases
-    from training.classification.figures import draw_fit
-    from training.classification.fitting import EpochRecord, fit
-    from training.classification.initial_weights import find_initial_weights
-    from training.classification.recipe import read_recipe
-    from training.classification.release import release_classifier
-    from training.classification.split import Split, divide
-    from training.synthesis.augmented_set import with_synthetic
-
-    torch.set_num_threads(threads)
-    with told():
-        choices = read_recipe(recipe)
-        if validation:
-            sides = Split(
-                training=tuple(load_cases(triplets)), validation=tuple(load_cases(validation))
-            )
-        else:
-            sides = divide(
-                load_cases(triplets),
-                triplets,
-                given=split,
-                validation_share=choices.validation_share,
-                seed=choices.seed if synthetic is None else None,
-            )
-        if synthetic is not None:
-            sides = with_synthetic(sides, synthetic)
-        typer.echo(f"{len(sides.training)} cases to learn, {len(sides.validation)} to choose by")
-        weights = find_initial_weights(initial, choices.network.architecture)
-        with bar() as shown:
-
-            def tell(record: EpochRecord) -> None:
-                shown.count(record.epoch, choices.schedule.epochs, what=_words(record))
-
-            fitted = fit(sides, choices, output=output, on_epoch=tell, initial=weights)
-        draw_fit(output, fitted)
-        released = release_classifier(
-            output / "bundle", fitted, choices, sides, version=bundle_version, cohort=cohort_name
-        )
-        typer.echo(
-            f"epoch {fitted.record.epoch} chosen, validation AUC "
-            f"{fitted.record.validation_auc:.3f}, threshold {fitted.threshold:.3f}: "
-            f"{released.path}"
-        )
-
-
-@APP.command()
 def evaluate(
     bundle: Bundle,
     triplets: TripletFolders,
@@ -222,10 +139,7 @@ def evaluate(
         Console().print(scores_table(scores, threshold=found.threshold))
 
 
-def _words(record: "EpochRecord") -> str:
-    return f"loss {record.outcome_loss:.3f}, validation AUC {record.validation_auc:.3f}, epoch"
-
-
+APP.command()(train)
 APP.command()(experiments)
 APP.command()(ensemble)
 APP.command()(explain)

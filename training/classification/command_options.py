@@ -28,3 +28,4 @@ CohortName = Annotated[
 BundleVersion = Annotated[str, typer.Option(help="Version written into the card.")]
 Bundle = Annotated[Path, typer.Option(help="Folder of a classification bundle.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

@@ -26,6 +26,8 @@ _SHARED = (
     *("class_names", "training_cohort", "demonstration"),
 )
 
+_HINT = "; members are trained with the same recipe and patients, each with its own --seed"
+
 
 def join_classifiers(
     path: Path,
@@ -54,7 +56,7 @@ def join_classifiers(
             raise ValueError(f"{bundle.card.name} is an ensemble already")
         for field in _SHARED:
             if getattr(bundle.card, field) != getattr(first, field):
-                raise ValueError(f"{bundle.card.name} and {first.name} differ in {field}")
+                raise ValueError(f"{bundle.path} and {bundles[0].path} differ in {field}{_HINT}")
     weights = member_states([load_members(bundle)[0].state_dict() for bundle in bundles])
     reference = stored_reference(bundles[0].weights)
     if reference is not None:

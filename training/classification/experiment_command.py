@@ -1,13 +1,14 @@
 """The command `ichtrain classification experiments`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from training.classification.command_options import (
     BundleVersion,
     CohortName,
+    Device,
     Initial,
     Recipe,
     SplitFile,
@@ -40,6 +41,7 @@ def experiments(  # noqa: PLR0913, PLR0917  one parameter for each option
     initial: Initial = None,
     cohort_name: CohortName = None,
     bundle_version: BundleVersion = "1",
+    device: Device = "auto",
     threads: Threads = 1,
 ) -> None:
     """Fit one classifier for each ratio and compare them on the same patients.
@@ -59,16 +61,20 @@ def experiments(  # noqa: PLR0913, PLR0917  one parameter for each option
     """
     import torch
 
+    from pipeline.models import choose_device
     from training.classification.case import load_cases
     from training.classification.experiments import ExperimentPlan, run_experiments
     from training.classification.fitting import EpochRecord
     from training.classification.initial_weights import find_initial_weights
-    from training.classification.recipe import read_recipe
+    from training.classification.recipe import read_recipe, with_natural_draw
     from training.classification.split import divide
 
     torch.set_num_threads(threads)
     with told():
         choices = read_recipe(recipe)
+        if choices.balance.he_share:
+            typer.echo("Every slice is taken once an epoch, whatever he_share says: ratios count")
+            choices = with_natural_draw(choices)
         plan = ExperimentPlan(
             recipe=choices,
             split=divide(
@@ -83,6 +89,7 @@ def experiments(  # noqa: PLR0913, PLR0917  one parameter for each option
             judged={name: load_cases([folder]) for name, folder in _named(external or [])},
             initial=find_initial_weights(initial, choices.network.architecture),
             cohort=cohort_name,
+            device=choose_device(device),
         )
         with bar() as shown:
 
@@ -91,13 +98,17 @@ def experiments(  # noqa: PLR0913, PLR0917  one parameter for each option
                 shown.count(record.epoch, choices.schedule.epochs, what=words)
 
             record = run_experiments(plan, output=output, version=bundle_version, on_epoch=tell)
-        for name, found in record["sets"].items():
-            for classifier, scores in found["scores"].items():
-                area = scores["auc"]
-                typer.echo(
-                    f"{name}: {classifier} AUC {area['value']:.3f} "
-                    f"({area['low_95']:.3f}-{area['high_95']:.3f})"
-                )
+        _echo_areas(record)
+
+
+def _echo_areas(record: dict[str, Any]) -> None:
+    for name, found in record["sets"].items():
+        for classifier, scores in found["scores"].items():
+            area = scores["auc"]
+            typer.echo(
+                f"{name}: {classifier} AUC {area['value']:.3f} "
+                f"({area['low_95']:.3f}-{area['high_95']:.3f})"
+            )
 
 
 def _named(pairs: list[str]) -> list[tuple[str, Path]]:

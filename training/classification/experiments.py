@@ -26,6 +26,7 @@ from training.classification.evaluation_files import (
 )
 from training.classification.figures import draw_fit
 from training.classification.fitting import EpochRecord, fit
+from training.classification.learner import CPU
 from training.classification.recipe import Recipe
 from training.classification.release import release_classifier
 from training.classification.split import Split
@@ -62,6 +63,8 @@ class ExperimentPlan:
         Weights that every classifier starts from.
     cohort : str or None
         See `release_classifier`.
+    device : torch.device
+        Where the classifiers learn.
 
     Raises
     ------
@@ -76,6 +79,7 @@ class ExperimentPlan:
     judged: Mapping[str, Sequence[TripletCase]]
     initial: Mapping[str, torch.Tensor] | None = None
     cohort: str | None = None
+    device: torch.device = CPU
 
     def __post_init__(self) -> None:
         if self.recipe.balance.he_share:
@@ -163,7 +167,14 @@ def _fitted(
     def tell(record: EpochRecord) -> None:
         on_epoch(ratio, record)
 
-    fitted = fit(split, plan.recipe, output=folder, on_epoch=tell, initial=plan.initial)
+    fitted = fit(
+        split,
+        plan.recipe,
+        output=folder,
+        on_epoch=tell,
+        initial=plan.initial,
+        device=plan.device,
+    )
     draw_fit(folder, fitted)
     released = release_classifier(
         folder / "bundle", fitted, plan.recipe, split, version=version, cohort=plan.cohort

@@ -21,7 +21,7 @@ from training.classification.calibration import (
     fold_into_head,
 )
 from training.classification.familiarity import fit_limit, fit_reference
-from training.classification.learner import Learner, case_embeddings, margins
+from training.classification.learner import CPU, Learner, case_embeddings, margins
 from training.classification.metrics import operating_point, youden_threshold
 from training.classification.recipe import Calibration, Recipe
 from training.classification.slices import (
@@ -120,6 +120,7 @@ def fit(
     output: Path,
     on_epoch: Callable[[EpochRecord], None],
     initial: Mapping[str, torch.Tensor] | None = None,
+    device: torch.device = CPU,
 ) -> FittedClassifier:
     """Return the classifier that the recipe makes of these cases.
 
@@ -138,6 +139,13 @@ def fit(
         Told of each epoch when it is done.
     initial : mapping of str to Tensor, optional
         Weights to start from.
+    device : torch.device, optional
+        Where it learns; what is returned lies on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If `output` holds a fit of another recipe.
     """
     output.mkdir(parents=True, exist_ok=True)
     signs = sign_names(split.training)
@@ -145,9 +153,11 @@ def fit(
     training = slice_set(split.training, input_size=size, signs=signs, how=how)
     validation = slice_set(split.validation, input_size=size, signs=signs, how=how)
     steps = -(-len(training) // recipe.schedule.batch_size)
-    learner = Learner(recipe, sign_count=len(signs), steps_per_epoch=steps, initial=initial)
+    learner = Learner(
+        recipe, sign_count=len(signs), steps_per_epoch=steps, initial=initial, device=device
+    )
     generator = torch.Generator().manual_seed(recipe.seed)
-    records = _resume(output, learner, generator)
+    records = _resume(output, learner, generator, recipe)
     for epoch in range(len(records) + 1, recipe.schedule.epochs + 1):
         losses = _epoch(learner, training, recipe, generator)
         means = validation.case_means(torch.sigmoid(margins(learner.average, validation, how=how)))
@@ -162,7 +172,7 @@ def fit(
         if record.validation_auc > best:
             _write(output / "best.pt", {"network": learner.average.state_dict()})
         records.append(record)
-        _keep(output, learner, generator, records)
+        _keep(output, learner, generator, records, recipe)
         on_epoch(record)
     return _finished(output, recipe, split, (training, validation), records)
 
@@ -199,31 +209,51 @@ def _epoch(
     return outcome, signs
 
 
-def _resume(output: Path, learner: Learner, generator: torch.Generator) -> list[EpochRecord]:
+def _resume(
+    output: Path, learner: Learner, generator: torch.Generator, recipe: Recipe
+) -> list[EpochRecord]:
     path = output / "state.pt"
     if not path.exists():
         return []
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    if state.get("recipe") != repr(recipe):
+        raise ValueError(f"{output} holds a fit of another recipe; give a folder of its own")
     learner.restore(state["learner"])
     generator.set_state(state["generator"])
     torch.set_rng_state(state["dropout"])
+    if learner.device.type == "cuda" and "cuda_dropout" in state:
+        torch.cuda.set_rng_state(state["cuda_dropout"], learner.device)
     return [EpochRecord(**record) for record in state["records"]]
 
 
 def _keep(
-    output: Path, learner: Learner, generator: torch.Generator, records: list[EpochRecord]
+    output: Path,
+    learner: Learner,
+    generator: torch.Generator,
+    records: list[EpochRecord],
+    recipe: Recipe,
 ) -> None:
     state = {
+        "recipe": repr(recipe),
         "learner": learner.state(),
         "generator": generator.get_state(),
         "dropout": torch.get_rng_state(),
         "records": [asdict(record) for record in records],
     }
+    if learner.device.type == "cuda":
+        state["cuda_dropout"] = torch.cuda.get_rng_state(learner.device)
     _write(output / "state.pt", state)
     with (output / "log.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)])
         writer.writeheader()
         writer.writerows(asdict(record) for record in records)
+
+
+def _best(output: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(
+        output / "best.pt", weights_only=True, map_location="cpu"
+    )["network"]
+    return found
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -242,7 +272,7 @@ def _finished(
     """Return the best epoch's network with whatever the validation cases decide."""
     training, validation = slices
     network = build_vit(recipe.network.architecture, recipe.network.arguments)
-    network.load_state_dict(torch.load(output / "best.pt", weights_only=True)["network"])
+    network.load_state_dict(_best(output))
     slice_margins = margins(network, validation, how=recipe.slices)
     outcome = expanded(split.validation)
     scaling = _scaling(recipe, slice_margins.numpy(), outcome[validation.cases.numpy()])

@@ -15,9 +15,12 @@ from pipeline.prediction import HeLabel
 from pipeline.slice_input import SliceInput
 from training.classification.recipe import Recipe
 from training.classification.slices import SliceSet
+from training.segmentation.precision import training_type
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
+
+CPU = torch.device("cpu")
 
 #: Slices per step when nothing is learned.
 PREDICTION_BATCH = 64
@@ -39,6 +42,9 @@ class Learner:
         For the learning rate.
     initial : mapping of str to Tensor, optional
         Weights to start from, such as those of ImageNet; the network's own names.
+    device : torch.device, optional
+        Where it learns; on CUDA in bfloat16 where that is safe, else in float32 (see
+        `training.segmentation.precision`).
 
     Raises
     ------
@@ -53,15 +59,20 @@ class Learner:
         sign_count: int,
         steps_per_epoch: int,
         initial: Mapping[str, torch.Tensor] | None = None,
+        device: torch.device = CPU,
     ) -> None:
         torch.manual_seed(recipe.seed)
+        self.device = device
+        self._type = training_type("auto", device)
         self._recipe = recipe
         self._steps_per_epoch = steps_per_epoch
         self._step = 0
         self.network = build_vit(recipe.network.architecture, recipe.network.arguments)
         if initial is not None:
             _start_from(self.network, initial)
-        self._sign_head = nn.Linear(self.network.num_features, sign_count)
+        self.network.to(device)
+        # made on the CPU, so that every device starts from the same weights
+        self._sign_head = nn.Linear(self.network.num_features, sign_count).to(device)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = torch.optim.AdamW(
             [*self.network.parameters(), *self._sign_head.parameters()],
@@ -86,7 +97,9 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.network.train()
-        outcome_loss, signs_loss = self._losses(images, labels, signs)
+        outcome_loss, signs_loss = self._losses(
+            images.to(self.device), labels.to(self.device), signs.to(self.device)
+        )
         balance = self._recipe.balance
         outcome_counts = self._step >= balance.signs_only_epochs * self._steps_per_epoch
         loss = outcome_loss * float(outcome_counts) + signs_loss * balance.signs_weight
@@ -137,9 +150,11 @@ class Learner:
     def _losses(
         self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        embedding = embeddings(self.network, images, how=self._recipe.slices)
+        with torch.autocast(self.device.type, self._type, enabled=self._type is not torch.float32):
+            embedding = embeddings(self.network, images, how=self._recipe.slices)
+            outputs, found_signs = self.network.head(embedding), self._sign_head(embedding)
         outcome = functional.cross_entropy(
-            self.network.head(embedding),
+            outputs.float(),
             labels,
             label_smoothing=self._recipe.balance.label_smoothing,
         )
@@ -147,7 +162,7 @@ class Learner:
         if not known.any():
             return outcome, outcome.new_zeros(())
         found = functional.binary_cross_entropy_with_logits(
-            self._sign_head(embedding)[known], signs[known]
+            found_signs.float()[known], signs[known]
         )
         return outcome, found
 
@@ -195,8 +210,9 @@ def _of_slices(
     network: "VisionTransformer",
     slices: SliceSet,
 ) -> torch.Tensor:
-    """Return a function of all slices, without learning."""
+    """Return a function of all slices, without learning; computed where the network is."""
     network.eval()
+    device = next(network.parameters()).device
     batches = torch.split(slices.images, PREDICTION_BATCH)
     with torch.inference_mode():
-        return torch.cat([function(batch) for batch in batches]).clone()
+        return torch.cat([function(batch.to(device)).cpu() for batch in batches]).clone()

@@ -1,13 +1,12 @@
 """The recipe: every choice that turns triplets into a classifier, read from TOML."""
 
-import dataclasses
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipeline.slice_input import Resizing, RoiShape, SliceInput
+from pipeline.slice_input import SliceInput
+from training.recipe_file import read_recipe_file
 
 
 class Calibration(StrEnum):
@@ -134,11 +133,23 @@ class Choices:
         For each an operating point is put onto the card, e.g. 0.9.
     familiar_share : float
         Part of the validation patients that counts as familiar, in (0, 1); 0 for no limit.
+
+    Raises
+    ------
+    ValueError
+        If the calibration is unknown, or a share is none.
     """
 
     calibration: Calibration
     sensitivities: tuple[float, ...]
     familiar_share: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calibration", Calibration(self.calibration))
+        if not all(0 < wanted <= 1 for wanted in self.sensitivities):
+            raise ValueError(f"sensitivities lie in (0, 1], got {self.sensitivities}")
+        if not 0 <= self.familiar_share < 1:
+            raise ValueError(f"familiar_share lies in [0, 1), got {self.familiar_share}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +185,10 @@ def read_recipe(path: Path) -> Recipe:
     Raises
     ------
     ValueError
-        If keys are missing or unknown, all of them named, or a value is impossible.
+        If a key is missing or unknown, or a value is impossible; the message names the file and
+        the table.
     """
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    sections = {
+    tables = {
         "network": Network,
         "slices": SliceInput,
         "schedule": Schedule,
@@ -185,27 +196,9 @@ def read_recipe(path: Path) -> Recipe:
         "augmentation": Augmentation,
         "validation": Choices,
     }
-    faults = _faults(Recipe, table, "")
-    for name, section in sections.items():
-        faults += _faults(section, table.get(name, {}), f"{name}.")
-    if faults:
-        raise ValueError(f"{path.name}: " + "; ".join(faults))
-    table["slices"] |= {
-        "roi": RoiShape(table["slices"]["roi"]),
-        "resizing": Resizing(table["slices"]["resizing"]),
-        "mean": tuple(table["slices"]["mean"]),
-        "sd": tuple(table["slices"]["sd"]),
-    }
-    table["validation"] |= {
-        "calibration": Calibration(table["validation"]["calibration"]),
-        "sensitivities": tuple(table["validation"]["sensitivities"]),
-    }
-    parts = {name: section(**table[name]) for name, section in sections.items()}
-    return Recipe(**{**table, **parts})
+    return read_recipe_file(Recipe, path, tables)
 
 
-def _faults(section: type, table: dict[str, Any], prefix: str) -> list[str]:
-    known = {field.name for field in dataclasses.fields(section)}
-    missing = [f"{prefix}{name} is missing" for name in sorted(known - table.keys())]
-    unknown = [f"{prefix}{name} is not known" for name in sorted(table.keys() - known)]
-    return missing + unknown
+def with_natural_draw(recipe: Recipe) -> Recipe:
+    """Return the recipe with every slice drawn once an epoch, as ratios of slices need."""
+    return replace(recipe, balance=replace(recipe.balance, he_share=0.0))

@@ -7,7 +7,7 @@ from pipeline.slice_input import SliceInput
 from pipeline.triplet import crop_triplet
 from pipeline.volume import CtVolume, HematomaMask
 from training.classification.case import TripletCase, cut_words, images_of, masks_of
-from training.classification.simulated_signs import recorded_signs
+from training.classification.simulated_signs import SIGN_NAMES, recorded_signs
 from training.cohort.nifti import read_nifti
 from training.phantom.cohort import read_records
 from training.phantom.labels import Label
@@ -47,7 +47,7 @@ def read_simulated_case(
         cut=cut_words(how),
         masks_yx=masks_of(triplet, mask),
         signs=recorded_signs(
-            {name: bool(record[name]) for name in ("black_hole", "blend", "swirl", "satellite")},
+            {name: bool(record[name]) for name in SIGN_NAMES},
             irregularity=_number(record, "irregularity"),
             volume_ml=_number(record, "planned_ml"),
             expansion_probability=_number(record, "expansion_probability"),

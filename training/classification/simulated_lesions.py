@@ -9,8 +9,8 @@ from pipeline.prediction import HeLabel
 from pipeline.slice_input import SliceInput
 from pipeline.triplet import SliceTriplet, crop_triplet
 from pipeline.volume import CtVolume, HematomaMask
-from training.classification.case import TripletCase, cut_words, images_of
-from training.classification.simulated_signs import recorded_signs
+from training.classification.case import TripletCase, cut_words, images_of, masks_of
+from training.classification.simulated_signs import SIGN_NAMES, recorded_signs
 from training.phantom.bleeding import bleed_into
 from training.phantom.brain import Brain, build_brain
 from training.phantom.distractors import add_distractors, draw_distractors
@@ -77,14 +77,14 @@ def simulate_lesions(
         while True:
             plan, growth = _drawn_lesion(illness, he_share)
             filled = bleed_into(illness, empty.grid, empty.brain, empty.extra_axial, plan, growth)
-            triplet = _scanned(scanner, noise, empty.traits, filled)
-            if triplet is not None:
+            scanned = _scanned(scanner, noise, empty.traits, filled)
+            if scanned is not None:
                 break
         yield _case(
             lesion_identity(seed=seed, head=head, number=number),
             plan,
             growth,
-            triplet,
+            *scanned,
             patient_id=_head_identity(seed=seed, head=head),
         )
 
@@ -123,8 +123,8 @@ def _expands(plan: LesionPlan, growth: Growth) -> bool:
 
 def _scanned(
     rng: np.random.Generator, noise: np.random.Generator, traits: HeadTraits, head: Head
-) -> SliceTriplet | None:
-    """Return the triplet of a scan of the slices around the lesion; None if it misses it."""
+) -> tuple[SliceTriplet, HematomaMask] | None:
+    """Return triplet and mask of a scan of the slices around the lesion; None if it misses it."""
     thickness = float(rng.choice(THICKNESSES_MM, p=THICKNESS_SHARES))
     top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
     whole = draw_protocol(rng, slice_thickness_mm=thickness, tilt_deg=None, top_mm=top)
@@ -142,8 +142,8 @@ def _scanned(
         return None
     grid = slice_grid(protocol, frame_of_reference_uid="")
     volume = CtVolume(hu_zyx=develop(noise, exposure.hu_zyx, protocol), grid=grid)
-    voxels_zyx = exposure.labels_zyx == int(Label.HEMATOMA)
-    return crop_triplet(volume, HematomaMask(voxels_zyx=voxels_zyx, grid=grid))
+    mask = HematomaMask(voxels_zyx=exposure.labels_zyx == int(Label.HEMATOMA), grid=grid)
+    return crop_triplet(volume, mask), mask
 
 
 def _table_position_mm(protocol: Protocol, head: Head) -> float:
@@ -158,6 +158,7 @@ def _case(
     plan: LesionPlan,
     growth: Growth,
     triplet: SliceTriplet,
+    mask: HematomaMask,
     *,
     patient_id: str,
 ) -> TripletCase:
@@ -168,15 +169,11 @@ def _case(
         label=HeLabel.HE if _expands(plan, growth) else HeLabel.NHE,
         images_yx=images_of(triplet),
         signs=recorded_signs(
-            {
-                "black_hole": signs.black_hole,
-                "blend": signs.blend,
-                "swirl": signs.swirl,
-                "satellite": signs.satellite,
-            },
+            {name: getattr(signs, name) for name in SIGN_NAMES},
             irregularity=signs.irregularity,
             volume_ml=plan.volume_ml,
             expansion_probability=growth.probability,
         ),
         cut=cut_words(SliceInput()),
+        masks_yx=masks_of(triplet, mask),
     )

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+#: Those that are there or not, by their names in the simulator's records.
+SIGN_NAMES = ("black_hole", "blend", "swirl", "satellite", "fluid_level")
+
 #: The simulator's irregularity ends at 0.5, its volumes at 140 mL.
 LARGEST_IRREGULARITY = 0.5
 SMALLEST_ML, LARGEST_ML = 0.5, 140.0
