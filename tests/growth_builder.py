@@ -1,0 +1,76 @@
+"""Small networks, cards and heads for the forecast of growth."""
+
+import numpy as np
+import torch
+
+from pipeline.growth.forecaster import GrowthForecaster
+from pipeline.growth.network import GrowthUNet
+from pipeline.model_card import Intensity, ModelCard
+from pipeline.volume import CtVolume, HematomaMask, VoxelGrid, regular_grid
+
+INTENSITY = Intensity(clip_low_hu=0, clip_high_hu=100, mean=0, sd=100)
+
+
+def growth_card(**changes: object) -> ModelCard:
+    """Return the card of a small forecast."""
+    fields = {
+        "name": "toy",
+        "version": "1",
+        "task": "growth",
+        "architecture": "GrowthUNet",
+        "architecture_arguments": {"widths": [2, 2]},
+        "spacing_zyx_mm": (4.0, 4.0, 4.0),
+        "patch_size_zyx": (16, 16, 16),
+        "intensity": INTENSITY,
+        "class_names": ("background", "hematoma"),
+        "probability_cutoff": 0.5,
+        "training_cohort": "none",
+        "licence": "Apache-2.0",
+        "intended_use": "tests",
+        "demonstration": True,
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+def moving_network(displacement_zyx: tuple[float, float, float]) -> GrowthUNet:
+    """Return a network that moves everything by the same voxels, whatever it sees."""
+    network = GrowthUNet(widths=[2, 2])
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(torch.tensor(displacement_zyx))
+    return network
+
+
+def moving_forecaster(displacement_zyx: tuple[float, float, float], **changes: object):
+    """Return a forecaster that moves every hematoma alike."""
+    network = moving_network(displacement_zyx)
+    return GrowthForecaster(growth_card(**changes), network, device=torch.device("cpu"))
+
+
+def bleeding_head(
+    grid: VoxelGrid | None = None, *, radius_mm: float = 12.0
+) -> tuple[CtVolume, HematomaMask]:
+    """Return a skull of 6 mm around a brain of 60 mm radius, with a ball of blood in it.
+
+    The head's centre lies in the middle of the grid, the blood 10 mm to the left of it.
+    """
+    grid = grid or regular_grid((36, 80, 80), (4.0, 2.0, 2.0))
+    points = np.stack([_plane(grid, index) for index in range(grid.shape_zyx[0])])
+    middle = points.reshape(-1, 3).mean(axis=0)
+    distance = np.linalg.norm(points - middle, axis=-1)
+    blood = np.linalg.norm(points - middle - [10, 0, 0], axis=-1) <= radius_mm
+    hu = np.full(grid.shape_zyx, -1000, dtype=np.int16)
+    for limit, value in ((70.0, 40), (66.0, 900), (60.0, 30)):
+        hu[distance < limit] = value
+    hu[blood] = 65
+    return CtVolume(hu_zyx=hu, grid=grid), HematomaMask(voxels_zyx=blood, grid=grid)
+
+
+def _plane(grid: VoxelGrid, index: int) -> np.ndarray:
+    rows, columns = np.indices(grid.shape_zyx[1:], dtype=float)
+    step_y, step_x = grid.pixel_spacing_yx_mm
+    return (
+        np.asarray(grid.slice_origins_lps_mm[index])
+        + rows[..., None] * step_y * np.asarray(grid.column_cosine_lps)
+        + columns[..., None] * step_x * np.asarray(grid.row_cosine_lps)
+    )
