@@ -58,8 +58,10 @@ _AllowEmpty = Annotated[
 _Clinical = Annotated[
     Path | None,
     typer.Option(
-        help="CSV with patient_id and any of age_years, spontaneous, onset_to_baseline_h, "
-        "onset_to_follow_up_h, surgery_before_follow_up, primary_ivh, poor_quality."
+        help="CSV with patient_id and any of centre, age_years, sex, hypertension, diabetes, "
+        "antithrombotic, systolic_mmhg, gcs, onset_to_baseline_h, onset_to_follow_up_h, "
+        "spontaneous, surgery_before_follow_up, primary_ivh, poor_quality; they are kept in the "
+        "cohort's clinical.csv."
     ),
 ]
 _Criteria = Annotated[Criteria, typer.Option(help="Who takes part.")]
@@ -115,6 +117,9 @@ def import_(  # noqa: PLR0913, PLR0917  one parameter for each option
 
       ichtrain phantom --patients 20 --seed 7 --output heads
       ichtrain cohort import heads --output cohorts/heads --keep-ids --name simulated
+
+      ichtrain phantom --patients 60 --seed 7 --centres 3 --output study
+      ichtrain cohort import study --output cohorts/study --clinical study/clinical.csv
     """
     from training.cohort.intake.flow import FLOW_PICTURE, draw_flow, flow_of, print_flow
     from training.cohort.intake.import_cohort import ImportOptions
@@ -142,6 +147,9 @@ def import_(  # noqa: PLR0913, PLR0917  one parameter for each option
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
     write_tables(output, imported)
+    if imported.unknown_columns:
+        unknown = ", ".join(imported.unknown_columns)
+        typer.echo(f"Warning: {clinical}: columns left out as not understood: {unknown}", err=True)
     if key is not None:
         write_key(key, imported)
     flow = flow_of(imported)

@@ -6,13 +6,13 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.volume import Vector
 from training.cohort.case import save_case
 from training.cohort.folder import SPLIT_FILE, UNLABELLED_FOLDER
-from training.cohort.intake.clinical import ClinicalFacts, read_clinical
+from training.cohort.intake.clinical import ClinicalFacts, ClinicalTable, read_clinical
 from training.cohort.intake.criteria import Verdict, apply_criteria
 from training.cohort.intake.find import find_scans
 from training.cohort.intake.found_scan import FoundScan, MaskKind, StrayFile
@@ -91,6 +91,10 @@ class ImportedCohort:
         Files that belong to no scan.
     originals : mapping of str to tuple of str
         Patient and path in the source by scan; for a key file, nothing else.
+    clinical : mapping of str to ClinicalFacts
+        What the clinical table says of the cohort's patients.
+    unknown_columns : tuple of str
+        Columns of that table that were left out.
     """
 
     scans: tuple[ScanFacts, ...]
@@ -98,6 +102,8 @@ class ImportedCohort:
     split: PatientSplit
     strays: tuple[StrayFile, ...]
     originals: Mapping[str, tuple[str, str]]
+    clinical: Mapping[str, ClinicalFacts] = field(default_factory=dict)
+    unknown_columns: tuple[str, ...] = ()
 
     @property
     def included(self) -> tuple[ScanFacts, ...]:
@@ -122,7 +128,9 @@ def import_cohort(options: ImportOptions, *, on_progress: OnProgress) -> Importe
         count += 1
         on_progress("Looking at DICOM files", count, 0)
 
-    clinical = {} if options.clinical is None else read_clinical(options.clinical)
+    table = ClinicalTable(patients={})
+    if options.clinical is not None:
+        table = read_clinical(options.clinical)
     findings = find_scans(options.source, label=options.label, on_file=seen)
     state = options.output / _STATE
     state.mkdir(parents=True, exist_ok=True)
@@ -133,9 +141,10 @@ def import_cohort(options: ImportOptions, *, on_progress: OnProgress) -> Importe
         facts.append(_facts_of(scan_id, scan, namer, options, state))
         on_progress("Preparing", index, len(found))
     scans = resolve(facts, found)
+    clinical = _renamed(table.patients, namer, {one.patient_id for one in scans})
     verdict = apply_criteria(
         scans,
-        _renamed(clinical, namer),
+        clinical,
         clinical_criteria=options.clinical_criteria,
         need_follow_up=options.need_follow_up,
     )
@@ -145,6 +154,8 @@ def import_cohort(options: ImportOptions, *, on_progress: OnProgress) -> Importe
         split=_divide(scans, verdict, found, options),
         strays=findings.strays,
         originals={scan_id: (scan.patient, scan.where) for scan_id, scan in found.items()},
+        clinical=clinical,
+        unknown_columns=table.unknown_columns,
     )
     _fill(options.output, state, imported)
     return imported
@@ -179,8 +190,12 @@ def _facts_of(
     return prepared.facts
 
 
-def _renamed(clinical: Mapping[str, ClinicalFacts], namer: Namer) -> dict[str, ClinicalFacts]:
-    return {namer.patient(original): facts for original, facts in clinical.items()}
+def _renamed(
+    clinical: Mapping[str, ClinicalFacts], namer: Namer, patients: set[str]
+) -> dict[str, ClinicalFacts]:
+    """Return the rows of those who have scans, by the cohort's identifiers."""
+    named = {namer.patient(original): facts for original, facts in clinical.items()}
+    return {patient: facts for patient, facts in named.items() if patient in patients}
 
 
 def _divide(
