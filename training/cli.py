@@ -7,6 +7,7 @@ from training.cohort.command import APP as COHORT
 from training.phantom.command import phantom
 from training.release_command import release
 from training.segmentation.command import APP as SEGMENTATION
+from training.study.command import study
 from training.synthesis.command import APP as SYNTHESIS
 
 
@@ -20,6 +21,7 @@ def application() -> typer.Typer:
     )
     app.command("phantom")(phantom)
     app.command("release")(release)
+    app.command("study")(study)
     app.add_typer(COHORT, name="cohort")
     app.add_typer(SEGMENTATION, name="segmentation")
     app.add_typer(CLASSIFICATION, name="classification")
