@@ -32,7 +32,7 @@ def slice_image(number, *, side=24):
     return (np.where(disc, 200, 90) + rng.integers(-15, 16, (side, side))).astype(np.uint8)
 
 
-def write_triplets(folder, *, expanding=6, others=9, held_out=(), slices=3):
+def write_triplets(folder, *, expanding=6, others=9, held_out=(), slices=3, cut=""):
     """Write one case per patient, the expanding ones first, and a split beside them.
 
     Patients are p00, p01 ...; those whose number is in `held_out` validate, and the file of
@@ -48,6 +48,7 @@ def write_triplets(folder, *, expanding=6, others=9, held_out=(), slices=3):
             patient_id=f"p{number:02d}",
             label=label,
             images_yx=images,
+            cut=cut,
         )
         path = save_case(folder, case)
         if number in held_out:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.classification.transform import to_batch
 from pipeline.prediction import HeLabel
 from training.classification.case import TripletCase, case_path, load_case, save_case
 from training.classification.split import Split
@@ -20,7 +21,7 @@ from training.cohort.patient_split import Part, PatientSplit
 from training.synthesis.drawing import DrawingOptions, draw
 from training.synthesis.generator import Generator
 from training.synthesis.learning_slices import read_learning_slices
-from training.synthesis.matching import match_grey_levels, matched_shapes, native_grey
+from training.synthesis.matching import look_alikes, match_grey_levels, native_grey
 from training.synthesis.provenance import (
     SYNTHETIC_PREFIX,
     is_synthetic,
@@ -28,7 +29,7 @@ from training.synthesis.provenance import (
     require_real,
     require_unseen,
 )
-from training.synthesis.sample_sheet import write_sheet
+from training.synthesis.sample_sheet import to_grey, write_sheet
 from training.synthesis.triplet_files import TripletFile, of_part
 
 MANIFEST, IMAGE_LIST, SHEET = "manifest.json", "images.csv", "sheet.png"
@@ -41,7 +42,8 @@ _SEED_STRIDE = 1_000_000
 
 _DRAWS_FOLDER = "draws"
 
-_SHEET_IMAGES = 32
+#: Images on the sheet, and pixels of each side there.
+_SHEET_IMAGES, _SHEET_SIZE = 32, 128
 
 OnProgress = Callable[[int, int], None]
 
@@ -116,6 +118,8 @@ class Manifest:
         See `DrawingOptions`.
     seed : int
         Base of the images' seeds.
+    grain : bool
+        Whether grain was added (`training.synthesis.grain`).
     """
 
     ratio: str
@@ -129,6 +133,7 @@ class Manifest:
     steps: int | None
     guidance: float
     seed: int
+    grain: bool = False
 
 
 def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
@@ -140,6 +145,7 @@ def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
     output: Path,
     options: DrawingOptions,
     seed: int = 0,
+    grain: bool = True,
     batch_size: int = 16,
     on_progress: OnProgress = lambda *_: None,
 ) -> Manifest:
@@ -175,6 +181,7 @@ def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
         steps=options.steps,
         guidance=options.guidance,
         seed=seed,
+        grain=grain,
     )
     _claim(output, manifest)
     if (output / IMAGE_LIST).exists():
@@ -184,13 +191,13 @@ def write_augmented_set(  # noqa: PLR0913  what, from whom, how, where to
         generator, seeds, output / _DRAWS_FOLDER, options, batch_size=batch_size, told=on_progress
     )
     slices = read_learning_slices(triplets, split, image_size=generator.card.image_size)
-    shapes = matched_shapes(images, slices, seeds=seeds)
-    real = [one for case in training if case.label is HeLabel.HE for one in case.images_yx()]
-    grey = match_grey_levels(native_grey(images, shapes), real)
-    _write_images(output, manifest, seeds, grey)
-    side = generator.card.image_size
-    squares = native_grey(images[:_SHEET_IMAGES], [(side, side)] * min(_SHEET_IMAGES, len(grey)))
-    write_sheet(output / SHEET, match_grey_levels(squares, real))
+    learnt = [one for one in training if one.label is HeLabel.HE]
+    real = [image for one in learnt for image in one.images_yx()]
+    alike = [real[place] for place in look_alikes(images, slices, seeds=seeds)]
+    grey = match_grey_levels(native_grey(images, alike, seeds=seeds, grain=grain), real)
+    _write_images(output, manifest, seeds, grey, cut=_cut_of(learnt))
+    shown = to_batch(grey[:_SHEET_IMAGES], input_size=_SHEET_SIZE)
+    write_sheet(output / SHEET, list(to_grey(shown)))
     for path in (output / _DRAWS_FOLDER).iterdir():
         path.unlink()
     (output / _DRAWS_FOLDER).rmdir()
@@ -301,8 +308,21 @@ def _drawn(
     return torch.from_numpy(np.stack([np.load(path) for path in paths]))
 
 
+def _cut_of(learnt: Sequence[TripletFile]) -> str:
+    """Return how the learnt slices were cut: a synthetic one shows as much around the lesion."""
+    cuts = {one.cut for one in learnt}
+    if len(cuts) > 1:
+        raise ValueError(f"Triplets of one cut are needed, got {sorted(cuts)}")
+    return cuts.pop()
+
+
 def _write_images(
-    output: Path, manifest: Manifest, seeds: Sequence[int], grey: Sequence[NDArray[np.uint8]]
+    output: Path,
+    manifest: Manifest,
+    seeds: Sequence[int],
+    grey: Sequence[NDArray[np.uint8]],
+    *,
+    cut: str,
 ) -> None:
     rows = []
     for seed, image in zip(seeds, grey, strict=True):
@@ -310,7 +330,11 @@ def _write_images(
         path = save_case(
             output,
             TripletCase(
-                case_id=identity, patient_id=identity, label=HeLabel.HE, images_yx=(image,)
+                case_id=identity,
+                patient_id=identity,
+                label=HeLabel.HE,
+                images_yx=(image,),
+                cut=cut,
             ),
         )
         rows.append(

@@ -1,7 +1,7 @@
 """Synthetic images made alike to real ones in everything that is not anatomy.
 
-A classifier would otherwise learn that synthetic means expanding: by size, by grey levels, by
-the file. Sizes and grey levels are taken from the slices that the generator has learnt from.
+A classifier would otherwise learn that synthetic means expanding: by size, by grain, by grey
+levels, by the file. All are taken from the slices that the generator has learnt from.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.classification.transform import GREY_MIDDLE, to_roi
+from training.synthesis.grain import add_grain
 from training.synthesis.learning_slices import LearningSlices
+from training.synthesis.native_size import to_native
 
 #: A synthetic image takes the size of one of so many real ones that look most like it.
 _LOOK_ALIKES = 10
@@ -24,14 +25,12 @@ _THUMBNAIL = 16
 _LEVELS = 256
 
 
-def matched_shapes(
-    images: Tensor, slices: LearningSlices, *, seeds: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Return a native size for each synthetic image.
+def look_alikes(images: Tensor, slices: LearningSlices, *, seeds: Sequence[int]) -> list[int]:
+    """Return the place of a real slice whose size and grain each synthetic image takes.
 
     Size and content go together, since a region of interest is the hematoma with a margin of
-    so many millimetres: large ones are filled. Each image therefore takes the size of one of
-    the ten real slices most like it, by its own seed.
+    so many millimetres: large ones are filled. Each image therefore takes after one of the ten
+    real slices most like it, by its own seed.
 
     Parameters
     ----------
@@ -49,26 +48,45 @@ def matched_shapes(
     )
     count = min(_LOOK_ALIKES, len(slices))
     nearest = distances.topk(count, largest=False).indices.numpy()
-    chosen = [
-        row[np.random.default_rng([seed, 1]).integers(count)]
+    return [
+        int(row[np.random.default_rng([seed, 1]).integers(count)])
         for row, seed in zip(nearest, seeds, strict=True)
     ]
-    return [slices.shapes_yx[int(one)] for one in chosen]
 
 
-def native_grey(images: Tensor, shapes_yx: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
-    """Return synthetic images at native sizes, by the way back of the classifier's transform.
+def native_grey(
+    images: Tensor,
+    alike: Sequence[NDArray[np.uint8]],
+    *,
+    seeds: Sequence[int],
+    grain: bool = True,
+) -> list[NDArray[np.float32]]:
+    """Return synthetic images as slices: of the size and with the grain of real ones.
+
+    Parameters
+    ----------
+    images : Tensor of float32, shape (N, 1, S, S)
+        Synthetic images, -1..1.
+    alike : sequence of ndarray of uint8
+        The real slice after which each takes.
+    seeds : sequence of int
+        One for each image.
+    grain : bool
+        Add what the generator's size has taken from real slices (`training.synthesis.grain`).
 
     Returns
     -------
-    list of ndarray of float32, shapes `shapes_yx`
+    list of ndarray of float32, shapes as `alike`
         Grey levels 0..255, not yet rounded.
     """
-    square = images[:, 0].numpy()
-    return [
-        np.clip((to_roi(image, roi_shape_yx=shape) + 1) * GREY_MIDDLE, 0, _LEVELS - 1)
-        for image, shape in zip(square, shapes_yx, strict=True)
-    ]
+    found = []
+    for image, real, seed in zip(images[:, 0].numpy(), alike, seeds, strict=True):
+        native = to_native(image, (real.shape[0], real.shape[1]))
+        if grain:
+            rng = np.random.default_rng([seed, 2])
+            native = add_grain(native, real, image_size=len(image), rng=rng)
+        found.append(native)
+    return found
 
 
 def match_grey_levels(
@@ -76,7 +94,8 @@ def match_grey_levels(
 ) -> list[NDArray[np.uint8]]:
     """Return images whose grey levels, all taken together, are distributed as the real ones'.
 
-    One rising function for all images: differences between them remain.
+    One rising function for all images: differences between them remain. Black stays black and
+    white stays white, however much of them there is: bone must not turn grey.
 
     Parameters
     ----------
@@ -94,6 +113,8 @@ def match_grey_levels(
     # Middle of each fine bin's share; the level whose share first reaches it.
     middle = shares - np.diff(shares, prepend=0.0) / 2
     level = np.searchsorted(wanted_shares, middle).clip(0, _LEVELS - 1).astype(np.uint8)
+    ends = np.digitize([0, _LEVELS - 1], bins) - 1
+    level[: ends[0] + 1], level[ends[1] :] = 0, _LEVELS - 1
     return [level[np.clip(np.digitize(image, bins) - 1, 0, len(level) - 1)] for image in images]
 
 

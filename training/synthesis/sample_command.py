@@ -31,6 +31,9 @@ def sample(  # noqa: PLR0913, PLR0917  one parameter for each option
         float, typer.Option(min=0, help="Stress on the class, for a conditional generator.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the set.")] = 0,
+    grain: Annotated[  # noqa: FBT002  a flag
+        bool, typer.Option(help="Give images the grain that real slices have at native size.")
+    ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Images drawn at once.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
@@ -65,6 +68,7 @@ def sample(  # noqa: PLR0913, PLR0917  one parameter for each option
             output=output,
             options=DrawingOptions(sampler=Sampler(sampler), steps=steps, guidance=guidance),
             seed=seed,
+            grain=grain,
             batch_size=batch,
             on_progress=lambda done, total: shown.count(done, total, what="Drawing"),
         )

@@ -32,6 +32,8 @@ class TripletFile:
         How many there are.
     path : Path
         Its file.
+    cut : str
+        How the slices were cut; empty if nobody wrote it down.
     """
 
     case_id: str
@@ -39,6 +41,7 @@ class TripletFile:
     label: HeLabel
     slices: int
     path: Path
+    cut: str = ""
 
     def images_yx(self) -> tuple[NDArray[np.uint8], ...]:
         """Return the slices, inferior to superior."""
@@ -111,4 +114,5 @@ def _triplet(path: Path) -> TripletFile:
         label=HeLabel[facts["label"]],
         slices=slices,
         path=path,
+        cut=facts.get("cut", ""),
     )

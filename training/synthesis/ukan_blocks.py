@@ -11,6 +11,9 @@ from training.synthesis.kan import KanLinear
 #: Channel groups of the normalisation, where the channels can be divided so.
 GROUPS = 32
 
+#: Channels of a group in networks too narrow for that.
+FEWEST_IN_GROUP = 4
+
 #: Wavelengths of the time embedding reach to 2 pi times this.
 LONGEST = 10000.0
 
@@ -194,8 +197,14 @@ class TokenDecoder(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group norm with as many groups as divide the channels, 32 at most."""
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+    """Return a group norm of 32 groups; of fewer, where channels are few.
+
+    A group of one channel would lose the channel's mean: with it the brightness of the noise,
+    without which images turn all black or white, and the time, which is added as a mean.
+    """
+    if channels % GROUPS == 0 and channels > GROUPS:
+        return nn.GroupNorm(GROUPS, channels)
+    return nn.GroupNorm(math.gcd(GROUPS, max(channels // FEWEST_IN_GROUP, 1)), channels)
 
 
 def _time_projection(embedding: int, channels: int) -> nn.Sequential:

@@ -21,7 +21,7 @@ from training.synthesis.augmented_set import (
 )
 from training.synthesis.drawing import DrawingOptions, draw
 from training.synthesis.learning_slices import LearningSlices
-from training.synthesis.matching import match_grey_levels, matched_shapes, native_grey
+from training.synthesis.matching import look_alikes, match_grey_levels, native_grey
 from training.synthesis.provenance import (
     SyntheticLeakError,
     fingerprint,
@@ -34,10 +34,10 @@ from training.synthesis.triplet_files import find_triplets
 QUICK = DrawingOptions(steps=3)
 
 
-def written(tmp_path, *, ratio="1:1", name="set", learnt=(), **options):
+def written(tmp_path, *, ratio="1:1", name="set", learnt=(), cut="", **options):
     """Return folder and manifest of a set for four HE and nine NHE patients in training."""
     cases = tmp_path / "cases"
-    split = write_triplets(cases, held_out=(0, 5))
+    split = write_triplets(cases, held_out=(0, 5), cut=cut)
     generator = tiny_generator(tmp_path / "generator", learnt_from=map(fingerprint, learnt))
     manifest = write_augmented_set(
         generator,
@@ -102,7 +102,8 @@ def test_the_files_are_those_of_real_triplets(tmp_path):
     assert {case.label for case in cases} == {HeLabel.HE}
     assert {case.images_yx[0].shape for case in cases} <= {(20, 20), (21, 21), (22, 22), (23, 23)}
     assert grey.dtype == np.uint8
-    shares = np.linspace(0.05, 0.95, 10)
+    # The random generator draws much black and white, which stay.
+    shares = np.linspace(np.mean(grey == 0) + 0.02, np.mean(grey < 255) - 0.02, 10)
     assert np.quantile(grey, shares) == pytest.approx(np.quantile(real, shares), abs=3)
 
 
@@ -209,6 +210,21 @@ def test_levels_at_the_windows_ends_keep_their_share():
     assert np.mean(matched == 255) == pytest.approx(0.2, abs=0.01)
 
 
+def test_white_stays_white_where_there_is_too_much_of_it():
+    """A generator that draws twice as much bone still draws it white, and nothing else."""
+    rng = np.random.default_rng(10)
+    real = rng.integers(1, 200, 1000).astype(np.uint8)
+    real[:100], real[100:150] = 255, 0
+    image = rng.uniform(1, 200, (100, 10)).astype(np.float32)
+    image[:20], image[20:40] = 255, 0
+
+    matched = match_grey_levels([image], [real.reshape(50, 20)])[0]
+
+    assert (matched[:20] == 255).all()
+    assert (matched[20:40] == 0).all()
+    assert matched[40:].max() < 255
+
+
 def test_an_image_takes_the_size_of_its_look_alikes():
     """Twelve dark real slices are small, twelve bright ones large."""
     level = torch.linspace(-0.1, 0.1, 12)
@@ -221,10 +237,18 @@ def test_an_image_takes_the_size_of_its_look_alikes():
     )
     drawn = torch.tensor([-0.7, 0.7])[:, None, None, None].expand(-1, 1, 16, 16)
 
-    shapes = matched_shapes(drawn, slices, seeds=[1, 2])
+    dark, bright = look_alikes(drawn, slices, seeds=[1, 2])
+    alike = [np.full(slices.shapes_yx[place], 100, np.uint8) for place in (dark, bright)]
 
-    assert shapes == [(30, 30), (90, 90)]
-    assert [one.shape for one in native_grey(drawn, shapes)] == shapes
+    assert dark < 12 <= bright
+    assert [one.shape for one in native_grey(drawn, alike, seeds=[1, 2])] == [(30, 30), (90, 90)]
+
+
+def test_a_synthetic_case_says_how_its_model_was_cut(tmp_path):
+    """Real slices cut otherwise cannot be trained on together with it."""
+    folder, _ = written(tmp_path, cut="square 10 mm")
+
+    assert {case.cut for case in read_synthetic_cases(folder)} == {"square 10 mm"}
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))

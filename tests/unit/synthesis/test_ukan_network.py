@@ -6,6 +6,7 @@ from network_formula import formula_image, formula_state
 
 from pipeline.errors import ModelBundleError
 from training.synthesis.ukan import RELEASED_ARGUMENTS, UKanDiffusion, load_released
+from training.synthesis.ukan_blocks import group_norm
 
 #: First values and sum of squares of the output for `formula_image((1, 3, 32, 32))`, step 421.
 GOLDEN_CORNER = [0.082478, -0.122536, -0.406368]
@@ -129,3 +130,38 @@ def test_images_may_have_any_size_that_can_be_halved():
 
     assert network.size_multiple == 8
     assert network(torch.zeros(1, 1, 24, 40), torch.tensor([1])).shape == (1, 1, 24, 40)
+
+
+@pytest.mark.parametrize("channels", [8, 12, 16, 24, 32, 48, 64, 80, 96, 112, 320])
+def test_normalisation_keeps_what_is_added_to_one_channel(channels):
+    """The time and the brightness of the noise are such means; single channels would lose them."""
+    torch.manual_seed(1)
+    image = torch.randn(2, channels, 6, 6)
+    brighter = image.clone()
+    brighter[:, 0] += 1
+
+    norm = group_norm(channels)
+
+    assert (norm(brighter) - norm(image))[:, 0].mean() > 0.2
+
+
+def test_normalisation_is_the_released_one_where_channels_are_many():
+    """32 groups from 64 channels on, so that released weights mean what they meant."""
+    assert {group_norm(64 * factor).num_groups for factor in (1, 2, 3, 4, 5, 8)} == {32}
+
+
+def test_a_narrow_network_sees_time_and_brightness():
+    """Of one noisy image at two times, or brighter, it says different things everywhere."""
+    network = small(dropout=0.0)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.normal_(layer.weight, std=0.2)
+    image = torch.randn(1, 1, 16, 16)
+
+    first, later, brighter = (
+        network(image + offset, torch.tensor([step]))
+        for offset, step in ((0.0, 5), (0.0, 40), (0.5, 5))
+    )
+
+    assert (later.mean() - first.mean()).abs() > 0.01 * first.std()
+    assert (brighter.mean() - first.mean()).abs() > 0.01 * first.std()
