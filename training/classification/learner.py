@@ -72,7 +72,7 @@ class Learner:
             _start_from(self.network, initial)
         self.network.to(device)
         # made on the CPU, so that every device starts from the same weights
-        self._sign_head = nn.Linear(self.network.num_features, sign_count).to(device)
+        self._sign_head = _linear(self.network.num_features, sign_count).to(device)
         self.average = copy.deepcopy(self.network).eval()
         self._optimizer = torch.optim.AdamW(
             [*self.network.parameters(), *self._sign_head.parameters()],
@@ -185,6 +185,14 @@ def _start_from(network: "VisionTransformer", initial: Mapping[str, torch.Tensor
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"Initial weights do not fit the network: {error}") from error
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer; one without outputs is not initialised, which torch warns about."""
+    if outputs:
+        return nn.Linear(inputs, outputs)
+    empty: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    return empty
 
 
 def margins(
