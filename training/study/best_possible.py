@@ -1,8 +1,9 @@
 """The best AUC that a reader of the images can reach, where the patients are simulated."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -11,11 +12,8 @@ from training.classification.case import TripletCase
 from training.evaluation.delong import delong
 from training.evaluation.estimate import Estimate
 from training.study.outcome import Sheet, interval
-from training.study.participants import ideal_auc
+from training.study.participants import IDEAL_COLUMN
 from training.study.stage import StudySettings
-
-#: Column of the clinical table: the chance of expansion, as far as images can tell it.
-IDEAL_COLUMN = "ideal_he_probability"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,31 +57,43 @@ def ideal_readers(
 def ideal_sheet(
     settings: StudySettings, names: Mapping[str, str], readers: Mapping[str, IdealReader]
 ) -> Sheet | None:
-    """Return the table of ideal readers and of the simulation's own truth; None without either."""
-    truth = ideal_auc(settings.truth)
+    """Return the table of ideal readers and of the simulation's own truth; None without either.
+
+    Raises
+    ------
+    ValueError
+        If the truth file is not one of `ichtrain phantom`.
+    """
     rows = [
-        (f"{names[name]}: these {one.patients} patients", interval(one.auc))
+        (f"{names[name]}: these {one.patients} patients", interval(one.auc), "")
         for name, one in readers.items()
     ]
-    rows += [] if truth is None else list(_numbers(truth))
+    rows += _truth(settings.truth)
     if not rows:
         return None
     return Sheet(
         title="Best possible AUC (simulated patients)",
-        header=("of whom", "AUC"),
+        header=("of whom", "from the image (95 % CI)", "knowing all"),
         rows=tuple(rows),
         note="What a reader would reach who knows every visible sign and its weight. Expansion "
-        "also depends on what no image shows.",
+        "also depends on the chart and on what nobody knows. Of patients without number: by the "
+        "simulation's own risk, with its standard error.",
     )
 
 
-def _numbers(truth: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return every number of a simulation's truth with its place in the file."""
-    found: list[tuple[str, str]] = []
-    for name, value in truth.items():
-        words = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            found += _numbers(value, f"{words}, ")
-        elif isinstance(value, float):
-            found.append((f"{words} (truth of the simulation)", f"{value:.3f}"))
-    return found
+def _truth(path: Path) -> list[tuple[str, str, str]]:
+    """Return the ideal observers in a simulated cohort's file, none without one."""
+    if not path.is_file():
+        return []
+    try:
+        observers = json.loads(path.read_text(encoding="utf-8"))["observers"]
+        return [
+            (f"Any patients: {one['name']}", _number(one["image_auc"]), _number(one["full_auc"]))
+            for one in observers
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no truth file of `ichtrain phantom`: {error}") from error
+
+
+def _number(estimate: Mapping[str, float]) -> str:
+    return f"{estimate['value']:.3f} ± {estimate['standard_error']:.3f}"

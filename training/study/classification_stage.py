@@ -77,7 +77,7 @@ def _run(room: StageRoom) -> Outcome:
         synthetic=tuple(sets.values()),
         judged=judged,
         initial=find_initial_weights(settings.initial, recipe.network.architecture),
-        cohort=None if settings.participants.is_simulated() else "Cohort of the study",
+        cohort=None if settings.is_simulated else "Cohort of the study",
         device=choose_device(settings.device),
     )
     if plan.initial is None:

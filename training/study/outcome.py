@@ -115,8 +115,8 @@ def measured(
 
 
 def counted(key: str, words: str, count: int) -> Measure:
-    """Return a count as a measure."""
-    return Measure(key=key, words=words, text=f"{count:,}", value=float(count))
+    """Return a count as a measure; how far two cohorts' sizes differ says nothing."""
+    return Measure(key=key, words=words, text=f"{count:,}")
 
 
 def interval(estimate: Estimate, *, decimals: int = 3) -> str:

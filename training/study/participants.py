@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,10 @@ from training.cohort.patient_split import PatientSplit
 #: Files of an imported cohort, see `training.cohort.intake.tables`.
 COHORT_TABLE, EXCLUSIONS_TABLE = "cohort.csv", "exclusions.csv"
 CLINICAL_TABLE, TRUTH_FILE = "clinical.csv", "truth.json"
+
+#: Column of the clinical table that only simulated patients have: the chance of expansion, as far
+#: as images can tell it.
+IDEAL_COLUMN = "ideal_he_probability"
 
 #: Role of the patients that everything is trained on; the others are external-1, external-2...
 DEVELOPMENT = "development"
@@ -105,10 +108,12 @@ class Participants:
                 yield self.folder / f"{scan}.npz"
 
     def is_simulated(self) -> bool:
-        """Return whether the heads are simulated, as a scan or a truth beside it says."""
+        """Return whether the heads are simulated, as a scan, a truth or a chart says."""
         from training.cohort.folder import read_scan_file
 
         if (self.folder / TRUTH_FILE).is_file():
+            return True
+        if any(row.get(IDEAL_COLUMN) for row in self.clinical.values()):
             return True
         first = next(self.scan_paths(), None)
         return first is not None and read_scan_file(first).source == _SIMULATED
@@ -177,25 +182,6 @@ def divide_development(
             ids = ids[count:]
         parts["train"] |= set(ids)
     return PatientSplit(**{name: frozenset(ids) for name, ids in parts.items()})
-
-
-def ideal_auc(path: Path) -> Mapping[str, object] | None:
-    """Return what a simulated cohort's truth says, None without one.
-
-    Raises
-    ------
-    ValueError
-        If the file is no JSON object.
-    """
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold an object")  # noqa: TRY004  a fault of the file
-    return content
 
 
 def _patient(rows: Sequence[Mapping[str, str]]) -> Patient:

@@ -21,8 +21,8 @@ from training.study.stage import Stage, StageRoom, StudySettings
 
 Values = NDArray[np.float64]
 
-_YES = ("yes", "y", "true", "1", "m", "male")
-_NO = ("no", "n", "false", "0", "f", "female")
+_YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
+_MALE, _FEMALE = ("m", "male"), ("f", "female")
 
 
 class Scale(StrEnum):
@@ -87,7 +87,7 @@ def values_of(people: Participants, group: Sequence[Patient], name: str) -> Valu
     else:
         column = "sex" if name == "male" else name
         cells = [people.clinical.get(one.patient_id, {}).get(column, "") for one in group]
-        found = [_number(cell, column) for cell in cells]
+        found = [_sex(cell) if name == "male" else _number(cell, column) for cell in cells]
     return np.array([one for one in found if one is not None], dtype=np.float64)
 
 
@@ -181,7 +181,6 @@ def _by_centre(people: Participants, one: Characteristic) -> tuple[tuple[str, ..
             key=f"patients.p.{one.name}",
             words=f"{one.words}: p of {test.test} between the sets",
             text=p_value,
-            value=test.p_value,
         )
     )
     return (*cells, p_value), measures
@@ -198,6 +197,12 @@ def _by_outcome(people: Participants, one: Characteristic) -> tuple[str, ...]:
 
 def _with_outcome(people: Participants, *, expanded: bool) -> list[Patient]:
     return [one for one in people.patients if one.expanded is expanded]
+
+
+def _sex(cell: str | None) -> float | None:
+    """Return 1 for men and 0 for women; None for others and where it is not known."""
+    word = (cell or "").strip().lower()
+    return float(word in _MALE) if word in _MALE or word in _FEMALE else None
 
 
 def _number(cell: str | None, column: str) -> float | None:

@@ -21,11 +21,14 @@ class PublishedValue:
         Publication with table or figure.
     value : float or None
         The number alone; shares in [0, 1].
+    words : str
+        What it is, where the key does not say.
     """
 
     text: str
     source: str
     value: float | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.study.outcome import Measure, Outcome
-from training.study.published import Published, read_published
+from training.study.published import Published, PublishedValue, read_published
 from training.study.stage import Stage, StageResult, StageState, StudySettings
 from training.study.surroundings import Surroundings
 
@@ -18,6 +18,8 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 #: Width of a picture in its PNG header: 8 bytes of signature, 4 of length, "IHDR".
 _WIDTH_AT = 16
+
+_SHOWN = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ def write_study_report(
         conditions=conditions,
         budget=settings.budget.budget.name,
         cohort=people.folder.resolve().name,
-        simulated=people.is_simulated(),
+        simulated=settings.is_simulated,
         sets={people.title(role): len(people.of_role(role)) for role in people.roles},
         now=now.strftime("%Y-%m-%d %H:%M %Z"),
         total=_minutes(sum(result.seconds for result in results)),
@@ -111,15 +113,22 @@ def write_study_report(
 def compared_rows(
     stage: str, measures: Sequence[Measure], published: Published
 ) -> list[ComparedRow]:
-    """Return measures beside published values, and published values that have no measure."""
-    rows = [_compared(one, published) for one in measures]
+    """Return measures with a published counterpart, and published values that have no measure.
+
+    What has no counterpart stands in the stage's own tables.
+    """
+    rows = [
+        _compared(one, published.values[one.key])
+        for one in measures
+        if one.key in published.values
+    ]
     seen = {one.key for one in measures}
     for key, value in published.values.items():
         if key.startswith(f"{stage}.") and key not in seen:
-            words = key.removeprefix(f"{stage}.").replace(".", ", ").replace("_", " ")
+            spelt = key.removeprefix(f"{stage}.").replace(".", ", ").replace("_", " ")
             rows.append(
                 ComparedRow(
-                    words=words,
+                    words=value.words or spelt,
                     ours="not measured",
                     published=value.text,
                     difference="",
@@ -129,10 +138,7 @@ def compared_rows(
     return rows
 
 
-def _compared(one: Measure, published: Published) -> ComparedRow:
-    theirs = published.values.get(one.key)
-    if theirs is None:
-        return ComparedRow(words=one.words, ours=one.text, published="", difference="", source="")
+def _compared(one: Measure, theirs: PublishedValue) -> ComparedRow:
     difference = ""
     if one.value is not None and theirs.value is not None:
         difference = f"{one.value - theirs.value:+.3g}" if one.comparable else "not comparable"
@@ -177,7 +183,10 @@ def _embedded(path: Path, caption: str) -> EmbeddedPicture:
     content = path.read_bytes()
     (width,) = struct.unpack(">I", content[_WIDTH_AT : _WIDTH_AT + 4])
     text = base64.b64encode(content).decode()
-    return EmbeddedPicture(address=f"data:image/png;base64,{text}", width=width, caption=caption)
+    # Shown smaller than it is, so that it is sharp on paper and on fine screens.
+    return EmbeddedPicture(
+        address=f"data:image/png;base64,{text}", width=round(width * _SHOWN), caption=caption
+    )
 
 
 def _minutes(seconds: float) -> str:

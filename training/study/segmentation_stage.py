@@ -51,9 +51,7 @@ def _run(room: StageRoom) -> Outcome:
         words = f"{title}: epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.3f}"
         room.follow(words, _TRAINING * progress.share)
 
-    result = training_for(settings, cohort, chosen)(
-        name, room.folder / "training", on_progress=learns
-    )
+    result = training_for(settings, cohort, chosen)(name, room.folder / "run", on_progress=learns)
     sets = _sets(settings)
     rows = _examined(room, result, sets)
     room.follow("Figures", 1.0)
@@ -162,7 +160,7 @@ def _outcome(
         sheets=(Sheet(title="By set (npj Fig. 4B)", header=header, rows=tuple(lines)),),
         pictures=tuple(one for one in pictures if (room.folder / one.file).is_file()),
         remarks=_remarks(room, result),
-        facts={"architecture": result.architecture, "bundle": "training/bundle"},
+        facts={"architecture": result.architecture, "bundle": "run/bundle"},
     )
 
 
@@ -216,7 +214,7 @@ def _draw_examples(
     """Draw best, median and worst case of each set but the training patients."""
     settings, pictures = room.settings, []
     folder, titles = settings.participants.folder, _titles(settings)
-    kind = "simulated heads" if settings.participants.is_simulated() else "real heads"
+    kind = "simulated heads" if settings.is_simulated else "real heads"
     for name, found in rows.items():
         if name == "training":
             continue

@@ -62,6 +62,11 @@ class StudySettings:
     initial: Path | None
     truth: Path
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the patients are simulated; a truth file is of nobody else."""
+        return self.truth.is_file() or self.participants.is_simulated()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
