@@ -83,11 +83,11 @@ def draw(
 
     def denoiser(images: Tensor, step: int) -> Tensor:
         times = torch.full([len(images)], step, device=device)
-        noise: Tensor = network(images, times, classes if card.is_conditional else None)
-        if not card.is_conditional or options.guidance == 0:
-            return noise
-        unguided: Tensor = network(images, times)
-        return noise + options.guidance * (noise - unguided)
+        said: Tensor = network(images, times, classes if card.is_conditional else None)
+        if card.is_conditional and options.guidance > 0:
+            unguided: Tensor = network(images, times)
+            said = said + options.guidance * (said - unguided)
+        return card.noise.noise_in(images, said, times, card.target)
 
     images = sample(
         options.sampler,

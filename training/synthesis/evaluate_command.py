@@ -79,12 +79,20 @@ def evaluate(
     Console().print(table)
 
 
-def samplers(
+def samplers(  # noqa: PLR0913, PLR0917  one parameter for each option
     generator: Annotated[Path, typer.Option(help="Folder of a generator.")],
     triplets: _Triplets,
     split: _Split = None,
     features: _Features = None,
     count: Annotated[int, typer.Option(min=2, help="Images of each sampler.")] = 64,
+    steps: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--steps",
+            min=2,
+            help="Of the fast samplers; may be repeated. Default: 10, 20, 30, 50.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Base of the seeds.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: _Threads = 2,
@@ -103,7 +111,7 @@ def samplers(
     from training.synthesis.generator import load_generator
     from training.synthesis.learning_slices import read_learning_slices
     from training.synthesis.quality.features import load_features
-    from training.synthesis.quality.sampler_contest import compare_samplers
+    from training.synthesis.quality.sampler_contest import FEW_STEPS, compare_samplers
     from training.synthesis.sample_sheet import to_grey
     from training.synthesis.triplet_files import find_triplets, split_of
 
@@ -122,6 +130,7 @@ def samplers(
             list(to_grey(slices.images)),
             network=network,
             count=count,
+            steps=steps or FEW_STEPS,
             seed=seed,
             on_progress=lambda name, done, total: shown.count(done, total, what=name),
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.errors import ModelBundleError
 from pipeline.prediction import HeLabel
-from training.synthesis.noise_schedule import NoiseSchedule
+from training.synthesis.noise_schedule import NoiseSchedule, Target
 from training.synthesis.ukan import RELEASED_ARGUMENTS, UKanDiffusion, load_released
 
 CARD_FILE, WEIGHTS_FILE = "generator.json", "weights.safetensors"
@@ -36,6 +36,8 @@ class GeneratorCard:
         Height and width of its images.
     noise : NoiseSchedule
         That it was trained with.
+    target : Target
+        What the network says of a noisy image.
     learnt_from : tuple of str
         Fingerprints of its training patients (`training.synthesis.provenance`).
     training : dict
@@ -48,6 +50,7 @@ class GeneratorCard:
     network: dict[str, Any]
     image_size: int
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
+    target: Target = Target.NOISE
     learnt_from: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
@@ -128,6 +131,7 @@ def load_generator_card(folder: Path) -> GeneratorCard:
         raise ModelBundleError(f"{path} is not of format {CARD_FORMAT}")
     try:
         content["noise"] = NoiseSchedule(**content["noise"])
+        content["target"] = Target(content.get("target", Target.NOISE))
         content["learnt_from"] = tuple(content["learnt_from"])
         return GeneratorCard(**content)
     except (KeyError, TypeError, ValueError) as error:

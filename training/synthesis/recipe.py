@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from training.recipe_file import read_recipe_file
-from training.synthesis.noise_schedule import NoiseSchedule
+from training.synthesis.noise_schedule import NoiseSchedule, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,8 @@ class SynthesisRecipe:
     flip_left_right, flip_up_down : bool
         Mirror every second slice. Heads are nearly symmetric from left to right; upside down,
         as the released code also turns them, they are not.
+    target : Target
+        What the network learns to say; the papers' says the noise.
     noise : NoiseSchedule
         See there.
     course : Course
@@ -98,10 +100,13 @@ class SynthesisRecipe:
     class_dropout: float = 0.1
     flip_left_right: bool = True
     flip_up_down: bool = False
+    target: Target = Target.NOISE
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     course: Course = field(default_factory=Course)
 
     def __post_init__(self) -> None:
+        # A recipe's file holds the word.
+        object.__setattr__(self, "target", Target(self.target))
         if not 0 <= self.class_dropout <= 1:
             raise ValueError(f"class_dropout lies in [0, 1], got {self.class_dropout}")
         reserved = sorted({"classes", "steps"} & set(self.network))

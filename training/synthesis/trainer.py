@@ -189,8 +189,9 @@ class DiffusionTrainer:
         times = torch.randint(recipe.noise.steps, [len(clean)])
         noise = torch.randn(clean.shape)
         noisy = recipe.noise.noised(clean, noise, times).to(self._device)
+        goal = recipe.noise.target(clean, noise, times, recipe.target).to(self._device)
         predicted = self.network(noisy, times.to(self._device), self._classes(chosen))
-        errors: Tensor = (predicted - noise.to(self._device)).square()
+        errors: Tensor = (predicted - goal).square()
         return errors.sum() / _RELEASED_DIVISOR if recipe.course.summed_loss else errors.mean()
 
     def _classes(self, chosen: Tensor) -> Tensor | None:
@@ -234,6 +235,7 @@ class DiffusionTrainer:
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal for a training to be the same."""
         recipe = dataclasses.asdict(self.recipe)
+        recipe["target"] = str(recipe["target"])  # nothing but plain values in a checkpoint
         # Another rhythm of saving is still the same training.
         for name in ("checkpoint_every", "sheet_every"):
             del recipe["course"][name]

@@ -70,6 +70,7 @@ def train_generator(
         network=recipe.network_arguments,
         image_size=recipe.image_size,
         noise=recipe.noise,
+        target=recipe.target,
         learnt_from=slices.fingerprints,
     )
     columns = min(SHEET_COLUMNS, len(slices))

@@ -71,12 +71,16 @@ def losses_of(run):
         return [float(row["loss"]) for row in csv.DictReader(stream)]
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, conditional):
+@pytest.mark.parametrize(
+    ("conditional", "target"), [(False, "noise"), (True, "noise"), (False, "velocity")]
+)
+def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, conditional, target):
     """Stopped within an epoch and called again, it equals one that was never stopped."""
     write_triplets(tmp_path / "cases")
     slices = slices_of(tmp_path / "cases", both_classes=conditional)
-    recipe = tiny_recipe(class_conditional=conditional, course={"checkpoint_every": 1})
+    recipe = tiny_recipe(
+        class_conditional=conditional, target=target, course={"checkpoint_every": 1}
+    )
     whole = DiffusionTrainer(recipe, slices, folder=tmp_path / "whole", device=CPU)
     whole.run()
 

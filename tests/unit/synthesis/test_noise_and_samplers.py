@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.synthesis.noise_schedule import NoiseSchedule
+from training.synthesis.noise_schedule import NoiseSchedule, Target
 from training.synthesis.samplers import (
     Sampler,
     Variance,
@@ -158,3 +158,19 @@ def test_impossible_step_counts_are_refused():
             SCHEDULE.visited(count)
     with pytest.raises(ValueError, match="first_beta"):
         NoiseSchedule(first_beta=0.02, last_beta=0.01)
+
+
+def test_noise_is_told_from_velocity():
+    """If x = a x0 + b e and v = a e - b x0, then a v + b x = e, since a^2 + b^2 = 1."""
+    torch.manual_seed(2)
+    clean, noise = torch.randn(2, 3, 1, 4, 4, dtype=torch.float64)
+    times = torch.tensor([0, 400, 999])
+    noisy = SCHEDULE.noised(clean, noise, times)
+
+    for target in Target:
+        said = SCHEDULE.target(clean, noise, times, target)
+        assert torch.allclose(SCHEDULE.noise_in(noisy, said, times, target), noise)
+    # At the last step all is noise: whatever is said of it, the noise is the image.
+    silent = SCHEDULE.noise_in(noisy, torch.zeros_like(noisy), times, Target.VELOCITY)
+    assert torch.allclose(silent[2], noise[2], atol=0.03)
+    assert SCHEDULE.target(clean, noise, times, Target.NOISE) is noise

@@ -181,7 +181,7 @@ def test_the_report_holds_every_number_beside_its_aim(tmp_path):
 
 
 def test_samplers_are_compared_by_distance_and_time(tmp_path):
-    """Every sampler once, the one with all steps first, timed by the clock that is given."""
+    """All steps first, then each fast sampler with each count, by the clock that is given."""
     seconds = iter(range(100))
 
     results = compare_samplers(
@@ -189,10 +189,14 @@ def test_samplers_are_compared_by_distance_and_time(tmp_path):
         [slice_image(number, side=16) for number in range(8)],
         network=MeanAndSpread(),
         count=4,
+        steps=(9, 4, 50),
         clock=lambda: float(next(seconds)),
     )
 
-    assert [one.sampler for one in results] == list(Sampler)
-    assert [one.steps for one in results] == [20, 20, 20]
+    assert [(one.sampler, one.steps) for one in results] == [
+        (Sampler.DDPM, 20),
+        *((Sampler.DDIM, count) for count in (4, 9, 20)),
+        *((Sampler.DPM_SOLVER, count) for count in (4, 9, 20)),
+    ]
     assert {one.seconds_each for one in results} == {0.25}
     assert all(math.isfinite(one.frechet) for one in results)

@@ -13,10 +13,16 @@ from training.synthesis.generator import Generator
 from training.synthesis.quality.distances import Spread, frechet_distance, kernel_distance
 from training.synthesis.quality.features import FeatureNetwork
 from training.synthesis.sample_sheet import to_grey
-from training.synthesis.samplers import DEFAULT_STEPS, Sampler
+from training.synthesis.samplers import Sampler
 
 #: As many subsets of the kernel distance as others take.
 _SUBSETS = 100
+
+#: Images drawn at once.
+_BATCH = 16
+
+#: Steps that the fast samplers are tried with.
+FEW_STEPS = (10, 20, 30, 50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,7 @@ def compare_samplers(
     *,
     network: FeatureNetwork,
     count: int,
-    batch_size: int = 16,
+    steps: Sequence[int] = FEW_STEPS,
     seed: int = 0,
     on_progress: Callable[[str, int, int], None] = lambda *_: None,
     clock: Callable[[], float] = perf_counter,
@@ -70,8 +76,10 @@ def compare_samplers(
         For the distances.
     count : int
         Images of each sampler.
-    batch_size, seed : int
-        Images at once; base of the seeds.
+    steps : sequence of int
+        How many the fast samplers take, in turn.
+    seed : int
+        Base of the seeds.
     on_progress : callable
         Told sampler, images done and images in all.
     clock : callable
@@ -81,25 +89,28 @@ def compare_samplers(
     learnt = network.describe(real).features
     every = generator.card.noise.steps
 
-    def features(sampler: Sampler, first: int) -> tuple[NDArray[np.float64], float]:
+    def features(sampler: Sampler, first: int, taken: int) -> tuple[NDArray[np.float64], float]:
         images, started = [], clock()
-        for begin in range(first, first + count, batch_size):
-            seeds = range(begin, min(begin + batch_size, first + count))
-            drawn = draw(generator, seeds, options=DrawingOptions(sampler=sampler))
-            images.append(drawn)
-            on_progress(str(sampler), seeds[-1] + 1 - first, count)
+        options = DrawingOptions(sampler=sampler, steps=taken)
+        for begin in range(first, first + count, _BATCH):
+            seeds = range(begin, min(begin + _BATCH, first + count))
+            images.append(draw(generator, seeds, options=options))
+            on_progress(f"{sampler}, {taken} steps", seeds[-1] + 1 - first, count)
         seconds = (clock() - started) / count
         return network.describe(list(to_grey(torch.cat(images)))).features, seconds
 
     # Other seeds, so that "all steps" is compared with itself on equal terms.
-    reference, _ = features(Sampler.DDPM, seed + count)
+    reference, _ = features(Sampler.DDPM, seed + count, every)
+    few = sorted({min(one, every) for one in steps})
+    ways = [(Sampler.DDPM, every)]
+    ways += [(sampler, one) for sampler in (Sampler.DDIM, Sampler.DPM_SOLVER) for one in few]
     results = []
-    for sampler in Sampler:
-        found, seconds = features(sampler, seed)
+    for sampler, taken in ways:
+        found, seconds = features(sampler, seed, taken)
         results.append(
             SamplerResult(
                 sampler=sampler,
-                steps=min(DEFAULT_STEPS[sampler] or every, every),
+                steps=taken,
                 seconds_each=seconds,
                 frechet=frechet_distance(found, learnt),
                 kernel=kernel_distance(found, learnt, rng=rng, subsets=_SUBSETS),
