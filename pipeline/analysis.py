@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.finding import Compartment, Segmentation, VolumeRange
-from pipeline.finding_flags import assess_finding
+from pipeline.finding_flags import assess_finding, assess_prediction
 from pipeline.measurement import HematomaMeasurements, measure, volume_ml
 from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
@@ -157,7 +157,7 @@ def analyze(
         triplet=triplet,
         prediction=prediction,
         saliency=saliency,
-        flags=flags | assess_mask(mask),
+        flags=flags | assess_mask(mask) | assess_prediction(prediction),
         volume_range=found.volume_range,
         compartments_ml=compartments_ml,
         uncertainty_zyx=found.uncertainty_zyx,

@@ -1,10 +1,11 @@
-"""Flags that the finding itself raises: blood elsewhere, and a volume that leaves a limit open."""
+"""Flags that finding and opinion raise: blood elsewhere, an open limit, an unlike patient."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipeline.decision_limits import limits_within
 from pipeline.finding import Compartment, VolumeRange
+from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 
 #: From which volume a compartment counts as present, in mL. Chosen by geometry, not fitted:
@@ -22,7 +23,7 @@ MINIMUM_ML: Mapping[Compartment, float] = MappingProxyType(
     }
 )
 
-#: What this module may raise.
+#: What `assess_finding` may raise.
 FINDING_FLAGS = frozenset(
     {
         QualityFlag.EXTRA_AXIAL_HEMORRHAGE,
@@ -73,13 +74,18 @@ def assess_finding(
     return frozenset(flag for flag, is_set in found.items() if is_set)
 
 
+def assess_prediction(prediction: HePrediction) -> frozenset[QualityFlag]:
+    """Return UNFAMILIAR where the opinion is on a patient unlike the training cases."""
+    return frozenset({QualityFlag.UNFAMILIAR} if prediction.is_unfamiliar else ())
+
+
 def answerable(
     *,
     has_hematoma: bool,
     compartments_ml: Mapping[Compartment, float],
     volume_range: VolumeRange | None,
 ) -> frozenset[QualityFlag]:
-    """Return the flags of this module that the models could have raised.
+    """Return the flags of `assess_finding` that the models could have raised.
 
     A network that cannot tell compartments apart does not say that they are free of blood.
     """

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from statistics import pstdev
 
+from pipeline.operating_point import FamiliarityLimit, OperatingPoint
+
 
 class HeLabel(IntEnum):
     """Column of the classifier's output. Fixed by the order of the classes in training."""
@@ -27,6 +29,10 @@ class HePrediction:
     unfamiliarity : float or None
         How far the patient lies from those that the classifier has learned from, as part of the
         limit on the card: above 1 the opinion is a guess. None if the card has no limit.
+    familiarity_limit : FamiliarityLimit or None
+        That limit.
+    operating_points : tuple of OperatingPoint
+        Further thresholds of the card with their purpose.
 
     Raises
     ------
@@ -39,6 +45,8 @@ class HePrediction:
     threshold: float
     member_probabilities: tuple[float, ...] = ()
     unfamiliarity: float | None = None
+    familiarity_limit: FamiliarityLimit | None = None
+    operating_points: tuple[OperatingPoint, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.slice_probabilities:
@@ -70,3 +78,14 @@ class HePrediction:
     def is_unfamiliar(self) -> bool:
         """Whether the patient is unlike those that the classifier has learned from."""
         return self.unfamiliarity is not None and self.unfamiliarity > 1
+
+    @property
+    def training_distance(self) -> float | None:
+        """Mahalanobis distance from the training cases; None if the card has no limit."""
+        if self.unfamiliarity is None or self.familiarity_limit is None:
+            return None
+        return self.unfamiliarity * self.familiarity_limit.distance
+
+    def label_at(self, point: OperatingPoint) -> HeLabel:
+        """Return HE from the threshold of an operating point upwards."""
+        return HeLabel.HE if self.probability >= point.threshold else HeLabel.NHE

@@ -24,3 +24,4 @@ class QualityFlag(StrEnum):
     PRIMARY_INTRAVENTRICULAR = "primary_intraventricular"  #: blood in the ventricles alone
     INTRAVENTRICULAR_EXTENSION = "intraventricular_extension"  #: hematoma and ventricular blood
     VOLUME_UNCERTAIN = "volume_uncertain"  #: range of the volume spans a decision limit
+    UNFAMILIAR = "unfamiliar"  #: hematoma unlike those that the expansion model has learned from

@@ -20,6 +20,7 @@ from pipeline.analysis import HematomaFound, IchAnalysis, NoHematomaFound
 from pipeline.ct_series import read_ct_series
 from pipeline.finding import Compartment, VolumeRange
 from pipeline.measurement import AxialDiameter, HematomaMeasurements
+from pipeline.operating_point import FamiliarityLimit, OperatingPoint
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
@@ -136,6 +137,26 @@ def hematoma_found(mask: HematomaMask, *, flags=frozenset()) -> HematomaFound:
     )
 
 
+def doubting(analysis: HematomaFound) -> HematomaFound:
+    """Return the analysis with an ensemble's opinion on a patient unlike its training cases."""
+    prediction = replace(
+        analysis.prediction,
+        member_probabilities=(0.5, 0.7),
+        unfamiliarity=1.25,
+        familiarity_limit=FamiliarityLimit(distance=8.0, share=0.95, patients=40),
+        operating_points=(
+            OperatingPoint(
+                name="sensitivity-90", threshold=0.2, sensitivity=0.91, specificity=0.4
+            ),
+            OperatingPoint(
+                name="specificity-90", threshold=0.9, sensitivity=0.3, specificity=0.92
+            ),
+        ),
+    )
+    flags = analysis.flags | {QualityFlag.UNFAMILIAR}
+    return replace(analysis, prediction=prediction, flags=flags)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
     """A series with its volume and what was found on it."""
@@ -182,7 +203,7 @@ COMPARTMENTS_ML = {
 
 
 def case_with_everything(**options) -> Case:
-    """Return a hematoma with range, compartments, doubt and the flags that follow from them.
+    """Return a hematoma with range, compartments, both models' doubt and the flags of these.
 
     The doubt rises from slice to slice and to one corner, so that no two voxels are exchanged
     unnoticed; it reaches ln 2.
@@ -193,12 +214,13 @@ def case_with_everything(**options) -> Case:
     ramp = (z * rows + y) * columns + x
     doubt = (ramp / ramp.max() * np.log(2)).astype(np.float32)
     found = {QualityFlag.INTRAVENTRICULAR_EXTENSION, QualityFlag.VOLUME_UNCERTAIN}
+    told = doubting(case.analysis)
     analysis = replace(
-        case.analysis,
+        told,
         volume_range=VolumeRange(low_ml=28.125, high_ml=38.875),
         compartments_ml=COMPARTMENTS_ML,
         uncertainty_zyx=doubt,
-        flags=case.analysis.flags | found,
+        flags=told.flags | found,
     )
     return replace(case, analysis=analysis)
 

@@ -117,15 +117,25 @@ def _expected_numbers(
     probabilities: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+    unfamiliarity: tuple[float, ...] = ()
     if isinstance(analysis, HematomaFound):
         volumes = (analysis.measurements.volume_ml,)
         probabilities = (analysis.prediction.probability,)
+        spread = _known(analysis.prediction.spread)
+        unfamiliarity = _known(analysis.prediction.unfamiliarity)
         reach = analysis.volume_range
         low, high = ((), ()) if reach is None else ((reach.low_ml,), (reach.high_ml,))
     yield codes.VOLUME_BY_VOXELS, "cm3", volumes, _VOLUME_TOLERANCE
     yield codes.VOLUME_LOW, "cm3", low, _VOLUME_TOLERANCE
     yield codes.VOLUME_HIGH, "cm3", high, _VOLUME_TOLERANCE
     yield codes.HE_PROBABILITY, "1", probabilities, _PROBABILITY_TOLERANCE
+    yield codes.HE_PROBABILITY_SPREAD, "1", spread, _PROBABILITY_TOLERANCE
+    yield codes.HE_UNFAMILIARITY, "1", unfamiliarity, _PROBABILITY_TOLERANCE
+
+
+def _known(value: float | None) -> tuple[float, ...]:
+    return () if value is None else (value,)
 
 
 def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[str]:

@@ -19,7 +19,7 @@ PRIVATE_SCHEME: Final = "99HENODE"
 PRIVATE_SCHEME_UID: Final = "2.25.58063075999144467901759633010424134309"
 PRIVATE_SCHEME_NAME: Final = "Concepts of the ichnode hematoma expansion node"
 #: Raised whenever a code is added; a code is never given another meaning.
-PRIVATE_SCHEME_VERSION: Final = "2"
+PRIVATE_SCHEME_VERSION: Final = "3"
 PRIVATE_SCHEME_ORGANIZATION: Final = "ichnode project"
 
 
@@ -48,6 +48,10 @@ VOLUME_LOW: Final = _private("HE_VOL_LO95", "Lower limit of the volume, 95% rang
 VOLUME_HIGH: Final = _private("HE_VOL_HI95", "Upper limit of the volume, 95% range")
 VOLUME_ABC2: Final = _private("HE_VOL_ABC2", "Volume by ABC/2")
 HE_PROBABILITY: Final = _private("HE_PROB", "Probability of hematoma expansion")
+HE_PROBABILITY_SPREAD: Final = _private(
+    "HE_PROB_SD", "Spread of expansion probability of networks"
+)
+HE_UNFAMILIARITY: Final = _private("HE_UNLIKE", "Distance from training cases, part of its limit")
 HE_SLICE_PROBABILITY: Final = _private("HE_PROB_SLICE", "Expansion probability from this slice")
 HE_THRESHOLD: Final = _private("HE_THR", "Cut-off of expansion probability")
 SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices without hematoma")
@@ -109,6 +113,7 @@ QUALITY_FLAG: Final[dict[QualityFlag, Code]] = {
         "HE_QC_IVH", "Intraventricular extension suspected"
     ),
     QualityFlag.VOLUME_UNCERTAIN: _private("HE_QC_VOLUME", "Volume range spans a decision limit"),
+    QualityFlag.UNFAMILIAR: _private("HE_QC_UNLIKE", "Unlike the training cases"),
 }
 
 # Document and derivation

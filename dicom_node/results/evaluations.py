@@ -53,12 +53,18 @@ def flag_answer(flag: QualityFlag, analysis: IchAnalysis) -> Code:
     found = isinstance(analysis, HematomaFound)
     if flag in wording.HEMATOMA_FLAGS and not found:
         return codes.UNDETERMINED
+    if flag is QualityFlag.UNFAMILIAR and not _knows_familiarity(analysis):
+        return codes.UNDETERMINED
     could_tell = answerable(
         has_hematoma=found,
         compartments_ml=analysis.compartments_ml,
         volume_range=analysis.volume_range if isinstance(analysis, HematomaFound) else None,
     )
     return codes.UNDETERMINED if flag in FINDING_FLAGS - could_tell else codes.ABSENT
+
+
+def _knows_familiarity(analysis: IchAnalysis) -> bool:
+    return isinstance(analysis, HematomaFound) and analysis.prediction.unfamiliarity is not None
 
 
 def _in_order(analysis: IchAnalysis) -> list[tuple[Compartment, float]]:
@@ -79,6 +85,7 @@ def _comments(analysis: IchAnalysis, slice_count: int, context: ResultContext) -
             f"Hematoma volume {volume}. "
             f"Probability of expansion {wording.probability_words(analysis.prediction)}."
         )
+        comments += wording.doubt_sentences(analysis.prediction)
     else:
         comments.append(wording.no_hematoma_sentence(slice_count, analysis.compartments_ml))
     if analysis.compartments_ml:

@@ -25,6 +25,7 @@ from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.measurement_items import (
     algorithm,
     compartment_measurements,
+    doubt_measurements,
     image_region,
     planar_group,
     range_measurements,
@@ -179,6 +180,7 @@ def _lesion_measurements(analysis: HematomaFound, context: ResultContext) -> lis
             unit=codes.NO_UNITS,
             algorithm_id=classifier,
         ),
+        *doubt_measurements(prediction, classifier),
         volume_measurement(codes.VOLUME_OF_MESH, found.mesh_volume_ml),
         volume_measurement(codes.VOLUME_ABC2, found.abc2_volume_ml),
         Measurement(

@@ -23,9 +23,11 @@ from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity
 from dicom_node.results.source import SourceSeries
 from pipeline.finding import Compartment, VolumeRange
+from pipeline.prediction import HePrediction
 
 #: Decimals that a reader can use: 0.01 mL.
 _VOLUME_DECIMALS: Final = 2
+_DOUBT_DECIMALS: Final = 4
 
 
 def planar_group(
@@ -81,6 +83,26 @@ def range_measurements(volume_range: VolumeRange | None) -> list[Measurement]:
     return [
         volume_measurement(codes.VOLUME_LOW, volume_range.low_ml),
         volume_measurement(codes.VOLUME_HIGH, volume_range.high_ml),
+    ]
+
+
+def doubt_measurements(
+    prediction: HePrediction, classifier: AlgorithmIdentification
+) -> list[Measurement]:
+    """Return spread and unfamiliarity of an opinion, each where the model knows it."""
+    known = (
+        (codes.HE_PROBABILITY_SPREAD, prediction.spread),
+        (codes.HE_UNFAMILIARITY, prediction.unfamiliarity),
+    )
+    return [
+        Measurement(
+            name=name,
+            value=round(value, _DOUBT_DECIMALS),
+            unit=codes.NO_UNITS,
+            algorithm_id=classifier,
+        )
+        for name, value in known
+        if value is not None
     ]
 
 

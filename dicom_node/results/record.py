@@ -9,6 +9,7 @@ from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.finding import Compartment
+from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionReason
 
@@ -49,6 +50,9 @@ def analysis_record(
     dict
         JSON values only. Without a hematoma volumes are 0 and probabilities None;
         `volume_range_ml` is [low, high] or None, `compartments_ml` holds what the network knows.
+        `familiarity` (Mahalanobis distance from the training cases, its limit, the share of
+        validation cases within it) is None if the model has no limit; `operating_points` are
+        the card's, each with its label.
     """
     record = _record(series_instance_uid, context, steps_s)
     record["flags"] = [flag.value for flag in QualityFlag if flag in analysis.flags]
@@ -77,6 +81,7 @@ def analysis_record(
         "he_probability": round(prediction.probability, _DECIMALS),
         "he_label": prediction.label.name,
         "slice_probabilities": [round(p, _DECIMALS) for p in prediction.slice_probabilities],
+        **_doubt(prediction),
     }
     return record
 
@@ -113,12 +118,44 @@ def _record(
         "he_probability": None,
         "he_label": None,
         "slice_probabilities": [],
+        "member_probabilities": [],
+        "he_probability_spread": None,
+        "familiarity": None,
+        "operating_points": [],
         "model": {
             "segmentation": _model(context.segmentation_card),
             "classification": _model(context.classification_card),
         },
         "seconds": round(sum(steps_s.values()), 3),
         "seconds_per_step": {step: round(seconds, 3) for step, seconds in steps_s.items()},
+    }
+
+
+def _doubt(prediction: HePrediction) -> dict[str, Any]:
+    """Return what the classifier says of its own opinion."""
+    limit, distance = prediction.familiarity_limit, prediction.training_distance
+    spread = prediction.spread
+    return {
+        "member_probabilities": [round(p, _DECIMALS) for p in prediction.member_probabilities],
+        "he_probability_spread": None if spread is None else round(spread, _DECIMALS),
+        "familiarity": None
+        if limit is None or distance is None
+        else {
+            "distance": round(distance, _DECIMALS),
+            "limit": round(limit.distance, _DECIMALS),
+            "limit_share": limit.share,
+            "is_unfamiliar": prediction.is_unfamiliar,
+        },
+        "operating_points": [
+            {
+                "name": point.name,
+                "threshold": round(point.threshold, _DECIMALS),
+                "validation_sensitivity": round(point.sensitivity, _DECIMALS),
+                "validation_specificity": round(point.specificity, _DECIMALS),
+                "he_label": prediction.label_at(point).name,
+            }
+            for point in prediction.operating_points
+        ],
     }
 
 

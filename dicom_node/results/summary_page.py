@@ -148,5 +148,26 @@ def _numbers(record: Mapping[str, Any], status: RecordStatus) -> list[tuple[str,
         ("Probability of expansion", f"{record['he_probability']:.2f}"),
         ("Category", wording.CATEGORY_OF_NAME[record["he_label"]].capitalize()),
         ("Probability slice by slice, inferior first", slices),
+        *_doubts(record),
         *others,
     ]
+
+
+def _doubts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the expansion model says of its own opinion."""
+    rows = []
+    if record["he_probability_spread"] is not None:
+        count = len(record["member_probabilities"])
+        rows.append(
+            (f"Spread over {count} networks (SD)", f"{record['he_probability_spread']:.2f}")
+        )
+    found = record["familiarity"]
+    if found is not None:
+        words = wording.familiarity_words(found["distance"] / found["limit"])
+        rows.append(("Distance from the training cases", words))
+    for point in record["operating_points"]:
+        category = wording.CATEGORY_OF_NAME[point["he_label"]].capitalize()
+        rows.append(
+            (f"Category at {point['name']}", f"{category} (from {point['threshold']:.2f})")
+        )
+    return rows

@@ -10,6 +10,7 @@ from dicom_node.results.identity import ModelIdentity
 from pipeline.decision_limits import DECISION_LIMITS
 from pipeline.finding import Compartment
 from pipeline.finding_flags import is_present
+from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.triplet import TripletPosition
@@ -69,6 +70,8 @@ FLAG: Final[dict[QualityFlag, str]] = {
     "suspected; it is not part of the hematoma volume.",
     QualityFlag.VOLUME_UNCERTAIN: "The 95 % range of the volume spans a decision limit "
     f"({' or '.join(f'{limit.volume_ml:.0f}' for limit in DECISION_LIMITS)} mL).",
+    QualityFlag.UNFAMILIAR: "The hematoma is unlike those that the expansion model has learned "
+    "from; its probability is a guess.",
 }
 
 COMPARTMENT: Final[dict[Compartment, str]] = {
@@ -80,7 +83,13 @@ COMPARTMENT: Final[dict[Compartment, str]] = {
 _BLOOD: Final = (Compartment.EXTRA_AXIAL, Compartment.INTRAVENTRICULAR)
 
 #: Flags that ask about the hematoma: without one they cannot be answered.
-HEMATOMA_FLAGS: Final = frozenset({QualityFlag.FEW_HEMATOMA_SLICES, QualityFlag.HEMATOMA_AT_EDGE})
+HEMATOMA_FLAGS: Final = frozenset(
+    {
+        QualityFlag.FEW_HEMATOMA_SLICES,
+        QualityFlag.HEMATOMA_AT_EDGE,
+        QualityFlag.UNFAMILIAR,
+    }
+)
 
 
 def flag_sentences(flags: Iterable[QualityFlag]) -> tuple[str, ...]:
@@ -103,6 +112,40 @@ def probability_words(prediction: HePrediction) -> str:
     return (
         f"{prediction.probability:.2f} {relation} {prediction.threshold:.2f}: "
         f"{CATEGORY[prediction.label]}"
+    )
+
+
+def doubt_sentences(prediction: HePrediction) -> tuple[str, ...]:
+    """Return what the classifier knows of its own doubt, and its verdicts at other thresholds."""
+    said = []
+    if prediction.spread is not None:
+        said.append(
+            f"The {len(prediction.member_probabilities)} networks of the expansion model differ "
+            f"by a standard deviation of {prediction.spread:.2f}."
+        )
+    if prediction.unfamiliarity is not None:
+        said.append(
+            "Distance from the training cases of the expansion model: "
+            f"{familiarity_words(prediction.unfamiliarity)}."
+        )
+    said += [
+        f"At operating point {point.name} ({operating_point_words(point)}): "
+        f"{CATEGORY[prediction.label_at(point)]}."
+        for point in prediction.operating_points
+    ]
+    return tuple(said)
+
+
+def familiarity_words(unfamiliarity: float) -> str:
+    """Return a distance as part of its limit."""
+    return f"{unfamiliarity:.2f} of the limit ({'beyond' if unfamiliarity > 1 else 'within'} it)"
+
+
+def operating_point_words(point: OperatingPoint) -> str:
+    """Return threshold, sensitivity and specificity of an operating point."""
+    return (
+        f"from {point.threshold:.2f} on; on validation cases sensitivity "
+        f"{point.sensitivity:.2f}, specificity {point.specificity:.2f}"
     )
 
 

@@ -46,6 +46,7 @@ class Classifier:
         self._networks = [network.to(device).eval() for network in load_members(bundle)]
         self._reference = _reference(bundle)
         self._limit = bundle.card.familiarity
+        self._operating_points = bundle.card.operating_points or ()
 
     def warm_up(self) -> None:
         """Run the networks and their explanation once on a black slice."""
@@ -90,6 +91,8 @@ class Classifier:
                 tuple(opinions.mean(dim=1).tolist()) if len(opinions) > 1 else ()
             ),
             unfamiliarity=self._unfamiliarity(seen[0]),
+            familiarity_limit=self._limit,
+            operating_points=self._operating_points,
         )
 
     def explain(self, triplet: SliceTriplet, prediction: HePrediction) -> SaliencyMaps:

@@ -21,7 +21,7 @@ PINNED = {
     QualityFlag: "thick_slices mixed_thickness uneven_spacing slices_missing duplicate_positions "
     "non_ct_dropped tilt_corrected oblique lossy_source hu_implausible not_a_head "
     "contrast_suspected few_hematoma_slices hematoma_at_edge extra_axial_hemorrhage "
-    "primary_intraventricular intraventricular_extension volume_uncertain",
+    "primary_intraventricular intraventricular_extension volume_uncertain unfamiliar",
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
     DeliveryState: "pending sending accepted dead",

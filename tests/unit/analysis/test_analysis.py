@@ -212,3 +212,17 @@ def test_doubts_about_the_volume_are_reported_without_hematoma():
     flags = frozenset({QualityFlag.SLICES_MISSING})
 
     assert flags <= analyze(head(radius_mm=0, flags=flags), BrightBlood()).flags
+
+
+def test_a_patient_unlike_the_training_cases_is_flagged():
+    """The opinion stays, and whoever reads it is warned."""
+
+    class Stranger(BrightBlood):
+        def classify(self, triplet: SliceTriplet) -> HePrediction:
+            return replace(super().classify(triplet), unfamiliarity=1.5)
+
+    found = analyze(head(radius_mm=20), Stranger())
+
+    assert isinstance(found, HematomaFound)
+    assert QualityFlag.UNFAMILIAR in found.flags
+    assert QualityFlag.UNFAMILIAR not in analyze(head(radius_mm=20), BrightBlood()).flags

@@ -9,8 +9,10 @@ from pipeline.finding_flags import (
     MINIMUM_ML,
     answerable,
     assess_finding,
+    assess_prediction,
     is_present,
 )
+from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 
 EXTRA_AXIAL, EDEMA, VENTRICLES = (
@@ -98,3 +100,16 @@ def test_presence_is_decided_in_one_place():
     """Reports and flags agree."""
     assert is_present(EXTRA_AXIAL, 1.0)
     assert not is_present(EXTRA_AXIAL, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("unfamiliarity", "expected"),
+    [(None, set()), (0.4, set()), (1.0, set()), (1.01, {QualityFlag.UNFAMILIAR})],
+)
+def test_a_patient_beyond_the_limit_is_unfamiliar(unfamiliarity, expected):
+    """At the limit itself they are still familiar; a model without a limit says nothing."""
+    prediction = HePrediction(
+        slice_probabilities=(0.5,), threshold=0.5, unfamiliarity=unfamiliarity
+    )
+
+    assert assess_prediction(prediction) == expected

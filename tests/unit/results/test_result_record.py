@@ -8,6 +8,7 @@ from result_cases import (
     ball_mask,
     case_without_hematoma,
     context,
+    doubting,
     hematoma_found,
 )
 
@@ -28,6 +29,10 @@ KEYS = {
     "he_probability",
     "he_label",
     "slice_probabilities",
+    "member_probabilities",
+    "he_probability_spread",
+    "familiarity",
+    "operating_points",
     "model",
     "seconds",
 }
@@ -59,6 +64,34 @@ def test_a_hematoma_is_recorded(found):
     assert found["he_label"] == "HE"
     assert found["model"]["segmentation"]["name"] == "ich-seg"
     assert found["seconds"] == 1.75
+
+
+def test_what_the_classifier_knows_of_its_doubt_is_recorded(case):
+    """0.5 and 0.7 have an SD of 0.1; 1.25 times the limit of 8 is a distance of 10."""
+    analysis = doubting(hematoma_found(ball_mask(case.volume)))
+
+    record = analysis_record(analysis, context=context(), **COMMON)
+
+    assert record["member_probabilities"] == [0.5, 0.7]
+    assert record["he_probability_spread"] == pytest.approx(0.1)
+    assert record["familiarity"] == {
+        "distance": pytest.approx(10.0),
+        "limit": 8.0,
+        "limit_share": 0.95,
+        "is_unfamiliar": True,
+    }
+    assert [(one["name"], one["he_label"]) for one in record["operating_points"]] == [
+        ("sensitivity-90", "HE"),
+        ("specificity-90", "NHE"),
+    ]
+    assert record["flags"] == ["unfamiliar"]
+
+
+def test_one_network_without_a_limit_claims_no_doubt(found):
+    """Nothing is null or empty by mistake: there was nothing to say."""
+    assert found["he_probability_spread"] is None
+    assert found["familiarity"] is None
+    assert found["member_probabilities"] == found["operating_points"] == []
 
 
 def test_no_hematoma_is_recorded(case):
