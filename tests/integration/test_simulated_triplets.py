@@ -13,6 +13,8 @@ from training.classification.simulated_cohort import (
     read_simulated_case,
 )
 from training.classification.simulated_lesions import lesion_identity, simulate_lesions
+from training.classification.simulated_signs import SIGN_NAMES
+from training.phantom.centre import CENTRES
 from training.phantom.cohort import RECORD_NAME
 from training.phantom.nifti_files import write_labels, write_picture
 from training.phantom.patient import PhantomOptions, simulate_patient
@@ -57,3 +59,16 @@ def test_hematomas_in_one_head_belong_to_one_patient():
     for item in found:
         brightest = max(float(image.mean()) for image in item.images_yx)
         assert 40 < brightest < 220  # brain and blood, neither air nor bone
+
+
+@pytest.mark.timeout(400)  # seconds on an idle machine, minutes on a busy one
+def test_lesions_of_centres_show_their_own_mask_and_what_an_image_can_tell():
+    """The recorded chance is the visible one, the masks lie on the pictures and hold blood."""
+    (found,) = simulate_lesions(seed=4711, head=3, lesions=1, he_share=None, centres=CENTRES)
+
+    assert 0 < found.signs["expansion_probability"] < 1
+    assert set(SIGN_NAMES) < set(found.signs)
+    middle = len(found.images_yx) // 2
+    mask, image = found.masks_yx[middle], found.images_yx[middle]
+    assert mask.shape == image.shape
+    assert image[mask].mean() > image[~mask].mean() + 30  # blood is 20 HU or more above brain

@@ -82,6 +82,10 @@ def simulate(
         float | None,
         typer.Option(min=0, max=1, help="Share that expands; about 0.2 if not given."),
     ] = None,
+    centres: Annotated[
+        str | None,
+        typer.Option(help="Of `ichtrain phantom`: a number, or a TOML file of centres."),
+    ] = None,
 ) -> None:
     """Simulate triplets directly: many hematomas in few heads, without whole scans.
 
@@ -91,13 +95,18 @@ def simulate(
 
     from training.classification.case import case_path, save_case
     from training.classification.simulated_lesions import lesion_identity, simulate_lesions
+    from training.phantom.centre import centres_of
 
-    for head in track(range(heads), description="Simulating heads"):
-        last = lesion_identity(seed=seed, head=head, number=lesions - 1)
-        if case_path(output, last).exists():
-            continue
-        for case in simulate_lesions(seed=seed, head=head, lesions=lesions, he_share=he_share):
-            save_case(output, case)
+    with told():
+        places = () if centres is None else centres_of(centres)
+        for head in track(range(heads), description="Simulating heads"):
+            last = lesion_identity(seed=seed, head=head, number=lesions - 1)
+            if case_path(output, last).exists():
+                continue
+            for case in simulate_lesions(
+                seed=seed, head=head, lesions=lesions, he_share=he_share, centres=places
+            ):
+                save_case(output, case)
 
 
 @APP.command()

@@ -1,7 +1,7 @@
 """Many hematomas in few simulated heads: triplets at a fraction of a whole scan's cost."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,14 +13,22 @@ from training.classification.case import TripletCase, cut_words, images_of, mask
 from training.classification.simulated_signs import SIGN_NAMES, recorded_signs
 from training.phantom.bleeding import bleed_into
 from training.phantom.brain import Brain, build_brain
+from training.phantom.centre import Centre, centre_of
+from training.phantom.course import draw_course
 from training.phantom.distractors import add_distractors, draw_distractors
 from training.phantom.fields import Array
-from training.phantom.growth import Growth, draw_growth, meets_expansion_rule
+from training.phantom.growth import (
+    Growth,
+    draw_growth,
+    largest_follow_up_ml,
+    meets_expansion_rule,
+)
 from training.phantom.head_grid import HeadGrid, draw_grid
 from training.phantom.labels import Label
 from training.phantom.lesion_plan import LesionPlan, draw_plan
 from training.phantom.scanner import (
     Protocol,
+    ScannerHabits,
     develop,
     draw_protocol,
     head_lattice,
@@ -34,9 +42,6 @@ from training.phantom.traits import HeadTraits, draw_traits
 #: Slices are taken this far below and above the bleeding point. The largest slice of most
 #: hematomas and both its neighbours lie within; the few others are drawn again.
 HALF_RANGE_MM = 20.0
-
-#: Thicknesses and how often, as the phantom draws them.
-THICKNESSES_MM, THICKNESS_SHARES = (5.0, 2.5, 1.25), (0.9, 0.08, 0.02)
 
 #: Smallest cross-section that is cut, in pixels: below it there is nothing to see.
 SMALLEST_SLICE_PX = 40
@@ -52,8 +57,40 @@ class EmptyHead:
     extra_axial: Array
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnLesion:
+    """A hematoma with its future.
+
+    Attributes
+    ----------
+    plan : LesionPlan
+        What is put into the head.
+    growth : Growth
+        What becomes of it.
+    chance : float
+        Chance of expansion, as far as an image can tell it.
+    room_ml : float
+        As for `training.phantom.bleeding.bleed_into`.
+    """
+
+    plan: LesionPlan
+    growth: Growth
+    chance: float
+    room_ml: float = 0.0
+
+    @property
+    def expands(self) -> bool:
+        """Whether it meets the rule of expansion."""
+        return meets_expansion_rule(self.plan.volume_ml, self.growth.follow_up_ml)
+
+
 def simulate_lesions(
-    *, seed: int, head: int, lesions: int, he_share: float | None
+    *,
+    seed: int,
+    head: int,
+    lesions: int,
+    he_share: float | None,
+    centres: Sequence[Centre] = (),
 ) -> Iterator[TripletCase]:
     """Yield cases of different hematomas in one head; the same numbers, the same triplets.
 
@@ -68,22 +105,34 @@ def simulate_lesions(
     he_share : float or None
         Share that expands; each outcome keeps the signs that go with it. None leaves it to
         the simulator (about 20 %).
+    centres : sequence of Centre, optional
+        Where the heads are, whose scanners differ and whose images tell only a part of the
+        risk, as with `ichtrain phantom --centres`.
     """
     body, illness, scanner, noise = (
         np.random.default_rng(stream) for stream in np.random.SeedSequence([seed, head]).spawn(4)
     )
     empty = _empty_head(body, illness)
+    centre = centre_of(centres, seed=seed, index=head) if centres else None
+    habits = ScannerHabits() if centre is None else centre.scanner
     for number in range(lesions):
         while True:
-            plan, growth = _drawn_lesion(illness, he_share)
-            filled = bleed_into(illness, empty.grid, empty.brain, empty.extra_axial, plan, growth)
-            scanned = _scanned(scanner, noise, empty.traits, filled)
+            lesion = _drawn_lesion(illness, he_share, centre)
+            filled = bleed_into(
+                illness,
+                empty.grid,
+                empty.brain,
+                empty.extra_axial,
+                lesion.plan,
+                lesion.growth,
+                room_ml=lesion.room_ml,
+            )
+            scanned = _scanned(scanner, noise, empty.traits, filled, habits)
             if scanned is not None:
                 break
         yield _case(
             lesion_identity(seed=seed, head=head, number=number),
-            plan,
-            growth,
+            lesion,
             *scanned,
             patient_id=_head_identity(seed=seed, head=head),
         )
@@ -108,26 +157,45 @@ def _empty_head(body: np.random.Generator, illness: np.random.Generator) -> Empt
     return EmptyHead(traits=traits, grid=grid, brain=brain, extra_axial=extra_axial)
 
 
-def _drawn_lesion(rng: np.random.Generator, he_share: float | None) -> tuple[LesionPlan, Growth]:
+def _drawn_lesion(
+    rng: np.random.Generator, he_share: float | None, centre: Centre | None
+) -> DrawnLesion:
     wants_he = None if he_share is None else bool(rng.random() < he_share)
     while True:
-        plan = draw_plan(rng)
+        lesion = _any_lesion(rng, centre)
+        if wants_he is None or wants_he == lesion.expands:
+            return lesion
+
+
+def _any_lesion(rng: np.random.Generator, centre: Centre | None) -> DrawnLesion:
+    plan = draw_plan(rng)
+    if centre is None:
         growth = draw_growth(rng, plan)
-        if wants_he is None or wants_he == _expands(plan, growth):
-            return plan, growth
-
-
-def _expands(plan: LesionPlan, growth: Growth) -> bool:
-    return meets_expansion_rule(plan.volume_ml, growth.follow_up_ml)
+        return DrawnLesion(plan=plan, growth=growth, chance=growth.probability)
+    course = draw_course(rng, centre, plan)
+    if course.growth is None:
+        raise ValueError("A planned hematoma must have a course")
+    return DrawnLesion(
+        plan=plan,
+        growth=course.growth,
+        chance=course.visible_probability,
+        room_ml=largest_follow_up_ml(plan),
+    )
 
 
 def _scanned(
-    rng: np.random.Generator, noise: np.random.Generator, traits: HeadTraits, head: Head
+    rng: np.random.Generator,
+    noise: np.random.Generator,
+    traits: HeadTraits,
+    head: Head,
+    habits: ScannerHabits,
 ) -> tuple[SliceTriplet, HematomaMask] | None:
     """Return triplet and mask of a scan of the slices around the lesion; None if it misses it."""
-    thickness = float(rng.choice(THICKNESSES_MM, p=THICKNESS_SHARES))
+    thickness = float(rng.choice(habits.thickness_mm, p=habits.thickness_shares))
     top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
-    whole = draw_protocol(rng, slice_thickness_mm=thickness, tilt_deg=None, top_mm=top)
+    whole = draw_protocol(
+        rng, slice_thickness_mm=thickness, tilt_deg=None, top_mm=top, habits=habits
+    )
     table_mm = _table_position_mm(whole, head)
     protocol = dataclasses.replace(
         whole, first_mm=table_mm - HALF_RANGE_MM, last_mm=table_mm + HALF_RANGE_MM
@@ -155,24 +223,23 @@ def _table_position_mm(protocol: Protocol, head: Head) -> float:
 
 def _case(
     case_id: str,
-    plan: LesionPlan,
-    growth: Growth,
+    lesion: DrawnLesion,
     triplet: SliceTriplet,
     mask: HematomaMask,
     *,
     patient_id: str,
 ) -> TripletCase:
-    signs = plan.signs
+    signs = lesion.plan.signs
     return TripletCase(
         case_id=case_id,
         patient_id=patient_id,
-        label=HeLabel.HE if _expands(plan, growth) else HeLabel.NHE,
+        label=HeLabel.HE if lesion.expands else HeLabel.NHE,
         images_yx=images_of(triplet),
         signs=recorded_signs(
             {name: getattr(signs, name) for name in SIGN_NAMES},
             irregularity=signs.irregularity,
-            volume_ml=plan.volume_ml,
-            expansion_probability=growth.probability,
+            volume_ml=lesion.plan.volume_ml,
+            expansion_probability=lesion.chance,
         ),
         cut=cut_words(SliceInput()),
         masks_yx=masks_of(triplet, mask),

@@ -30,7 +30,8 @@ def recorded_signs(
     volume_ml : float
         Volume at the first scan; enters as its logarithm.
     expansion_probability : float
-        Chance of expansion that the simulator used. It is known of no real patient.
+        Chance of expansion that the simulator used, as far as an image can tell it. It is
+        known of no real patient.
     """
     span = np.log(LARGEST_ML / SMALLEST_ML)
     size = np.log(max(volume_ml, SMALLEST_ML) / SMALLEST_ML) / span
