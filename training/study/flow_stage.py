@@ -46,8 +46,8 @@ def _run(room: StageRoom) -> Outcome:
             "three centres for training and two for validation."
         )
     return Outcome(
-        headline=f"{found} patients found, {len(people.patients)} take part in "
-        f"{len(people.roles)} centre(s).",
+        headline=f"{found} patients found, {len(people.patients)} take part; "
+        f"centres: {len(people.roles)}.",
         measures=tuple(measures),
         sheets=(
             Sheet(

@@ -19,7 +19,7 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 #: Width of a picture in its PNG header: 8 bytes of signature, 4 of length, "IHDR".
 _WIDTH_AT = 16
 
-_SHOWN = 0.75
+_SHOWN, _NARROWEST = 0.75, 360
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,10 +183,9 @@ def _embedded(path: Path, caption: str) -> EmbeddedPicture:
     content = path.read_bytes()
     (width,) = struct.unpack(">I", content[_WIDTH_AT : _WIDTH_AT + 4])
     text = base64.b64encode(content).decode()
-    # Shown smaller than it is, so that it is sharp on paper and on fine screens.
-    return EmbeddedPicture(
-        address=f"data:image/png;base64,{text}", width=round(width * _SHOWN), caption=caption
-    )
+    # Smaller than they are, figures are sharp on paper; small sheets are shown larger.
+    shown = max(round(width * _SHOWN), _NARROWEST)
+    return EmbeddedPicture(address=f"data:image/png;base64,{text}", width=shown, caption=caption)
 
 
 def _minutes(seconds: float) -> str:

@@ -153,9 +153,11 @@ def _outcome(
         *examples,
     ]
     outside = [name for name in rows if name.startswith("external")] or [list(rows)[-1]]
-    told = ", ".join(f"{_mean(rows[name], 'dice', seed=seed).value:.3f}" for name in outside)
+    told = ", ".join(
+        f"{_mean(rows[name], 'dice', seed=seed).value:.3f} in {titles[name]}" for name in outside
+    )
     return Outcome(
-        headline=f"{title} reaches a mean Dice of {told} in the {' and '.join(outside)} set(s).",
+        headline=f"{title}: mean Dice {told}.",
         measures=tuple(measures),
         sheets=(Sheet(title="By set (npj Fig. 4B)", header=header, rows=tuple(lines)),),
         pictures=tuple(one for one in pictures if (room.folder / one.file).is_file()),
