@@ -3,6 +3,8 @@
 import numpy as np
 
 from pipeline.volume import CtVolume, VoxelGrid
+from training.phantom.centre import centre_of
+from training.phantom.course import draw_course
 from training.phantom.distractors import DistractorPlan, ExtraAxial
 from training.phantom.growth import draw_growth
 from training.phantom.host import Host
@@ -62,6 +64,10 @@ def small_patient(
     """Stand in for `simulate_patient`: the same signature, no anatomy."""
     rng = np.random.default_rng([seed, index])
     lesion = draw_plan(rng)
+    course = None
+    if options.centres:
+        centre = centre_of(options.centres, seed=seed, index=index)
+        course = draw_course(rng, centre, lesion)
     return SimulatedPatient(
         seed=seed,
         index=index,
@@ -76,7 +82,8 @@ def small_patient(
             beam_hardening_hu=0.0,
         ),
         lesion=lesion,
-        growth=draw_growth(rng, lesion),
+        growth=draw_growth(rng, lesion) if course is None else course.growth,
         baseline=small_scan(index, 40),
         follow_up=small_scan(index + 500, 60) if options.follow_up else None,
+        course=course,
     )

@@ -79,7 +79,8 @@ def ideal_observers(
     Raises
     ------
     ValueError
-        If there are too few plans to tell their scatter.
+        If there are too few plans to tell their scatter, or at a centre nobody expands, or
+        everybody.
     """
     if plans < BATCHES:
         raise ValueError(f"At least {BATCHES} plans are needed, got {plans}")
@@ -102,7 +103,14 @@ def weighted_auc(scores: Array, positive: Array, negative: Array) -> float:
         What an observer says of each.
     positive, negative : ndarray, shape (N,)
         How much each counts as a positive and as a negative.
+
+    Raises
+    ------
+    ValueError
+        If nothing counts on one side.
     """
+    if not (positive.sum() > 0 and negative.sum() > 0):
+        raise ValueError("Some must be positive and some negative, or there is no AUC")
     values, where = np.unique(scores, return_inverse=True)
     above = np.bincount(where, weights=positive, minlength=values.size)
     below = np.bincount(where, weights=negative, minlength=values.size)

@@ -132,7 +132,7 @@ def test_the_table_is_read_and_its_faults_are_shown_without_their_values(tmp_pat
     table = tmp_path / "patients.csv"
     table.write_text("patient_id,age_years,spontaneous,note\nsecret,61.5,yes,x\nother,,no,\n")
 
-    told = read_clinical(table)
+    told = read_clinical(table).patients
 
     assert told["secret"] == ClinicalFacts(age_years=61.5, spontaneous=True)
     assert told["other"] == ClinicalFacts(spontaneous=False)
