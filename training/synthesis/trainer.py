@@ -80,7 +80,7 @@ class DiffusionTrainer:
                 f"image_size must be a multiple of {self.network.size_multiple}, "
                 f"got {recipe.image_size}"
             )
-        self._channels = self.network.head.in_channels
+        self._channels = self.network.image_channels
         self.average = copy.deepcopy(self.network).eval()
         course = recipe.course
         self._optimiser = torch.optim.AdamW(

@@ -165,3 +165,21 @@ def test_a_narrow_network_sees_time_and_brightness():
 
     assert (later.mean() - first.mean()).abs() > 0.01 * first.std()
     assert (brighter.mean() - first.mean()).abs() > 0.01 * first.std()
+
+
+def test_squares_of_pixels_cost_as_much_as_fewer_pixels():
+    """With squares of 2 the inner layers see half the side, and nothing else is new."""
+    plain, squares = small(), small(patch=2)
+    seen = []
+    squares.downblocks[0].register_forward_hook(
+        lambda _module, _inputs, output: seen.append(tuple(output.shape))
+    )
+
+    noise = squares(torch.randn(1, 1, 32, 32), torch.tensor([3]))
+
+    assert noise.shape == (1, 1, 32, 32)
+    assert seen == [(1, 8, 16, 16)]
+    assert squares.size_multiple == 2 * plain.size_multiple
+    shapes = {name: one.shape for name, one in plain.state_dict().items()}
+    others = {name for name, one in squares.state_dict().items() if one.shape != shapes.get(name)}
+    assert others == {"head.weight", "tail.2.weight", "tail.2.bias"}
