@@ -13,6 +13,7 @@ from torchvision.models.inception import InceptionA
 from pipeline.model_bundle import builtin_bundle_path
 from training.synthesis.quality.features import Described, load_features
 from training.synthesis.quality.inception import PooledBlock
+from training.synthesis.quality.marks import STATISTIC_NAMES, strongest_marks
 from training.synthesis.quality.memorisation import check_memorisation
 from training.synthesis.quality.probe import (
     Probe,
@@ -178,6 +179,21 @@ def test_the_report_holds_every_number_beside_its_aim(tmp_path):
     assert [one.probe for one in quality.probes] == [Probe.STATISTICS]
     assert (tmp_path / "nearest.png").exists()
     assert "mean and spread" in (tmp_path / "quality.md").read_text()
+
+
+def test_the_strongest_mark_is_named():
+    """Darker slices have less of the mean grey, larger ones more height."""
+    dark = [one - np.uint8(60) for one in NEW]
+    large = [one.repeat(2, axis=0) for one in NEW]
+
+    grey = {one.name: one.auc for one in strongest_marks(dark, REAL)}
+    size = strongest_marks(large, REAL)[0]
+    of_nothing = strongest_marks(REAL, REAL)
+
+    assert grey["mean grey"] == 0
+    assert (size.name, size.auc) == ("height", 1.0)
+    assert all(one.auc == pytest.approx(0.5) for one in of_nothing)
+    assert len(STATISTIC_NAMES) == len(statistics_of(REAL[0]))
 
 
 def test_samplers_are_compared_by_distance_and_time(tmp_path):

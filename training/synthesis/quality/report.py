@@ -18,6 +18,7 @@ from training.synthesis.quality.distances import (
     kernel_distance,
 )
 from training.synthesis.quality.features import FeatureNetwork
+from training.synthesis.quality.marks import Mark, strongest_marks
 from training.synthesis.quality.memorisation import Memorisation, check_memorisation
 from training.synthesis.quality.probe import Probe, ProbeResult, probe_images
 from training.synthesis.sample_sheet import to_grey, write_sheet
@@ -56,6 +57,8 @@ class Quality:
         See `Memorisation`.
     probes : tuple of ProbeResult
         How well synthetic slices are told from real ones.
+    marks : tuple of Mark
+        What differs most, taken alone.
     """
 
     features: str
@@ -72,6 +75,7 @@ class Quality:
     copies: float
     median_ratio: float
     probes: tuple[ProbeResult, ...]
+    marks: tuple[Mark, ...]
 
 
 def judge(
@@ -133,6 +137,7 @@ def judge(
         copies=memorised.copies,
         median_ratio=memorised.median_ratio,
         probes=tuple(found),
+        marks=strongest_marks(synthetic, real),
     )
     return quality, memorised
 
@@ -180,7 +185,9 @@ def table_of(quality: Quality) -> list[tuple[str, Any]]:
         ("Copies (0)", f"{quality.copies:.3f}"),
         ("Median distance, of that between patients (1)", f"{quality.median_ratio:.2f}"),
     ]
-    return rows + [(f"AUC of the probe by {one.probe} (0.5)", one.auc) for one in quality.probes]
+    rows += [(f"AUC of the probe by {one.probe} (0.5)", one.auc) for one in quality.probes]
+    marks = ", ".join(str(one) for one in quality.marks)
+    return [*rows, ("AUC of single statistics, the strongest (0.5)", marks)]
 
 
 def _halves(
