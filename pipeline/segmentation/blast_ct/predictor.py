@@ -40,6 +40,8 @@ class BlastCtPredictor:
         With its weights.
     device : torch.device
         Where it runs.
+    bfloat16 : bool
+        Whether the convolutions multiply in bfloat16, see `fold`.
 
     Raises
     ------
@@ -47,7 +49,9 @@ class BlastCtPredictor:
         If the card's classes are not five, with the hematoma and known compartments.
     """
 
-    def __init__(self, card: ModelCard, network: BlastCt, *, device: torch.device) -> None:
+    def __init__(
+        self, card: ModelCard, network: BlastCt, *, device: torch.device, bfloat16: bool = False
+    ) -> None:
         assert card.spacing_zyx_mm is not None  # noqa: S101  the card has checked these three
         assert card.intensity is not None  # noqa: S101
         assert card.probability_cutoff is not None  # noqa: S101
@@ -59,7 +63,7 @@ class BlastCtPredictor:
         self._networks = []
         for member in network.networks:
             assert isinstance(member, DeepMedic)  # noqa: S101  nn.ModuleList forgets the type
-            self._networks.append(fold(member.eval(), device=device))
+            self._networks.append(fold(member.eval(), device=device, bfloat16=bfloat16))
 
     def warm_up(self) -> None:
         """Run the networks once on air."""
@@ -76,17 +80,16 @@ class BlastCtPredictor:
         view = view_of(volume, self._spacing)
         shares = self._probabilities(view.hu_zyx, view.region, view.planes, on_progress)
         own = [resample_map(share, view.grid, volume.grid) for share in shares[1:]]
-        background = 1 - sum(own, start=np.zeros(volume.grid.shape_zyx, dtype=np.float32))
-        winner = np.argmax(np.stack([background, *own]), axis=0)
         hematoma = own[self._hematoma - 1]
-        below = hematoma < self._cutoff
+        free = hematoma < self._cutoff
+        compartments = {}
+        largest = np.maximum.reduce([_background(own), *own])
+        for name, index in self._compartments.items():
+            share = own[index - 1]
+            compartments[name] = free & (share == largest) & (share > 0)
+            free &= ~compartments[name]
         on_progress(1.0)
-        return ClassMaps(
-            hematoma_zyx=hematoma,
-            compartments=MappingProxyType(
-                {name: (winner == index) & below for name, index in self._compartments.items()}
-            ),
-        )
+        return ClassMaps(hematoma_zyx=hematoma, compartments=MappingProxyType(compartments))
 
     def _probabilities(
         self,
@@ -114,7 +117,9 @@ class BlastCtPredictor:
 def blast_ct_predictor(bundle: ModelBundle, options: InferenceOptions) -> BlastCtPredictor:
     """Return the predictor of a bundle of BLAST-CT networks.
 
-    Only the device counts among the options: the scan is looked at in one piece, in float32.
+    The scan is looked at in one piece, whatever the options say of tiles. Published networks
+    answer exactly as published unless the options ask for bfloat16, which is twice as fast and
+    moves a few voxels in ten thousand.
 
     Raises
     ------
@@ -123,7 +128,17 @@ def blast_ct_predictor(bundle: ModelBundle, options: InferenceOptions) -> BlastC
     """
     network = load_network(bundle)
     assert isinstance(network, BlastCt)  # noqa: S101  chosen by the card's architecture
-    return BlastCtPredictor(bundle.card, network, device=options.device)
+    return BlastCtPredictor(
+        bundle.card, network, device=options.device, bfloat16=bool(options.bfloat16)
+    )
+
+
+def _background(shares: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what other classes leave over."""
+    left = 1 - shares[0]
+    for share in shares[1:]:
+        left -= share
+    return left
 
 
 def _tell_part(on_progress: OnProgress, done: int, count: int, share: float) -> None:

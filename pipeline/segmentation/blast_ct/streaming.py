@@ -74,7 +74,7 @@ def planes_per_step(units: Sequence[FoldedUnit], plane_voxels: int) -> int:
 
 
 def activated(unit: FoldedUnit, features: Tensor) -> Tensor:
-    """Return the normalised and activated input of a unit."""
+    """Return the normalised and activated input of a unit, in the type of `features`."""
     if unit.scale is None or unit.shift is None:
         return functional.leaky_relu(features, unit.slope)
     normalised = torch.addcmul(unit.shift, features, unit.scale)
@@ -82,9 +82,12 @@ def activated(unit: FoldedUnit, features: Tensor) -> Tensor:
 
 
 def _convolved(unit: FoldedUnit, activations: Tensor) -> Tensor:
-    """Return the convolution without the outputs that only fill up."""
-    mixed = functional.conv3d(activations, unit.weight, unit.bias)
-    return mixed.narrow(1, 0, unit.outputs)
+    """Return the convolution without the outputs that only fill up, float32."""
+    if unit.weight.dtype == unit.bias.dtype:
+        return functional.conv3d(activations, unit.weight, unit.bias).narrow(1, 0, unit.outputs)
+    mixed = functional.conv3d(activations.to(unit.weight.dtype), unit.weight)
+    bias = unit.bias[: unit.outputs].view(1, -1, 1, 1, 1)
+    return mixed.narrow(1, 0, unit.outputs).to(bias.dtype).add_(bias)
 
 
 class _StreamedUnit:
@@ -114,14 +117,19 @@ class _StreamedUnit:
         if self._activations is None:
             _, channels, _, rows, columns = features.shape
             self._activations = torch.empty(
-                (1, channels, self._step + _CONTEXT, rows, columns), device=features.device
+                (1, channels, self._step + _CONTEXT, rows, columns),
+                dtype=unit.weight.dtype,
+                device=features.device,
             ).contiguous(memory_format=torch.channels_last_3d)
         target = self._activations.narrow(2, self._held, planes)
-        if unit.scale is None or unit.shift is None:
-            target.copy_(features)
+        if target.dtype != features.dtype:
+            # Mixed types in one operation are several times slower than a copy.
+            target.copy_(activated(unit, features))
+        elif unit.scale is None or unit.shift is None:
+            functional.leaky_relu(target.copy_(features), unit.slope, inplace=True)
         else:
             torch.addcmul(unit.shift, features, unit.scale, out=target)
-        functional.leaky_relu(target, unit.slope, inplace=True)
+            functional.leaky_relu(target, unit.slope, inplace=True)
         return self._activations.narrow(2, 0, self._held + planes)
 
     def _add_shortcut(self, mixed: Tensor, features: Tensor) -> None:
