@@ -199,58 +199,47 @@ def simulate_patient(
     """
     streams = np.random.SeedSequence([seed, index]).spawn(6)
     body, illness, first, second, noise, life = map(np.random.default_rng, streams)
-    traits = draw_traits(body)
-    if host is not None:
-        size = host.scale * (1 + 0.025 * body.standard_normal(3))
-        traits = replace(traits, scale_xyz=(float(size[0]), float(size[1]), float(size[2])))
+    traits = _traits(body, host)
     lesion = None if illness.random() < options.no_hematoma_share else draw_plan(illness)
-    course = None
-    if options.centres:
-        centre = centre_of(options.centres, seed=seed, index=index)
-        course = draw_course(life, centre, lesion)
+    course = _course(life, options, lesion, seed=seed, index=index)
+    if course is not None:
         growth, traits = course.growth, aged(traits, course)
     else:
         growth = None if lesion is None else draw_growth(illness, lesion)
     share = options.extra_axial_share * (3 if lesion is None else 1)
     distractors = draw_distractors(illness, traits, extra_axial_share=min(share, 1.0))
-    habits = ScannerHabits() if course is None else course.centre.scanner
     head, grain = _build_head(
         body, illness, traits, distractors, lesion, growth, host, is_blind=course is not None
     )
-    thickness = _thickness(first, options, habits)
-    top = 78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm
+    place = _Place(
+        habits=ScannerHabits() if course is None else course.centre.scanner,
+        tilt_deg=options.tilt_deg,
+        top_mm=78 * traits.scale_xyz[2] + traits.skull_mm + traits.scalp_mm,
+        grain_hu=grain,
+        host=host,
+        key=(seed, index, _anatomy_name(host), *_centre_names(course)),
+    )
+    thickness = _thickness(first, options, place.habits)
     onset = lesion.hours_from_onset if lesion is not None else float(illness.uniform(0.5, 24))
-    anatomy_name = SIMULATED_ANATOMY if host is None else host.name
-    place = (seed, index, anatomy_name, *(() if course is None else (course.centre.name,)))
 
     def take(rng: np.random.Generator, *, hours: float, is_follow_up: bool) -> SimulatedScan:
-        protocol = draw_protocol(
-            rng,
-            slice_thickness_mm=thickness,
-            tilt_deg=options.tilt_deg,
-            top_mm=top,
-            habits=habits,
-        )
-        protocol = _suited(protocol, host, grain)
-        uid = simulated_uid(*place, "follow_up" if is_follow_up else "baseline", "frame")
+        protocol, uid = place.protocol(rng, thickness, is_follow_up=is_follow_up)
         return _scan(noise, head, protocol, uid, hours=hours, is_follow_up=is_follow_up)
 
     baseline = take(first, hours=onset, is_follow_up=False)
-    is_lost = course is not None and course.clinical.lost
+    is_seen_again = options.follow_up and not (course is not None and course.clinical.lost)
     later = onset + (growth.hours_between if growth is not None else 24.0)
     return SimulatedPatient(
         seed=seed,
         index=index,
         patient_id=f"SIM{index:04d}",
-        anatomy_name=anatomy_name,
+        anatomy_name=_anatomy_name(host),
         traits=traits,
         distractors=distractors,
         lesion=lesion,
         growth=growth,
         baseline=baseline,
-        follow_up=take(second, hours=later, is_follow_up=True)
-        if options.follow_up and not is_lost
-        else None,
+        follow_up=take(second, hours=later, is_follow_up=True) if is_seen_again else None,
         course=course,
     )
 
@@ -260,6 +249,62 @@ def label_volume_ml(labels_zyx: NDArray[np.uint8], grid: VoxelGrid, label: Label
     counts = (labels_zyx == int(label)).sum(axis=(1, 2))
     area_mm2 = grid.pixel_spacing_yx_mm[0] * grid.pixel_spacing_yx_mm[1]
     return float((counts * grid.slice_extents_mm).sum() * area_mm2 / 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a patient is scanned, whatever changes from scan to scan left aside."""
+
+    habits: ScannerHabits
+    tilt_deg: float | None
+    top_mm: float
+    grain_hu: float
+    host: Host | None
+    key: tuple[str | int, ...]
+
+    def protocol(
+        self, rng: np.random.Generator, thickness_mm: float, *, is_follow_up: bool
+    ) -> tuple[Protocol, str]:
+        """Return how the next scan is taken, and the identifier of its frame of reference."""
+        protocol = draw_protocol(
+            rng,
+            slice_thickness_mm=thickness_mm,
+            tilt_deg=self.tilt_deg,
+            top_mm=self.top_mm,
+            habits=self.habits,
+        )
+        uid = simulated_uid(*self.key, "follow_up" if is_follow_up else "baseline", "frame")
+        return _suited(protocol, self.host, self.grain_hu), uid
+
+
+def _traits(rng: np.random.Generator, host: Host | None) -> HeadTraits:
+    traits = draw_traits(rng)
+    if host is None:
+        return traits
+    size = host.scale * (1 + 0.025 * rng.standard_normal(3))
+    return replace(traits, scale_xyz=(float(size[0]), float(size[1]), float(size[2])))
+
+
+def _course(
+    rng: np.random.Generator,
+    options: PhantomOptions,
+    lesion: LesionPlan | None,
+    *,
+    seed: int,
+    index: int,
+) -> Course | None:
+    if not options.centres:
+        return None
+    centre = centre_of(options.centres, seed=seed, index=index)
+    return draw_course(rng, centre, lesion)
+
+
+def _anatomy_name(host: Host | None) -> str:
+    return SIMULATED_ANATOMY if host is None else host.name
+
+
+def _centre_names(course: Course | None) -> tuple[str, ...]:
+    return () if course is None else (course.centre.name,)
 
 
 def _build_head(
