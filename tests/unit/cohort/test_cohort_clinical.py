@@ -122,6 +122,17 @@ def test_an_import_without_charts_leaves_none_of_an_earlier_call(source, tmp_pat
         assert {row["centre"] for row in csv.DictReader(stream)} == {""}
 
 
+def test_what_is_hidden_or_still_being_written_is_no_scan(source, tmp_path) -> None:
+    """A folder in the making and a copy that begins with a dot add no patient."""
+    save_series(series("SECRETD", seed=4), source / ".SIM0007.part")
+    (source / "SECRETA" / "._scan.nii.gz").write_bytes(b"no image")
+
+    imported = run(source, tmp_path / "cohort")
+
+    assert len(imported.scans) == 2
+    assert imported.strays == ()
+
+
 def test_a_cohort_from_before_there_were_centres_is_still_read(tmp_path: Path) -> None:
     """The table lacks the column; nobody has a centre, and outcomes are found as before."""
     (tmp_path / "cohort.csv").write_text(

@@ -11,6 +11,9 @@ from training.cohort.intake.nifti_tree import find_nifti_scans, is_mask, nifti_f
 def find_scans(root: Path, *, label: int | None, on_file: Callable[[], None]) -> Findings:
     """Return the scans below a folder with their masks, and files that belong to none.
 
+    Files and folders whose name begins with a dot are left alone: copies of an operating
+    system, and what a program is still writing.
+
     Parameters
     ----------
     root : Path
@@ -27,7 +30,8 @@ def find_scans(root: Path, *, label: int | None, on_file: Callable[[], None]) ->
     """
     if not root.is_dir():
         raise ValueError(f"{root} is no folder")
-    dicom, nifti = dicom_files(root), nifti_files(root)
+    dicom = [path for path in dicom_files(root) if not _is_hidden(path, root)]
+    nifti = [path for path in nifti_files(root) if not _is_hidden(path, root)]
     homes = {path.parent for path in dicom}
     drawn = [path for path in nifti if _belongs_to_dicom(path, root, homes)]
     plain = [path for path in nifti if path not in set(drawn)]
@@ -40,6 +44,10 @@ def find_scans(root: Path, *, label: int | None, on_file: Callable[[], None]) ->
             f"({len(dicom)} DICOM and {len(nifti)} NIfTI files were looked at)"
         )
     return Findings(scans=scans, strays=(*from_dicom.strays, *from_nifti.strays))
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _belongs_to_dicom(path: Path, root: Path, homes: set[Path]) -> bool:
