@@ -37,7 +37,10 @@ _REFERENCE = "umamba-enc"
 _TRAINING = 0.85
 
 _PICTURES = (
-    ("training.png", "Pseudo-Dice and losses over the epochs (npj Fig. 3A-B)."),
+    (
+        "training.png",
+        "Networks of nnU-Net's loop: pseudo-Dice and losses over the epochs (npj Fig. 3A-B).",
+    ),
     ("overlap.png", "Dice and IoU of the held-out scans (npj Fig. 3C)."),
     ("examples.png", "Best, median and worst case (npj Fig. 3D)."),
     ("bland_altman.png", "Error of the volume; not in the publication."),

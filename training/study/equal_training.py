@@ -8,7 +8,13 @@ from training.cohort.folder import SPLIT_FILE
 from training.cohort.patient_split import PatientSplit, write_split
 from training.segmentation.benchmark.training_port import EqualTraining, read_recipes
 from training.segmentation.experiment import Budget, Experiment, read_experiment
-from training.study.participants import DEVELOPMENT, Participants, Patient, divide_development
+from training.study.participants import (
+    DEVELOPMENT,
+    Participants,
+    Patient,
+    divide_development,
+    place_by_chance,
+)
 from training.study.stage import StudySettings
 
 
@@ -111,6 +117,6 @@ def set_choices(settings: StudySettings) -> dict[str, Any]:
 
 
 def first_patients(patients: Collection[Patient], limit: int) -> list[Patient]:
-    """Return at most so many patients, by identifier; all of them where the limit is 0."""
-    ordered = sorted(patients, key=lambda one: one.patient_id)
+    """Return at most so many patients, chosen by a hash; all of them where the limit is 0."""
+    ordered = sorted(patients, key=lambda one: place_by_chance(one.patient_id))
     return ordered[:limit] if limit else ordered

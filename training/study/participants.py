@@ -97,7 +97,11 @@ class Participants:
 
     def title(self, role: str) -> str:
         """Return a role with its centre, for tables."""
-        words = "Development set" if role == DEVELOPMENT else f"External set {role[-1]}"
+        words = (
+            "Development set"
+            if role == DEVELOPMENT
+            else f"External set {role.removeprefix('external-')}"
+        )
         centre = self.roles[role]
         return f"{words} ({centre})" if centre else words
 
@@ -170,18 +174,28 @@ def divide_development(
     """Return training, validation and test patients of the development set.
 
     Within each outcome a hash of the identifier decides, so that even a small set has both
-    outcomes on every side; every outcome with three patients or more has one in each part that
-    is wanted.
+    outcomes on every side: of three patients one is in each part that is wanted, of four two
+    validate, which tests between classifiers need.
     """
     parts: dict[str, set[str]] = {"train": set(), "validation": set(), "test": set()}
     for outcome in (True, False, None):
-        ids = sorted((one.patient_id for one in patients if one.expanded is outcome), key=_place)
-        aside = {"validation": _count(len(ids), validation), "test": _count(len(ids), test)}
+        ids = sorted(
+            (one.patient_id for one in patients if one.expanded is outcome), key=place_by_chance
+        )
+        aside = {
+            "validation": _count(len(ids), validation, fewest=2),
+            "test": _count(len(ids), test, fewest=1),
+        }
         for part, count in aside.items():
             parts[part] |= set(ids[:count])
             ids = ids[count:]
         parts["train"] |= set(ids)
     return PatientSplit(**{name: frozenset(ids) for name, ids in parts.items()})
+
+
+def place_by_chance(patient_id: str) -> str:
+    """Return what to sort patients by, where chance is to decide and always alike."""
+    return hashlib.sha256(f"ichnode-study/{patient_id}".encode()).hexdigest()
 
 
 def _patient(rows: Sequence[Mapping[str, str]]) -> Patient:
@@ -215,15 +229,11 @@ def _clinical(path: Path) -> dict[str, dict[str, str]]:
         return {row["patient_id"]: row for row in csv.DictReader(stream)}
 
 
-def _count(patients: int, share: float) -> int:
-    """Return how many of some patients are set aside; one at least, where three are there."""
+def _count(patients: int, share: float, *, fewest: int) -> int:
+    """Return how many of some patients are set aside; as long as two others are there, so many."""
     wanted = round(patients * share)
-    enough = 3  # one for each part
-    return max(wanted, 1) if share > 0 and patients >= enough else wanted
-
-
-def _place(patient_id: str) -> str:
-    return hashlib.sha256(f"ichnode-study/{patient_id}".encode()).hexdigest()
+    least = min(fewest, patients - 2)
+    return max(wanted, least) if share > 0 else 0
 
 
 def _named(names: Mapping[str, int]) -> str:

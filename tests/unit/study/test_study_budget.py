@@ -57,9 +57,9 @@ def test_the_small_budget_expects_less_than_an_hour():
 
 
 def test_an_unknown_budget_is_refused_with_those_there_are():
-    """A slip of the pen is not a file."""
-    with pytest.raises(ValueError, match=r"'smal' is unknown; known: full, small"):
-        read_budget("smal")
+    """A name is not a file."""
+    with pytest.raises(ValueError, match=r"'medium' is unknown; known: full, small"):
+        read_budget("medium")
 
 
 def test_a_recipe_that_is_not_beside_its_budget_is_refused(tmp_path):

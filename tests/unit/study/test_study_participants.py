@@ -115,7 +115,7 @@ def _fields(case):
     return {name: getattr(case, name) for name in case.__slots__}
 
 
-@pytest.mark.parametrize(("he", "nhe"), [(3, 3), (6, 24), (5, 40)])
+@pytest.mark.parametrize(("he", "nhe"), [(3, 3), (4, 24), (5, 40)])
 def test_both_outcomes_are_on_every_side(he, nhe):
     """A classifier needs both to learn and both to choose its epoch, however rare one is."""
     group = people(he, expanded=True) + people(nhe, expanded=False)
@@ -126,6 +126,16 @@ def test_both_outcomes_are_on_every_side(he, nhe):
         outcomes = {one.split("-")[0] for one in split.patients(part)}
         assert outcomes == {"True", "False"}
     assert sum(len(split.patients(part)) for part in Part) == he + nhe
+
+
+def test_of_few_expansions_two_validate():
+    """DeLong's variance needs two patients of each outcome; a fifth of four would be one."""
+    group = people(4, expanded=True) + people(20, expanded=False)
+
+    split = divide_development(group, validation=0.2, test=0.0)
+
+    assert sum(one.startswith("True") for one in split.validation) == 2
+    assert sum(one.startswith("False") for one in split.validation) == 4
 
 
 def test_shares_of_the_division_are_those_asked_for():
