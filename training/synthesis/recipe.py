@@ -16,6 +16,8 @@ class Course:
     ----------
     epochs, batch_size : int
         Passes over the slices, and slices in a step.
+    fewest_steps : int
+        Steps of an epoch: few slices are passed more than once in it.
     limit_minutes : float or None
         Training ends here even if epochs are left; earlier runs into the same folder count.
     learning_rate : float
@@ -38,6 +40,7 @@ class Course:
 
     epochs: int = 1000
     batch_size: int = 32
+    fewest_steps: int = 1
     limit_minutes: float | None = None
     learning_rate: float = 1e-4
     warm_up_share: float = 0.0
@@ -50,7 +53,8 @@ class Course:
     sheet_every: int = 50
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "checkpoint_every", "sheet_every", "learning_rate"):
+        counts = ("epochs", "batch_size", "fewest_steps", "checkpoint_every", "sheet_every")
+        for name in (*counts, "learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("warm_up_share", "warm_up_from", "ema_decay"):

@@ -97,7 +97,7 @@ class DiffusionTrainer:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch; the last batch is filled up from the first."""
-        return -(-len(self._slices) // self._batch)
+        return max(-(-len(self._slices) // self._batch), self.recipe.course.fewest_steps)
 
     @property
     def epoch(self) -> int:

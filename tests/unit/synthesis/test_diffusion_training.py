@@ -101,6 +101,20 @@ def test_an_interrupted_training_ends_at_the_same_weights(tmp_path, conditional,
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
 
 
+def test_few_slices_are_passed_often_enough(tmp_path):
+    """18 slices in batches of 8 are three steps; where ten are wanted an epoch has ten."""
+    write_triplets(tmp_path / "cases")
+    recipe = tiny_recipe(course={"epochs": 1, "fewest_steps": 10})
+    slices = slices_of(tmp_path / "cases")
+    trainer = DiffusionTrainer(recipe, slices, folder=tmp_path / "run", device=CPU)
+
+    trainer.run()
+
+    assert (trainer.epoch, trainer.step) == (1, 10)
+    short = DiffusionTrainer(tiny_recipe(), slices, folder=tmp_path / "other", device=CPU)
+    assert short.steps_per_epoch == 3
+
+
 def test_another_recipe_or_cohort_does_not_go_on(tmp_path):
     """A folder belongs to one training; only the rhythm of saving may change."""
     write_triplets(tmp_path / "cases")
