@@ -67,11 +67,11 @@ def test_the_numbers_lie_in_their_ranges_and_the_area_is_the_masks(classifier):
 
 
 class Spotlight:
-    """A classifier that sees nothing but the brightness of the spot, and says so."""
+    """A classifier that sees nothing but how much of the spot is there."""
 
     def judge(self, images):
-        """Return as probability how bright the brightest pixel is."""
-        values = [float(image.max()) / 255 for image in images]
+        """Return as probability which share of its 64 pixels has its brightness."""
+        values = [float((image == 230).sum()) / 64 for image in images]
         return type("Opinion", (), {"probability": float(np.mean(values))})()
 
     def heat_maps(self, images):
@@ -82,16 +82,37 @@ class Spotlight:
 def test_a_perfect_map_lies_inside_and_is_deleted_at_once():
     """All saliency inside; without the spot (6 % of the picture) the opinion falls at once.
 
-    Eleven steps: at 0 % the brightest pixel is 230, from 10 % on at most 119 (the background),
-    at random the spot survives until its last block is gone.
+    Eleven steps: at 0 % the whole spot is there, from 10 % on nothing of it. At random half of
+    it is there on the average.
     """
     one = with_masks(cases(1))[0]
 
     found = judge_saliency(Spotlight(), one, rng=np.random.default_rng(0))
 
     assert (found.inside, found.points_inside) == (1, 1)
-    assert found.deletion <= (230 + 10 * 119) / 11 / 255 + 1e-9
+    assert found.deletion == pytest.approx(1 / 11)
+    assert found.random_deletion == pytest.approx(0.5, abs=0.3)
     assert found.random_deletion > found.deletion + 0.1
+
+
+class BlackHoles(Spotlight):
+    """A classifier that looks for dark spots in the bright middle, a sign of expansion."""
+
+    def judge(self, images):
+        """Return the share of dark pixels in the middle, shape (8, 8)."""
+        values = [float((image[12:20, 12:20] < 130).mean()) for image in images]
+        return type("Opinion", (), {"probability": float(np.mean(values))})()
+
+
+def test_deletion_makes_no_sign_of_its_own():
+    """A hematoma without a dark spot has none while it is taken away, in whatever order."""
+    image = np.full((32, 32), 90, np.uint8)
+    image[8:24, 8:24] = 230
+    one = dataclasses.replace(cases(1)[0], images_yx=(image,) * 3, masks_yx=(image == 230,) * 3)
+
+    found = judge_saliency(BlackHoles(), one, rng=np.random.default_rng(0))
+
+    assert (found.deletion, found.random_deletion) == (0, 0)
 
 
 def test_without_masks_there_is_nothing_to_compare_with(classifier):
