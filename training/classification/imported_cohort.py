@@ -22,7 +22,7 @@ class FollowedPatient:
 
     Attributes
     ----------
-    patient_id, baseline_scan : str
+    patient_id, baseline_scan, follow_up_scan : str
         Identities within the cohort.
     baseline_ml, follow_up_ml : float
         Volumes of the masks.
@@ -30,6 +30,7 @@ class FollowedPatient:
 
     patient_id: str
     baseline_scan: str
+    follow_up_scan: str
     baseline_ml: float
     follow_up_ml: float
 
@@ -70,6 +71,7 @@ def followed_patients(cohort: Path) -> list[FollowedPatient]:
         FollowedPatient(
             patient_id=patient,
             baseline_scan=row["scan_id"],
+            follow_up_scan=follow_ups[patient]["scan_id"],
             baseline_ml=float(row["hematoma_ml"]),
             follow_up_ml=float(follow_ups[patient]["hematoma_ml"]),
         )
