@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from training.cli import application
 from training.phantom.centre import CENTRES
 from training.phantom.labels import Label
 from training.phantom.patient import PhantomOptions, SimulatedPatient, simulate_patient
 from training.phantom.record import patient_record
+from training.phantom.truth import read_truth
 
 _THICK = PhantomOptions(slice_thickness_mm=5.0, tilt_deg=0.0)
 
@@ -130,3 +133,17 @@ def test_what_becomes_of_a_hematoma_does_not_show_on_the_first_scan() -> None:
     assert (stable.has_expansion, growing.has_expansion) == (False, True)
     assert np.array_equal(stable.baseline.volume.hu_zyx, growing.baseline.volume.hu_zyx)
     assert np.array_equal(stable.baseline.labels_zyx, growing.baseline.labels_zyx)
+
+
+def test_the_command_tells_the_best_auc_alone(tmp_path: Path) -> None:
+    """The documented 0.849 of the first centre are printed and kept; no patient is simulated."""
+    arguments = ["phantom", "--centres", "1", "--truth-only", "--output", str(tmp_path / "study")]
+
+    result = CliRunner().invoke(application(), arguments)
+
+    assert result.exit_code == 0
+    assert "0.849 (0.001)" in result.output
+    north, pooled = read_truth(tmp_path / "study")
+    assert north.name == "north"
+    assert pooled.image_auc.value == pytest.approx(north.image_auc.value)
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["truth.json"]
