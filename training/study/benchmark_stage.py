@@ -13,7 +13,7 @@ from training.segmentation.benchmark.contest import run_contest
 from training.segmentation.benchmark.contestant import Contestant, choose_contestants
 from training.segmentation.benchmark.examination import Examiner
 from training.segmentation.benchmark.hardware import describe_hardware
-from training.segmentation.benchmark.held_out import held_out_scans
+from training.segmentation.benchmark.held_out import SIMULATED, HeldOut, held_out_scans
 from training.segmentation.benchmark.report import write_report
 from training.segmentation.benchmark.summary import ContestantSummary
 from training.segmentation.run_result import RunProgress
@@ -89,6 +89,8 @@ def _run(room: StageRoom) -> Outcome:
     )
     trained_on = load_cohort(cohort)
     held_out = held_out_scans(trained_on, limit=chosen.examined_patients or None)
+    if settings.is_simulated:
+        held_out = _called_simulated(held_out)
     training = training_for(settings, cohort, chosen)
     device = torch.device(settings.device)
     made = conditions(trained_on, held_out, training, hardware=describe_hardware(device))
@@ -121,6 +123,12 @@ def _run(room: StageRoom) -> Outcome:
         *(f"{one.contestant.title} failed: {one.reason}." for one in failed),
     ]
     return _outcome(room.folder, summaries, remarks)
+
+
+def _called_simulated(held_out: HeldOut) -> HeldOut:
+    """Return the scans under the source that figures call simulated, whatever an import did."""
+    scans = tuple(dataclasses.replace(scan, source=SIMULATED) for scan in held_out.scans)
+    return dataclasses.replace(held_out, scans=scans)
 
 
 def _outcome(

@@ -104,7 +104,7 @@ def _draw(
     from matplotlib.figure import Figure
 
     beside = [
-        f"{words}: {patients} patients" if level == "patient" else f"{words}: {scans} {level}s"
+        f"{words}: {_many(patients, 'patient') if level == 'patient' else _many(scans, level)}"
         for level, words, patients, scans in exclusions
     ]
     sets = [_set_words(people, role) for role in people.roles]
@@ -133,6 +133,10 @@ def _draw(
         write(x, low, words)
     write(left, middle, f"Taking part\n{len(people.patients)} patients")
     FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]  # untyped there
+
+
+def _many(count: str, noun: str) -> str:
+    return f"{count} {noun}" if count == "1" else f"{count} {noun}s"
 
 
 def _set_words(people: Participants, role: str) -> str:
