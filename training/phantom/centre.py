@@ -14,6 +14,10 @@ from training.recipe_file import from_table, read_toml
 #: fill the unit interval evenly, so that even a small cohort has the shares it should.
 _SPREAD = (5**0.5 - 1) / 2
 
+#: Characters that DICOM leaves for the texts (PS3.5, section 6.2: LO 64, SH 16), and for the
+#: name after the word SIMULATED.
+_LONGEST = {"name": 54, "manufacturer": 64, "model": 64, "kernel": 16}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Centre:
@@ -35,7 +39,7 @@ class Centre:
     Raises
     ------
     ValueError
-        If the name is empty or the share not positive.
+        If the name is empty, the share not positive, or a text too long for DICOM.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Centre:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError("A centre needs a name")
+        for name, longest in _LONGEST.items():
+            if len(getattr(self, name)) > longest:
+                raise ValueError(f"{name} must have at most {longest} characters")
         if not self.share > 0:
             raise ValueError(f"share must be positive, got {self.share}")
 

@@ -75,6 +75,10 @@ def test_centres_scan_as_they_use_to() -> None:
             "[[centres]]\nname='a'\nshare=0\nmanufacturer='m'\nmodel='m'\nkernel='k'\n",
             "share must be positive, got 0",
         ),
+        (
+            "[[centres]]\nname='a'\nshare=1\nmanufacturer='m'\nmodel='m'\nkernel='VERY-SHARP-KERNEL'\n",
+            "kernel must have at most 16 characters",
+        ),
         (2 * "[[centres]]\nname='a'\nshare=1\nmanufacturer='m'\nmodel='m'\nkernel='k'\n", "twice"),
     ],
 )
