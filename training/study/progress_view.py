@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from training.study.stage import Stage, StageResult, StageState
@@ -96,8 +97,7 @@ class ProgressView:
             words=sign,
             time=f"{result.seconds / 60:.1f} min",
         )
-        self._bars.console.print(f"{stage.title}: {sign}. ", end="")
-        self._bars.console.print(told, markup=False, highlight=False)
+        self._bars.console.print(f"{stage.title}: {sign}. {escape(told)}", highlight=False)
 
     def _guess(self, stage: Stage) -> str:
         expected = self._expected.get(stage.name)
