@@ -22,6 +22,7 @@ PredictorFactory = Callable[[ModelBundle, "InferenceOptions"], Predictor]
 FACTORIES: MappingProxyType[str, tuple[str, str]] = MappingProxyType(
     {
         "BlastCt": ("pipeline.segmentation.blast_ct.predictor", "blast_ct_predictor"),
+        "Ensemble": ("pipeline.segmentation.ensemble", "ensemble_predictor"),
         "SlexNet": ("pipeline.segmentation.slex_predictor", "slex_predictor"),
     }
 )

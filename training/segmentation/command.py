@@ -9,6 +9,7 @@ from training.command_line import told
 from training.segmentation.benchmark.command import benchmark
 from training.segmentation.detection.command import detect
 from training.segmentation.distillation.command import distil
+from training.segmentation.join_command import join
 from training.segmentation.refit.command import refit
 from training.segmentation.train_command import train
 from training.segmentation.volume_error_command import calibrate_volume
@@ -23,6 +24,7 @@ APP.command()(train)
 APP.command()(benchmark)
 APP.command()(told()(distil))
 APP.command()(refit)
+APP.command()(told()(join))
 APP.command()(told()(detect))
 APP.command("calibrate-volume")(told()(calibrate_volume))
 
