@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from training.classification.command_options import Bundle, TripletFolders
+from training.classification.comparison_command import compare
 from training.classification.ensemble_command import ensemble
 from training.classification.experiment_command import experiments
 from training.classification.saliency_command import explain
@@ -149,6 +150,7 @@ def evaluate(
 
 
 APP.command()(train)
+APP.command()(compare)
 APP.command()(experiments)
 APP.command()(ensemble)
 APP.command()(explain)

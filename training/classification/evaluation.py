@@ -1,7 +1,7 @@
 """The evaluation: a released classifier on patients it has never seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,11 @@ def evaluate(classifier: Classifier, cases: Sequence[TripletCase]) -> Evaluation
         unfamiliarity=np.array(far) if far else None,
         spread=np.array(spread) if spread else None,
     )
+
+
+def of_opinions(evaluation: Evaluation, opinions: NDArray[np.float64]) -> Evaluation:
+    """Return an evaluation with the mean and spread of other opinions, shape (members, N)."""
+    return replace(evaluation, probabilities=opinions.mean(axis=0), spread=opinions.std(axis=0))
 
 
 def score(evaluation: Evaluation, *, seed: int = 0, draws: int = 2000) -> Scores:

@@ -147,6 +147,23 @@ def test_members_of_two_seeds_make_an_ensemble(place, members):
         assert any(float(row["spread"]) > 0 for row in csv.DictReader(stream))
 
 
+def test_a_comparison_names_both_and_their_difference(place, members):
+    """Two members on 18 other patients, the second set against the first."""
+    output = place / "comparison.json"
+
+    result = called(
+        *("compare", "--bundle", members[0], "--bundle", members[1]),
+        *("--triplets", place / "others", "--output", output),
+    )
+
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(output.read_text())["classifiers"]
+    assert first["lead"] is None
+    assert second["lead"]["value"] == pytest.approx(
+        second["auc"]["value"] - first["auc"]["value"], abs=2e-4
+    )
+
+
 def test_an_explanation_writes_numbers_and_a_sheet(place, members):
     """Grad-CAM of every case with a mask is measured."""
     output = place / "explanation"
