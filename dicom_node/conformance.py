@@ -79,7 +79,7 @@ _SENDER = """
 with the Grad-CAM overlay, a legend, the probability and RESEARCH USE ONLY |
 | Segmentation | Segmentation Storage | the hematoma, binary, on the grid of the source series |
 | Uncertainty map | Parametric Map Storage | entropy of the segmentation in nats on the grid of \
-the source series, 16 bits with a real world value mapping; only where \
+the source series, 32-bit floats with a real world value mapping; only where \
 `results.uncertainty_map` is true |
 | Report | Comprehensive 3D SR Storage | measurements with the 95 % range of the volume, \
 prediction, other findings, quality flags, model identity |

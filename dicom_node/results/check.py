@@ -129,7 +129,8 @@ def _object_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
         yield f"SeriesDescription lacks {wording.RESEARCH_MARK}"
     if not result.get("ManufacturerModelName"):
         yield "ManufacturerModelName is missing"
-    if frames.is_lossy and "PixelData" in result and result.get("LossyImageCompression") != "01":
+    is_image = "PixelData" in result or "FloatPixelData" in result
+    if frames.is_lossy and is_image and result.get("LossyImageCompression") != "01":
         yield "LossyImageCompression must be 01: the source is lossy"
     try:
         dcmwrite(BytesIO(), result, enforce_file_format=True)

@@ -12,8 +12,8 @@ from pipeline.volume import VoxelGrid
 
 #: Positions are written with 16 characters, in mm.
 _TOLERANCE_MM: Final = 1e-3
-#: Half a step of the stored values, and the last digit of a float.
-_TOLERANCE_NATS: Final = 0.51e-4
+#: The last digits of a 32-bit float.
+_TOLERANCE_NATS: Final = 1e-6
 
 
 def uncertainty_faults(
@@ -43,9 +43,9 @@ def uncertainty_faults(
 
 
 def real_world_values(result: Dataset) -> NDArray[np.float64]:
-    """Return the mapped values of a 16-bit Parametric Map, shape (frames, Y, X)."""
+    """Return the mapped values of a Parametric Map of 32-bit floats, shape (frames, Y, X)."""
     shape = (int(result.NumberOfFrames), int(result.Rows), int(result.Columns))
-    stored = np.frombuffer(result.PixelData, "<u2", count=shape[0] * shape[1] * shape[2])
+    stored = np.frombuffer(result.FloatPixelData, "<f4", count=shape[0] * shape[1] * shape[2])
     shared = result.SharedFunctionalGroupsSequence[0]
     mapping = shared.RealWorldValueMappingSequence[0]
     return stored.reshape(shape) * float(mapping.RealWorldValueSlope) + float(

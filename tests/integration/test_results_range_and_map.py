@@ -121,6 +121,29 @@ def test_the_map_holds_the_doubt_on_the_source_grid(mapped):
     assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "1"
 
 
+def test_frames_follow_each_other_along_the_normal_as_ohif_lays_them(mapped):
+    """OHIF 3.13 ignores the references of frames: stored order must be that of its volume."""
+    case, results = mapped
+    made = read_back(results.uncertainty_map)
+    grid = case.volume.grid
+    normal = np.cross(grid.row_cosine_lps, grid.column_cosine_lps)
+
+    along = [
+        np.dot(np.asarray(group.PlanePositionSequence[0].ImagePositionPatient, float), normal)
+        for group in made.PerFrameFunctionalGroupsSequence
+    ]
+    indices = [
+        group.FrameContentSequence[0].DimensionIndexValues
+        for group in made.PerFrameFunctionalGroupsSequence
+    ]
+
+    assert np.all(np.diff(along) > 0)
+    assert indices == list(range(1, len(along) + 1))
+    # 32-bit floats: the only Parametric Map that OHIF reads.
+    assert "FloatPixelData" in made
+    assert made.BitsAllocated == 32
+
+
 def test_highdicom_reads_the_map_as_a_volume(everything):
     """An independent reader finds the same range of values and spacing."""
     case, results = everything
