@@ -17,6 +17,8 @@ from training.cohort.intake.clinical import (
     write_clinical,
 )
 from training.cohort.intake.tables import read_centres, write_tables
+from training.phantom.ideal import Estimate, IdealObserver
+from training.phantom.truth import read_truth, write_truth
 
 _TABLE = """patient_id,centre,sex,age_years,systolic_mmhg,hypertension,shoe_size,mood
 SECRETA,north,female,61,180,yes,38,good
@@ -120,6 +122,24 @@ def test_an_import_without_charts_leaves_none_of_an_earlier_call(source, tmp_pat
     assert read_centres(output) == {}
     with (output / "cohort.csv").open() as stream:
         assert {row["centre"] for row in csv.DictReader(stream)} == {""}
+
+
+def test_the_truth_of_a_simulated_study_comes_along_and_nothing_else_of_its_name(
+    source, tmp_path
+) -> None:
+    """A file of `ichtrain phantom` is kept; any other truth.json may hold anything."""
+    known = Estimate(value=0.85, standard_error=0.001)
+    observer = IdealObserver(
+        name="north", share=1.0, prevalence=known, image_auc=known, full_auc=known
+    )
+    (source / "truth.json").write_text('{"observers": [{"name": "SECRET"}]}')
+    run(source, tmp_path / "cohort")
+    assert not (tmp_path / "cohort" / "truth.json").exists()
+
+    write_truth(source, [observer])
+    run(source, tmp_path / "cohort")
+
+    assert read_truth(tmp_path / "cohort") == (observer,)
 
 
 def test_what_is_hidden_or_still_being_written_is_no_scan(source, tmp_path) -> None:

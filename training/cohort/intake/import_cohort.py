@@ -21,6 +21,7 @@ from training.cohort.intake.prepare_scan import Preparation, prepare_scan
 from training.cohort.intake.resolve import resolve
 from training.cohort.intake.scan_facts import ScanFacts, read_facts, write_facts
 from training.cohort.patient_split import PatientSplit, read_split, split_by_hash, write_split
+from training.phantom.truth import TRUTH_NAME, read_truth
 
 #: What an import keeps for itself: facts, prepared cases, the salt.
 _STATE = ".import"
@@ -158,6 +159,7 @@ def import_cohort(options: ImportOptions, *, on_progress: OnProgress) -> Importe
         unknown_columns=table.unknown_columns,
     )
     _fill(options.output, state, imported)
+    _keep_truth(options.source, options.output)
     return imported
 
 
@@ -260,6 +262,17 @@ def _fill(output: Path, state: Path, imported: ImportedCohort) -> None:
         shutil.rmtree(output / UNLABELLED_FOLDER)
     if imported.included:
         write_split(output / SPLIT_FILE, imported.split, how="ichtrain cohort import")
+
+
+def _keep_truth(source: Path, output: Path) -> None:
+    """Take along what `ichtrain phantom` knows of a simulated study; leave other files alone."""
+    if not (source / TRUTH_NAME).is_file():
+        return
+    try:
+        read_truth(source)
+    except (ValueError, KeyError, TypeError):
+        return
+    shutil.copyfile(source / TRUTH_NAME, output / TRUTH_NAME)
 
 
 def _link(source: Path, target: Path) -> None:
