@@ -173,10 +173,14 @@ def _pictures(outcome: Outcome | None, folder: Path) -> list[EmbeddedPicture]:
     return [_embedded(folder / one.file, one.caption) for one in shown]
 
 
-def _absent(stages: Sequence[Stage], published: Published) -> Mapping[str, str]:
-    """Return what was published and is no stage of this version, by its name."""
+def _absent(stages: Sequence[Stage], published: Published) -> Mapping[str, Sequence[ComparedRow]]:
+    """Return the values of what was published and is no stage of this version, by its title."""
     known = {stage.name for stage in stages}
-    return {name: title for name, title in published.stages.items() if name not in known}
+    return {
+        title: compared_rows(name, (), published)
+        for name, title in published.stages.items()
+        if name not in known
+    }
 
 
 def _embedded(path: Path, caption: str) -> EmbeddedPicture:
