@@ -119,6 +119,7 @@ def evaluate(
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Write the scores into the bundle's card.")
     ] = False,
+    name: Annotated[str, typer.Option(help="Name of these patients on the card.")] = "held_out",
 ) -> None:
     """Judge a classifier on patients it has never seen, patient by patient."""
     import torch
@@ -145,7 +146,7 @@ def evaluate(
         title = f"{scores.cases} hematomas of {scores.patients} patients, {scores.expanded} HE"
         draw_evaluations(output, {loaded.card.name: (found, scores)}, title=title)
         if write_card:
-            with_scores(loaded, scores)
+            with_scores(loaded, scores, name=name)
         Console().print(scores_table(scores, threshold=found.threshold))
 
 

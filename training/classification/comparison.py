@@ -6,14 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.classification.case import TripletCase
 from training.classification.evaluation import Evaluation
 from training.evaluation.bootstrap import bootstrap_statistic
 from training.evaluation.delong import delong
 from training.evaluation.estimate import Estimate
-
-#: Sign of simulated cases that says how likely they are to expand, as far as an image can tell.
-CHANCE = "expansion_probability"
 
 #: Name of the reader who knows all visible signs of simulated cases.
 IDEAL = "ideal reader"
@@ -51,16 +47,8 @@ class ComparedClassifier:
     doubt_ranks_error: Estimate | None
 
 
-def ideal_chances(cases: Sequence[TripletCase]) -> NDArray[np.float64] | None:
-    """Return the ideal reader's probability of each simulated case, None if one has none."""
-    if not all(CHANCE in case.signs for case in cases):
-        return None
-    return np.array([case.signs[CHANCE] for case in cases])
-
-
 def compare(
     found: Mapping[str, Evaluation],
-    ideal: NDArray[np.float64] | None,
     *,
     seed: int = 0,
     draws: int = 2000,
@@ -71,8 +59,6 @@ def compare(
     ----------
     found : mapping of str to Evaluation
         Opinions on the same cases in the same order, by the classifier's name.
-    ideal : ndarray of float64, shape (N,), or None
-        From `ideal_chances`.
     seed, draws : int
         Of the bootstrap over patients.
 
@@ -84,6 +70,7 @@ def compare(
     first = next(iter(found.values()))
     if any(one.case_ids != first.case_ids for one in found.values()):
         raise ValueError("Only opinions on the same cases can be compared")
+    ideal = first.ideal
     opinions = {name: one.probabilities for name, one in found.items()}
     spreads = {name: one.spread for name, one in found.items()}
     if ideal is not None:

@@ -38,7 +38,6 @@ def compare(
     from pipeline.model_bundle import load_bundle
     from training.classification.case import load_cases
     from training.classification.comparison import compare as compare_all
-    from training.classification.comparison import ideal_chances
     from training.classification.dropout_opinion import dropout_opinions, has_dropout
     from training.classification.evaluation import evaluate, of_opinions
 
@@ -53,7 +52,7 @@ def compare(
             if has_dropout(loaded):
                 opinions = dropout_opinions(loaded, cases, passes=passes, seed=seed)
                 found[f"{name}, MC dropout"] = of_opinions(found[name], opinions)
-        rows = compare_all(found, ideal_chances(cases), seed=seed)
+        rows = compare_all(found, seed=seed)
         output.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "hematomas": len(cases),

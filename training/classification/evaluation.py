@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.classification.classifier import Classifier
 from training.classification.case import TripletCase
+from training.classification.ideal_reader import ideal_chances
 from training.classification.slices import expanded
 from training.evaluation.calibration import (
     CalibrationLine,
@@ -43,6 +44,8 @@ class Evaluation:
         Distance from the training cases over the limit of the card; None without a limit.
     spread : ndarray of float64, shape (N,), or None
         Standard deviation over an ensemble; None for one network.
+    ideal : ndarray of float64, shape (N,), or None
+        What the ideal reader says of simulated cases; None where nobody knows it.
     """
 
     case_ids: tuple[str, ...]
@@ -52,6 +55,7 @@ class Evaluation:
     threshold: float
     unfamiliarity: NDArray[np.float64] | None = None
     spread: NDArray[np.float64] | None = None
+    ideal: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ class Scores:
         Expected distance of promise and truth, in groups of equal size.
     mean_probability : float
         To be compared with the share that expanded.
+    ideal_auc : Estimate or None
+        What the ideal reader of simulated cases reaches on them, DeLong; None for real ones.
     """
 
     patients: int
@@ -89,6 +95,7 @@ class Scores:
     calibration: CalibrationLine | None
     calibration_error: float
     mean_probability: float
+    ideal_auc: Estimate | None = None
 
     @property
     def sensitivity(self) -> Estimate:
@@ -127,6 +134,7 @@ def evaluate(classifier: Classifier, cases: Sequence[TripletCase]) -> Evaluation
         threshold=predictions[0].threshold,
         unfamiliarity=np.array(far) if far else None,
         spread=np.array(spread) if spread else None,
+        ideal=ideal_chances(cases),
     )
 
 
@@ -144,7 +152,7 @@ def score(evaluation: Evaluation, *, seed: int = 0, draws: int = 2000) -> Scores
         If one of the outcomes does not occur.
     """
     outcome, probabilities = evaluation.expanded, evaluation.probabilities
-    patients = evaluation.patient_ids
+    patients, ideal = evaluation.patient_ids, evaluation.ideal
 
     def fresh() -> np.random.Generator:
         return np.random.default_rng(seed)
@@ -167,6 +175,7 @@ def score(evaluation: Evaluation, *, seed: int = 0, draws: int = 2000) -> Scores
         calibration=_line(outcome, probabilities),
         calibration_error=calibration_error(reliability(outcome, probabilities)),
         mean_probability=float(probabilities.mean()),
+        ideal_auc=None if ideal is None else _delong_interval(outcome, ideal),
     )
 
 

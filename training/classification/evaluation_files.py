@@ -44,6 +44,7 @@ def scores_record(scores: Scores) -> dict[str, Any]:
         "expanded": scores.expanded,
         "auc": interval_record(scores.auc),
         "auc_delong": None if scores.auc_delong is None else interval_record(scores.auc_delong),
+        "ideal_auc": None if scores.ideal_auc is None else interval_record(scores.ideal_auc),
         **{
             str(measure): None if share.wilson is None else interval_record(share.wilson)
             for measure, share in shares.items()
@@ -97,6 +98,8 @@ def scores_table(scores: Scores, *, threshold: float) -> "Table":
     table.add_row("patients", str(scores.patients))
     table.add_row("hematomas (expanded)", f"{scores.cases} ({scores.expanded})")
     table.add_row("AUC", str(scores.auc))
+    if scores.ideal_auc is not None:
+        table.add_row("AUC of the ideal reader", str(scores.ideal_auc))
     for measure, share in scores.diagnostics.shares.items():
         table.add_row(f"{measure} at {threshold:.3f}", str(share.wilson or "-"))
     table.add_row("Brier score", str(scores.brier))

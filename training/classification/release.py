@@ -80,15 +80,18 @@ def classifier_card(
     )
 
 
-def with_scores(bundle: ModelBundle, scores: Scores) -> ModelBundle:
-    """Return the bundle, written anew, with the scores of held-out patients on its card."""
+def with_scores(bundle: ModelBundle, scores: Scores, *, name: str = "held_out") -> ModelBundle:
+    """Return the bundle, written anew, with the scores of held-out patients on its card.
+
+    `name` tells these patients from others whose scores stand there already.
+    """
     held_out: dict[str, Any] = {
         **scores_record(scores),
         "masks": "true hematoma masks of the simulator",
     }
     if not bundle.card.demonstration:
         held_out.pop("masks")
-    card = dataclasses.replace(bundle.card, metrics={**bundle.card.metrics, "held_out": held_out})
+    card = dataclasses.replace(bundle.card, metrics={**bundle.card.metrics, name: held_out})
     return save_bundle(bundle.path, card, bundle.weights)
 
 

@@ -14,6 +14,12 @@ from training.classification.case import TripletCase
 #: Part of the picture and of the colours in an overlay, as in the paper's figure.
 _PICTURE, _COLOUR = 0.6, 0.4
 
+#: What a reader of the sheet must know.
+_LEGEND = (
+    "Grad-CAM for expansion: red is important, each map scaled\nto its own maximum; "
+    "white: hematoma. RESEARCH USE ONLY"
+)
+
 
 def overlay(image_yx: NDArray[np.uint8], heat_yx: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return a slice with its saliency in colours: red is high, blue is low.
@@ -64,4 +70,5 @@ def draw_saliency_sheet(path: Path, classifier: Classifier, cases: Sequence[Trip
             transform=panels[2 * row, 0].transAxes,
             fontsize=8,
         )
+    figure.suptitle(_LEGEND, fontsize=7)
     figure.savefig(path, dpi=130)

@@ -10,9 +10,10 @@ from pipeline.classification.vit import build_vit
 from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import ModelBundle, save_bundle
 from pipeline.model_card import ModelCard
-from training.classification.comparison import IDEAL, compare, ideal_chances
+from training.classification.comparison import IDEAL, compare
 from training.classification.dropout_opinion import dropout_opinions, has_dropout
-from training.classification.evaluation import Evaluation, of_opinions
+from training.classification.evaluation import Evaluation, of_opinions, score
+from training.classification.ideal_reader import ideal_chances
 from training.classification.release import INTENDED_USE
 
 RNG = np.random.default_rng(3)
@@ -30,12 +31,13 @@ def evaluation(probabilities, spread=None) -> Evaluation:
         probabilities=np.asarray(probabilities, dtype=np.float64),
         threshold=0.5,
         spread=spread,
+        ideal=CHANCES,
     )
 
 
 def test_the_ideal_reader_leads_a_guesser():
     """Chances that made the outcomes rank better than constants, whose AUC is one half."""
-    rows = compare({"guesser": evaluation(np.full(200, 0.5))}, CHANCES, draws=200)
+    rows = compare({"guesser": evaluation(np.full(200, 0.5))}, draws=200)
 
     assert [row.name for row in rows] == ["guesser", IDEAL]
     guesser, ideal = rows
@@ -46,6 +48,8 @@ def test_the_ideal_reader_leads_a_guesser():
     assert guesser.brier.value == pytest.approx(0.25)
     assert guesser.error.value == pytest.approx(np.sqrt(((CHANCES - 0.5) ** 2).mean()))
     assert ideal.error is None
+    scores = score(evaluation(np.full(200, 0.5)), draws=50)
+    assert scores.ideal_auc == ideal.auc
 
 
 def test_doubt_that_grows_with_the_error_is_told_from_doubt_that_does_not():
@@ -55,7 +59,6 @@ def test_doubt_that_grows_with_the_error_is_told_from_doubt_that_does_not():
 
     rows = compare(
         {"knows": evaluation(said, away), "deceives": evaluation(said, 1 - away)},
-        CHANCES,
         draws=100,
     )
 
@@ -70,7 +73,7 @@ def test_opinions_on_other_patients_cannot_be_compared():
     other = dataclasses.replace(evaluation(CHANCES), case_ids=("x",) * 200)
 
     with pytest.raises(ValueError, match="same cases"):
-        compare({"a": evaluation(CHANCES), "b": other}, None)
+        compare({"a": evaluation(CHANCES), "b": other})
 
 
 def test_real_cases_have_no_ideal_reader():
