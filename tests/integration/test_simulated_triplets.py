@@ -4,18 +4,20 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pipeline.prediction import HeLabel
 from pipeline.triplet import crop_triplet
+from training.classification.case import load_cases
+from training.classification.command import APP
 from training.classification.simulated_cohort import (
     case_identity,
     cohort_records,
-    read_simulated_case,
 )
 from training.classification.simulated_lesions import lesion_identity, simulate_lesions
 from training.classification.simulated_signs import SIGN_NAMES
 from training.phantom.centre import CENTRES
-from training.phantom.cohort import RECORD_NAME
+from training.phantom.cohort import RECORD_NAME, TABLE_NAME
 from training.phantom.nifti_files import write_labels, write_picture
 from training.phantom.patient import PhantomOptions, simulate_patient
 from training.phantom.record import patient_record
@@ -31,9 +33,15 @@ def test_a_case_read_from_disk_is_the_one_simulated(tmp_path):
     write_picture(patient.baseline, folder / "baseline.nii.gz")
     write_labels(patient.baseline, folder / "baseline_labels.nii.gz")
     (folder / RECORD_NAME).write_text(json.dumps(patient_record(patient)))
+    (tmp_path / TABLE_NAME).write_text("patient_id,notice\nSIM0001,simulated\n")
     (record,) = cohort_records(tmp_path)
 
-    found = read_simulated_case(tmp_path, record)
+    called = CliRunner().invoke(
+        APP, ["triplets", "--cohort", str(tmp_path), "--output", str(tmp_path / "cut")]
+    )
+
+    assert called.exit_code == 0, called.output
+    (found,) = load_cases([tmp_path / "cut"])
 
     expected = crop_triplet(patient.baseline.volume, patient.baseline.mask)
     assert found.case_id == case_identity(record) == "seed4711-SIM0001"

@@ -41,8 +41,15 @@ class FollowedPatient:
 
 
 def is_imported(cohort: Path) -> bool:
-    """Return whether a folder is that of an imported cohort."""
-    return (cohort / COHORT_TABLE).is_file()
+    """Return whether a folder is that of an imported cohort.
+
+    `ichtrain phantom` writes a table of the same name, which has no scans.
+    """
+    try:
+        with (cohort / COHORT_TABLE).open(newline="") as stream:
+            return "scan_id" in next(csv.reader(stream), [])
+    except FileNotFoundError:
+        return False
 
 
 def followed_patients(cohort: Path) -> list[FollowedPatient]:
