@@ -10,6 +10,7 @@ from training.command_line import bar, told
 
 if TYPE_CHECKING:
     from training.classification.comparison import ComparedClassifier
+    from training.evaluation.estimate import Estimate
 
 
 def compare(
@@ -47,7 +48,7 @@ def compare(
             loaded = load_bundle(path, task="classification")
             name = loaded.card.name
             name = f"{name} ({path})" if name in found else name
-            shown.count(number, len(bundle), what="Classifiers judged")
+            shown.count(number + 1, len(bundle), what="Judging classifier")
             found[name] = evaluate(Classifier(loaded, device=torch.device("cpu")), cases)
             if has_dropout(loaded):
                 opinions = dropout_opinions(loaded, cases, passes=passes, seed=seed)
@@ -78,18 +79,18 @@ def _record(row: "ComparedClassifier") -> dict[str, Any]:
 
 
 def _show(rows: "list[ComparedClassifier]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        *("classifier", "AUC", "lead over the first", "p", "Brier", "off the ideal reader"),
-        "doubt ranks error",
-        title="RESEARCH USE ONLY",
-    )
+    """Write a line for each number: a table of them would be wider than a terminal."""
+    typer.echo("RESEARCH USE ONLY. 95 % intervals in brackets.")
     for row in rows:
-        p_value = "-" if row.p_value is None else f"{row.p_value:.3f}"
-        table.add_row(
-            *(row.name, str(row.auc), str(row.lead or "-"), p_value, str(row.brier)),
-            *(str(row.error or "-"), str(row.doubt_ranks_error or "-")),
-        )
-    Console().print(table)
+        typer.echo(row.name)
+        typer.echo(f"  AUC {_short(row.auc)}, Brier score {_short(row.brier)}")
+        if row.lead is not None:
+            typer.echo(f"  ahead of the first by {_short(row.lead)}, p = {row.p_value:.4f}")
+        if row.error is not None:
+            typer.echo(f"  off the ideal reader's probability by {_short(row.error)}")
+        if row.doubt_ranks_error is not None:
+            typer.echo(f"  spread and that distance: Spearman {_short(row.doubt_ranks_error)}")
+
+
+def _short(found: "Estimate") -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
