@@ -7,6 +7,9 @@ from pipeline.growth.forecaster import GrowthForecaster
 from pipeline.growth.network import GrowthUNet
 from pipeline.model_card import Intensity, ModelCard
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid, regular_grid
+from training.growth.pair import GrowthPair
+from training.growth.recipe import Course, GrowthRecipe, Sampling
+from training.growth.shrinking import Shrinking
 
 INTENSITY = Intensity(clip_low_hu=0, clip_high_hu=100, mean=0, sd=100)
 
@@ -74,3 +77,47 @@ def _plane(grid: VoxelGrid, index: int) -> np.ndarray:
         + rows[..., None] * step_y * np.asarray(grid.column_cosine_lps)
         + columns[..., None] * step_x * np.asarray(grid.row_cosine_lps)
     )
+
+
+def small_pair(
+    patient_id: str = "p1",
+    *,
+    baseline_mm: float = 8.0,
+    follow_up_mm: float = 12.0,
+    size: int = 20,
+    step_mm: float = 2.0,
+) -> GrowthPair:
+    """Return a ball of blood that grows evenly in the middle of a ball of brain."""
+    grid = np.indices((size, size, size)) * step_mm
+    distance = np.linalg.norm(grid - (size - 1) / 2 * step_mm, axis=0)
+    brain = distance <= (size - 2) / 2 * step_mm
+    before, after = distance <= baseline_mm, distance <= follow_up_mm
+    noise = np.random.default_rng(len(patient_id)).normal(0, 2, brain.shape)
+
+    def scan(mask: np.ndarray) -> np.ndarray:
+        hu = np.where(brain, np.where(mask, 65, 30) + noise, 1000)
+        return np.round(hu).astype(np.int16)
+
+    return GrowthPair(
+        patient_id=patient_id,
+        spacing_zyx_mm=(step_mm, step_mm, step_mm),
+        baseline_hu_zyx=scan(before),
+        follow_up_hu_zyx=scan(after),
+        brain_zyx=brain,
+        baseline_zyx=before,
+        follow_up_zyx=after,
+    )
+
+
+def small_recipe(**changes: object) -> GrowthRecipe:
+    """Return a recipe that is trained in a second."""
+    fields = {
+        "name": "toy",
+        "spacing_zyx_mm": (2.0, 2.0, 2.0),
+        "patch_size_zyx": (8, 8, 8),
+        "widths": (2, 2),
+        "shrinking": Shrinking(variants=2, erosion_mm=1.0),
+        "sampling": Sampling(patches_per_case=6, validation_patches_per_case=4),
+        "course": Course(epochs=2, batch_size=4, checkpoint_every=1, learning_rate=1e-2),
+    }
+    return GrowthRecipe(**{**fields, **changes})

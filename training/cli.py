@@ -4,6 +4,7 @@ import typer
 
 from training.classification.command import APP as CLASSIFICATION
 from training.cohort.command import APP as COHORT
+from training.growth.command import APP as GROWTH
 from training.phantom.command import phantom
 from training.release_command import release
 from training.segmentation.command import APP as SEGMENTATION
@@ -26,4 +27,5 @@ def application() -> typer.Typer:
     app.add_typer(SEGMENTATION, name="segmentation")
     app.add_typer(CLASSIFICATION, name="classification")
     app.add_typer(SYNTHESIS, name="synthesis")
+    app.add_typer(GROWTH, name="growth")
     return app

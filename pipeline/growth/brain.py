@@ -10,8 +10,8 @@ from pipeline.volume import Vector
 #: From cerebrospinal fluid to fresh clot, with the noise of a smoothed scan to either side; HU.
 _SOFT_LOW_HU, _SOFT_HIGH_HU = -5.0, 100.0
 
-#: What everything is clipped to first. The thresholds lie half way between brain (30 HU) and these,
-#: so that smoothing leaves the surface to bone and to air where it is.
+#: What everything is clipped to first. The thresholds lie half way between these and brain
+#: (30 HU), so that smoothing leaves the surface to bone and to air where it is.
 _CLIP_HU = (-40.0, 170.0)
 
 #: Smoothing before the thresholds, so that noise does not perforate the brain; mm.
@@ -21,11 +21,17 @@ _SMOOTHING_MM = 1.0
 #: part a head's soft tissue from the brain in the simulated heads' real hosts.
 _NECK_MM = 3.5
 
+#: Denser than air, foam and blankets; HU.
+_SOLID_HU = -200.0
+
+#: Half the thickness of plates and rests that are opened away; mm.
+_PLATE_MM = 5.0
+
 #: Gaps at the brain's surface (sulci, calcified vessels) up to twice this are closed; mm.
 _CLOSING_MM = 2.0
 
 
-def extract_brain(hu_zyx: NDArray[np.floating], spacing_zyx_mm: Vector) -> NDArray[np.bool_]:
+def extract_brain(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray[np.bool_]:
     """Return the brain with its ventricles and what has bled into them.
 
     The largest connected soft part that is nowhere narrower than a foramen, grown back to its
@@ -59,6 +65,35 @@ def extract_brain(hu_zyx: NDArray[np.floating], spacing_zyx_mm: Vector) -> NDArr
     # A voxel more than the neck: distances count from centre to centre.
     brain = soft & (reach_mm <= _NECK_MM + max(spacing_zyx_mm[1:]))
     return _filled(_closed(_largest(brain), spacing_zyx_mm))
+
+
+def extract_head(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray[np.bool_]:
+    """Return the head with its skin: the largest solid thing, without coil, table or head rest.
+
+    What is thinner than a table's plate is opened away first; air cells and sinuses are filled
+    in, slice by slice.
+
+    Parameters
+    ----------
+    hu_zyx : ndarray, shape (Z, Y, X)
+        Hounsfield units.
+    spacing_zyx_mm : Vector
+        Voxel size.
+
+    Returns
+    -------
+    ndarray of bool, shape (Z, Y, X)
+    """
+    from scipy import ndimage
+
+    solid = np.asarray(hu_zyx) > _SOLID_HU
+    framed = np.pad(solid, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    depth_mm = ndimage.distance_transform_edt(framed, sampling=spacing_zyx_mm)[1:-1]
+    core = _largest(depth_mm > _PLATE_MM)
+    if not core.any():
+        return core
+    reach_mm = ndimage.distance_transform_edt(~core, sampling=spacing_zyx_mm)
+    return _filled(_largest(solid & (reach_mm <= _PLATE_MM + max(spacing_zyx_mm[1:]))))
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
