@@ -40,6 +40,9 @@ NO_SYNTHETIC = "none"
 #: The file with every number.
 EXPERIMENTS_FILE = "experiments.json"
 
+#: Cases of each outcome without which AUCs are not compared.
+FEWEST_TO_COMPARE = 2
+
 OnEpoch = Callable[[str, EpochRecord], None]
 
 
@@ -199,9 +202,14 @@ def _judged(
 
 
 def _comparisons(found: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
-    """Return every pair's difference of AUCs with DeLong's interval and Holm's correction."""
+    """Return every pair's difference of AUCs with DeLong's interval and Holm's correction.
+
+    None where an outcome has a single case, which has no variance.
+    """
     names = list(found)
     positive = found[names[0]].expanded
+    if min(int(positive.sum()), int((~positive).sum())) < FEWEST_TO_COMPARE:
+        return []
     areas = delong(positive, np.stack([found[name].probabilities for name in names]))
     rows: dict[str, dict[str, Any]] = {}
     for first, second in itertools.combinations(range(len(names)), 2):

@@ -198,12 +198,11 @@ def _epoch(
         batch_size=recipe.schedule.batch_size,
         generator=generator,
     )
+    targets = training.targets(chance_share=recipe.balance.chance_share)
     outcome = signs = 0.0
     for chosen in batches:
         images = augment(training.images[chosen], recipe.augmentation, generator=generator)
-        outcome_step, signs_step = learner.learn(
-            images, training.labels[chosen], training.signs[chosen]
-        )
+        outcome_step, signs_step = learner.learn(images, targets[chosen], training.signs[chosen])
         outcome += outcome_step / len(batches)
         signs += signs_step / len(batches)
     return outcome, signs

@@ -82,7 +82,7 @@ class Learner:
         )
 
     def learn(
-        self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
+        self, images: torch.Tensor, targets: torch.Tensor, signs: torch.Tensor
     ) -> tuple[float, float]:
         """Take one step and return the losses of outcome and signs.
 
@@ -90,8 +90,8 @@ class Learner:
         ----------
         images : Tensor of float32, shape (N, 1, S, S)
             Prepared and varied slices.
-        labels : Tensor of int64, shape (N,)
-            `HeLabel`.
+        targets : Tensor of float32, shape (N,)
+            Probability of expansion; 1 or 0 where the outcome is all that is known.
         signs : Tensor of float32, shape (N, K)
             In [0, 1], NaN where unknown.
         """
@@ -99,7 +99,7 @@ class Learner:
             group["lr"] = self.learning_rate()
         self.network.train()
         outcome_loss, signs_loss = self._losses(
-            images.to(self.device), labels.to(self.device), signs.to(self.device)
+            images.to(self.device), targets.to(self.device), signs.to(self.device)
         )
         balance = self._recipe.balance
         outcome_counts = self._step >= balance.signs_only_epochs * self._steps_per_epoch
@@ -149,14 +149,14 @@ class Learner:
         self._step = state["step"]
 
     def _losses(
-        self, images: torch.Tensor, labels: torch.Tensor, signs: torch.Tensor
+        self, images: torch.Tensor, targets: torch.Tensor, signs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast(self.device.type, self._type, enabled=self._type is not torch.float32):
             embedding = embeddings(self.network, images, how=self._recipe.slices)
             outputs, found_signs = self.network.head(embedding), self._sign_head(embedding)
         outcome = functional.cross_entropy(
             outputs.float(),
-            labels,
+            torch.stack([targets, 1 - targets], dim=1),  # HE is column 0
             label_smoothing=self._recipe.balance.label_smoothing,
         )
         known = ~torch.isnan(signs)

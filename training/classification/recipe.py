@@ -87,6 +87,15 @@ class Balance:
         First epochs, in which the outcome does not count yet.
     label_smoothing : float
         Softening of the outcome in the loss.
+    chance_share : float
+        Of simulated cases, how much the known chance of expansion counts in place of the
+        outcome, 0 to 1. An outcome tells little more than one throw of a coin; no patient's
+        chance is known.
+
+    Raises
+    ------
+    ValueError
+        If the share lies outside 0 to 1.
     """
 
     he_share: float
@@ -94,6 +103,11 @@ class Balance:
     signs_weight: float
     signs_only_epochs: int
     label_smoothing: float
+    chance_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chance_share <= 1:
+            raise ValueError(f"chance_share lies in [0, 1], got {self.chance_share}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

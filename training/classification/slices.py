@@ -11,6 +11,7 @@ from pipeline.classification.transform import to_batch
 from pipeline.prediction import HeLabel
 from pipeline.slice_input import SliceInput
 from training.classification.case import TripletCase, require_cut
+from training.classification.ideal_reader import CHANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +24,8 @@ class SliceSet:
         Prepared by `pipeline.classification.transform`.
     labels : Tensor of int64, shape (N,)
         `HeLabel` of the slice's case.
+    chances : Tensor of float32, shape (N,)
+        Known chance that the slice's case expands; NaN where nobody knows it.
     signs : Tensor of float32, shape (N, K)
         Recorded signs of the case; NaN where nobody recorded them.
     cases : Tensor of int64, shape (N,)
@@ -31,11 +34,21 @@ class SliceSet:
 
     images: torch.Tensor
     labels: torch.Tensor
+    chances: torch.Tensor
     signs: torch.Tensor
     cases: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def targets(self, *, chance_share: float) -> torch.Tensor:
+        """Return the probability of expansion that each slice should be given, shape (N,).
+
+        The outcome, in which the known chance counts as much as its share.
+        """
+        outcome = (self.labels == int(HeLabel.HE)).float()
+        mixed = (1 - chance_share) * outcome + chance_share * self.chances
+        return torch.where(self.chances.isnan(), outcome, mixed)
 
     def case_means(self, slice_values: torch.Tensor) -> NDArray[np.float64]:
         """Return the mean over each case's slices, shape (number of cases,)."""
@@ -80,6 +93,9 @@ def slice_set(
             resizing=how.resizing,
         ),
         labels=torch.tensor([int(case.label) for case in cases]).repeat_interleave(repeats),
+        chances=torch.tensor([case.signs.get(CHANCE, np.nan) for case in cases])
+        .float()
+        .repeat_interleave(repeats),
         signs=torch.tensor(values, dtype=torch.float32)
         .reshape(len(cases), len(signs))
         .repeat_interleave(repeats, dim=0),

@@ -108,6 +108,17 @@ def test_slices_are_prepared_as_for_inference():
     assert slices.case_means(torch.arange(9.0)).tolist() == [1, 4, 7]
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 1.0), (0.5, 0.6), (1.0, 0.2)])
+def test_a_known_chance_counts_as_much_as_its_share(share, expected):
+    """One who expanded by a chance of 0.2; whose chance is unknown counts by the outcome."""
+    lucky = dataclasses.replace(case(1, expands=True), signs={"expansion_probability": 0.2})
+
+    slices = slice_set([lucky, case(2, expands=False)], input_size=8, signs=())
+
+    found = slices.targets(chance_share=share)
+    assert found.tolist() == [pytest.approx(expected)] * 3 + [0] * 3
+
+
 def test_expansion_is_drawn_as_often_as_asked():
     """A third of the cases expand; half of the slices drawn are theirs."""
     slices = slice_set(cases(60), input_size=8, signs=())

@@ -83,7 +83,7 @@ def test_signs_that_nobody_recorded_do_not_count(split):
     images = slice_set(split.training[:4], input_size=32, signs=()).images[:4]
 
     outcome, signs = learner.learn(
-        images, torch.tensor([0, 1, 0, 1]), torch.full((4, 2), torch.nan)
+        images, torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.full((4, 2), torch.nan)
     )
 
     assert np.isfinite(outcome)
@@ -100,9 +100,9 @@ def test_signs_alone_leave_the_outcome_head_as_it_was(split):
     slices = slice_set(split.training, input_size=32, signs=("left",))
     head = learner.network.head.weight.detach().clone()
 
-    learner.learn(slices.images, slices.labels, slices.signs)
+    learner.learn(slices.images, slices.targets(chance_share=0), slices.signs)
     after_signs = learner.network.head.weight.detach().clone()
-    learner.learn(slices.images, slices.labels, slices.signs)
+    learner.learn(slices.images, slices.targets(chance_share=0), slices.signs)
 
     assert torch.equal(head, after_signs)
     assert not torch.equal(head, learner.network.head.weight)
