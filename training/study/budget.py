@@ -114,6 +114,25 @@ class ClassificationBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthBudget:
+    """Stage "growth".
+
+    Attributes
+    ----------
+    recipe : str
+        File of the forecast's recipe, beside the budget.
+    folds : int or None
+        Of the cross-validation; None leaves out one patient at a time, as published.
+    arms : tuple of str
+        Ways of training; the published three by default.
+    """
+
+    recipe: str
+    folds: int | None = None
+    arms: tuple[str, ...] = ("original", "augmentation", "synthesis")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyBudget:
     """All of it.
 
@@ -131,6 +150,8 @@ class StudyBudget:
         By stage, on the machine that the budget is made for.
     benchmark, segmentation, synthesis, classification : table
         Of the stages.
+    growth : table or None
+        Of the forecast of growth; None leaves it out.
 
     Raises
     ------
@@ -148,6 +169,7 @@ class StudyBudget:
     segmentation: SegmentationBudget
     synthesis: SynthesisBudget
     classification: ClassificationBudget
+    growth: GrowthBudget | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.validation < 1 and self.test >= 0 and self.validation + self.test < 1):
@@ -184,6 +206,7 @@ class BudgetFile:
             *budget.benchmark.recipes.values(),
             budget.synthesis.recipe,
             budget.classification.recipe,
+            budget.growth.recipe if budget.growth is not None else "",
         )
         return (self.recipe(name) for name in dict.fromkeys(names) if name)
 
@@ -202,6 +225,7 @@ def read_budget(name: str) -> BudgetFile:
         "segmentation": SegmentationBudget,
         "synthesis": SynthesisBudget,
         "classification": ClassificationBudget,
+        "growth": GrowthBudget,
     }
     found = BudgetFile(path=path, budget=read_recipe_file(StudyBudget, path, tables))
     for recipe in found.recipes():

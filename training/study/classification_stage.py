@@ -13,7 +13,12 @@ from pipeline.models import choose_device
 from training.classification.case import TripletCase, load_cases
 from training.classification.evaluation import Scores, evaluate, score
 from training.classification.evaluation_files import scores_record
-from training.classification.experiments import NO_SYNTHETIC, ExperimentPlan, run_experiments
+from training.classification.experiments import (
+    FEWEST_TO_COMPARE,
+    NO_SYNTHETIC,
+    ExperimentPlan,
+    run_experiments,
+)
 from training.classification.fitting import EpochRecord
 from training.classification.initial_weights import find_initial_weights
 from training.classification.recipe import Recipe, read_recipe
@@ -37,9 +42,6 @@ from training.study.synthesis_stage import set_folder
 #: All external patients together.
 POOLED = "external"
 
-#: DeLong's variance needs so many cases of each outcome.
-_FEWEST = 2
-
 #: Part of the stage that the fits take, for the bar.
 _FITS = 0.85
 
@@ -58,8 +60,10 @@ def _run(room: StageRoom) -> Outcome:
     settings = room.settings
     triplets = room.need("slices")[0]
     recipe = _recipe(settings)
-    split = split_by_part(load_cases([triplets / DEVELOPMENT]), development_split(settings))
-    _require_outcomes(split)
+    try:
+        split = split_by_part(load_cases([triplets / DEVELOPMENT]), development_split(settings))
+    except ValueError as error:  # a side lacks an outcome
+        raise StageImpossibleError(str(error)) from error
     remarks = _remarks(recipe, split)
     judged = _judged(settings, triplets, remarks)
     sets = _sets(room, remarks)
@@ -144,25 +148,13 @@ def _outcome(
     )
 
 
-def _require_outcomes(split: Split) -> None:
-    """Refuse a validation side on which DeLong's test cannot be made.
-
-    Raises
-    ------
-    StageImpossibleError
-        If an outcome has fewer than two patients there.
-    """
-    fewest = _fewest(split.validation)
-    if fewest < _FEWEST:
-        raise StageImpossibleError(
-            f"the validation patients have {fewest} of one outcome, at least {_FEWEST} are needed"
-        )
-
-
 def _judged(
     settings: StudySettings, triplets: Path, remarks: list[str]
 ) -> dict[str, list[TripletCase]]:
-    """Return the external patients by set, and together; sets without an outcome only together."""
+    """Return the external patients by set, and together.
+
+    A set that lacks an outcome has no AUC and counts together with the others only.
+    """
     found: dict[str, list[TripletCase]] = {}
     pooled: list[TripletCase] = []
     for role in settings.participants.roles:
@@ -170,14 +162,16 @@ def _judged(
             continue
         cases = load_cases([triplets / role])
         pooled += cases
-        if _fewest(cases) >= _FEWEST:
-            found[role] = cases
-        else:
+        title, fewest = settings.participants.title(role), _fewest(cases)
+        if not fewest:
             remarks.append(
-                f"{settings.participants.title(role)} has {_fewest(cases)} patients of one "
-                "outcome, too few for a test; they count among all external patients only."
+                f"{title} lacks an outcome and counts among all external patients only."
             )
-    if _fewest(pooled) >= _FEWEST and list(found.values()) != [pooled]:
+            continue
+        found[role] = cases
+        if fewest < FEWEST_TO_COMPARE:
+            remarks.append(f"{title} has one patient of an outcome: no test between classifiers.")
+    if _fewest(pooled) and list(found.values()) != [pooled]:
         found[POOLED] = pooled
     return found
 

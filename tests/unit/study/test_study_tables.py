@@ -9,7 +9,9 @@ from scipy import stats
 from study_builder import write_study_cohort, write_tiny_budget
 
 from pipeline.prediction import HeLabel
-from training.classification.case import TripletCase
+from training.classification.case import TripletCase, save_case
+from training.classification.evaluation import Evaluation
+from training.classification.experiments import _comparisons
 from training.study.best_possible import ideal_readers, ideal_sheet
 from training.study.budget import read_budget
 from training.study.classification_stage import _judged
@@ -189,11 +191,9 @@ def test_a_difference_is_told_in_the_direction_of_the_publication():
     ]
 
 
-def test_a_set_with_one_expansion_counts_among_all_external_patients_only(settings, tmp_path):
-    """DeLong's variance needs two patients of each outcome."""
-    from training.classification.case import save_case
-
-    for number, role in ((0, "external-1"), (1, "external-1"), (2, "external-2")):
+def test_a_set_without_expansion_counts_among_all_external_patients_only(settings, tmp_path):
+    """Without both outcomes there is no AUC; with one expansion there is, but no test."""
+    for number, role in ((0, "external-1"),):
         save_case(tmp_path / role, triplet(number, expanded=True))
     for number, role in ((3, "external-1"), (4, "external-1"), (5, "external-2")):
         save_case(tmp_path / role, triplet(number, expanded=False))
@@ -201,6 +201,30 @@ def test_a_set_with_one_expansion_counts_among_all_external_patients_only(settin
 
     found = _judged(settings, tmp_path, remarks)
 
-    assert {name: len(cases) for name, cases in found.items()} == {"external-1": 4, "external": 6}
-    assert len(remarks) == 1
-    assert remarks[0].startswith("External set 2 (Gamma) has 1 patients of one outcome")
+    assert {name: len(cases) for name, cases in found.items()} == {"external-1": 3, "external": 4}
+    assert remarks == [
+        "External set 1 (Beta) has one patient of an outcome: no test between classifiers.",
+        "External set 2 (Gamma) lacks an outcome and counts among all external patients only.",
+    ]
+
+
+def test_classifiers_are_not_compared_on_one_expansion():
+    """One case has no variance; two have."""
+    probabilities = np.array([0.9, 0.4, 0.3, 0.2])
+
+    def evaluations(expanded):
+        one = Evaluation(
+            case_ids=tuple("abcd"),
+            patient_ids=tuple("abcd"),
+            expanded=np.array(expanded),
+            probabilities=probabilities,
+            threshold=0.5,
+        )
+        return {
+            "ViT-1:1": one,
+            "ViT-real": dataclasses.replace(one, probabilities=probabilities[::-1]),
+        }
+
+    assert _comparisons(evaluations([True, False, False, False])) == []
+    (pair,) = _comparisons(evaluations([True, True, False, False]))
+    assert pair["auc_difference"] == 1.0
