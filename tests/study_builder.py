@@ -130,9 +130,33 @@ recipe = "classification.toml"
 ratios = ["1:1", "none"]
 shown_ratio = "1:1"
 explained_patients = 2
+
+[growth]
+recipe = "growth.toml"
+folds = 2
+arms = ["original"]
 """
 
 _RECIPES = {
+    "growth.toml": """
+name = "tiny"
+spacing_zyx_mm = [6.0, 6.0, 6.0]
+patch_size_zyx = [8, 8, 8]
+widths = [4, 8]
+[shrinking]
+variants = 1
+erosion_mm = 6.0
+most_erosions = 1
+[sampling]
+patches_per_case = 4
+patches_per_epoch = 8
+validation_patches_per_case = 2
+[course]
+epochs = 1
+patience = 1
+batch_size = 8
+learning_rate = 1e-3
+""",
     "experiment.toml": """
 spacing_zyx_mm = [5.0, 4.0, 4.0]
 patch_size_zyx = [4, 32, 32]

@@ -79,14 +79,7 @@ class _Listener:
 def _run(room: StageRoom) -> Outcome:
     settings = room.settings
     chosen = settings.budget.budget.benchmark
-    people = settings.participants
-    taking_part = first_patients(people.of_role(DEVELOPMENT), chosen.patients)
-    cohort = lay_out(
-        room.folder,
-        people,
-        development_split(settings),
-        patients=[one.patient_id for one in taking_part],
-    )
+    cohort = _cohort(room)
     trained_on = load_cohort(cohort)
     held_out = held_out_scans(trained_on, limit=chosen.examined_patients or None)
     if settings.is_simulated:
@@ -96,11 +89,10 @@ def _run(room: StageRoom) -> Outcome:
     made = conditions(trained_on, held_out, training, hardware=describe_hardware(device))
     keep_conditions(room.folder, made)
     contestants = choose_contestants(",".join(chosen.architectures), (), known=ARCHITECTURES)
-    examiner = Examiner(scans=held_out.scans, device=device, clock=room.clock)
     finished, failed = run_contest(
         contestants,
         training,
-        examiner,
+        Examiner(scans=held_out.scans, device=device, clock=room.clock),
         output=room.folder,
         audience=_Listener(room.follow, len(contestants)),
     )
@@ -110,19 +102,23 @@ def _run(room: StageRoom) -> Outcome:
     summaries = write_report(
         room.folder, finished, failed, held_out, conditions=made, reference=_REFERENCE
     )
-    draw_training_curves(
-        room.folder / _PICTURES[0][0],
-        {
-            one.contestant.title: one.training.folder
-            for one in finished
-            if one.training is not None
-        },
+    runs = {one.contestant.title: one.training.folder for one in finished if one.training}
+    draw_training_curves(room.folder / _PICTURES[0][0], runs)
+    fallen = [f"{one.contestant.title} failed: {one.reason}." for one in failed]
+    return _outcome(room.folder, summaries, [*_remarks(made), *fallen])
+
+
+def _cohort(room: StageRoom) -> Path:
+    """Return a cohort folder of the development patients who take part."""
+    settings = room.settings
+    limit = settings.budget.budget.benchmark.patients
+    taking_part = first_patients(settings.participants.of_role(DEVELOPMENT), limit)
+    return lay_out(
+        room.folder,
+        settings.participants,
+        development_split(settings),
+        patients=[one.patient_id for one in taking_part],
     )
-    remarks = [
-        *_remarks(made),
-        *(f"{one.contestant.title} failed: {one.reason}." for one in failed),
-    ]
-    return _outcome(room.folder, summaries, remarks)
 
 
 def _called_simulated(held_out: HeldOut) -> HeldOut:

@@ -44,7 +44,7 @@ _Stages = Annotated[
     str,
     typer.Option(
         help="all, or names separated by commas: flow, patients, benchmark, segmentation, "
-        "slices, synthesis, readers, classification."
+        "slices, synthesis, readers, classification, growth."
     ),
 ]
 _DryRun = Annotated[

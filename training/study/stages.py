@@ -3,6 +3,7 @@
 from training.study.benchmark_stage import BENCHMARK
 from training.study.classification_stage import CLASSIFICATION
 from training.study.flow_stage import FLOW
+from training.study.growth_stage import GROWTH
 from training.study.patients_stage import PATIENTS
 from training.study.readers_stage import READERS
 from training.study.segmentation_stage import SEGMENTATION
@@ -10,8 +11,7 @@ from training.study.slices_stage import SLICES
 from training.study.stage import Stage
 from training.study.synthesis_stage import SYNTHESIS
 
-#: A further stage, such as the forecast of growth, takes its place here; the report then has a
-#: section of it.
+#: A further stage takes its place here; the report then has a section of it.
 STAGES: tuple[Stage, ...] = (
     FLOW,
     PATIENTS,
@@ -21,6 +21,7 @@ STAGES: tuple[Stage, ...] = (
     SYNTHESIS,
     READERS,
     CLASSIFICATION,
+    GROWTH,
 )
 
 

@@ -4,6 +4,8 @@ import pytest
 from study_builder import write_tiny_budget
 
 from training.classification.recipe import read_recipe
+from training.growth.arms import PAPER_ARMS, Arm
+from training.growth.recipe import read_growth_recipe
 from training.segmentation.architectures import ARCHITECTURES
 from training.segmentation.benchmark.training_port import read_recipes
 from training.segmentation.experiment import read_experiment
@@ -24,7 +26,9 @@ def test_a_shipped_budget_names_recipes_that_can_be_read(name):
     read_recipes([f"{one}={file.recipe(path)}" for one, path in budget.benchmark.recipes.items()])
     read_synthesis_recipe(file.recipe(budget.synthesis.recipe))
     classifier = read_recipe(file.recipe(budget.classification.recipe))
+    read_growth_recipe(file.recipe(budget.growth.recipe))
 
+    assert {Arm(one) for one in budget.growth.arms} == set(PAPER_ARMS)
     assert set(budget.benchmark.architectures) <= set(ARCHITECTURES)
     assert Sampler(budget.synthesis.sampler)
     assert [str(parse_ratio(one)) for one in budget.synthesis.ratios] == ["1:1", "1:2"]
@@ -33,7 +37,7 @@ def test_a_shipped_budget_names_recipes_that_can_be_read(name):
 
 
 def test_the_full_budget_is_the_published_study():
-    """Its Methods: four architectures, 500 patients, a 4:1 split, 256 px, ViT-B/16."""
+    """Four architectures, 500 patients, a 4:1 split, 256 px, ViT-B/16; growth one by one."""
     file = read_budget("full")
     budget = file.budget
     diffusion = read_synthesis_recipe(file.recipe(budget.synthesis.recipe))
@@ -48,6 +52,7 @@ def test_the_full_budget_is_the_published_study():
     assert diffusion.course.epochs == 1000
     assert classifier.network.architecture.startswith("vit_base_patch16_224")
     assert classifier.schedule.epochs == 100
+    assert budget.growth.folds is None
     assert budget.needs_gpu
 
 
