@@ -118,6 +118,6 @@ def small_recipe(**changes: object) -> GrowthRecipe:
         "widths": (2, 2),
         "shrinking": Shrinking(variants=2, erosion_mm=1.0),
         "sampling": Sampling(patches_per_case=6, validation_patches_per_case=4),
-        "course": Course(epochs=2, batch_size=4, checkpoint_every=1, learning_rate=1e-2),
+        "course": Course(epochs=2, batch_size=4, checkpoint_every=2, learning_rate=1e-2),
     }
     return GrowthRecipe(**{**fields, **changes})
