@@ -20,7 +20,7 @@ from training.study.stage import (
     write_result,
 )
 
-FAILURE_FILE, SPENT_FILE = "failure.txt", "spent.json"
+FAILURE_FILE, OBSTACLE_FILE, SPENT_FILE = "failure.txt", "impossible.txt", "spent.json"
 
 
 class Audience(Protocol):
@@ -134,7 +134,8 @@ def _run(
     """Do one stage in its folder and return what became of it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / INPUTS_FILE, inputs)
-    (folder / FAILURE_FILE).unlink(missing_ok=True)
+    for name in (FAILURE_FILE, OBSTACLE_FILE):
+        (folder / name).unlink(missing_ok=True)
     before, start = _spent(folder), clock()
 
     def follow(words: str, share: float) -> None:
@@ -146,6 +147,7 @@ def _run(
         outcome = stage.run(room)
     except StageImpossibleError as error:
         state, reason = StageState.IMPOSSIBLE, str(error)
+        (folder / OBSTACLE_FILE).write_text(f"{reason}\n", encoding="utf-8")
     except Exception as error:  # noqa: BLE001  whatever one stage dies of, the others go on
         state, reason = StageState.FAILED, f"{type(error).__name__}: {error}".splitlines()[0]
         (folder / FAILURE_FILE).write_text(traceback.format_exc(), encoding="utf-8")
@@ -175,6 +177,8 @@ def _why(place: Path, inputs: Mapping[str, Any], mark: str) -> str:
     """Return why a stage has no result for its inputs."""
     if (place / mark / FAILURE_FILE).is_file():
         return "failed before, will be tried again"
+    if (place / mark / OBSTACLE_FILE).is_file():
+        return "was not possible before, will be tried again"
     if (place / mark / INPUTS_FILE).is_file():
         return "begun, will go on"
     others = sorted(place.glob(f"*/{INPUTS_FILE}"), key=lambda path: path.stat().st_mtime)

@@ -38,6 +38,9 @@ _TRAINING = 0.7
 
 _RUN, _LOSS = "run", "loss.png"
 
+#: From this share of copies on the report says that the generator repeats its patients.
+_MANY_COPIES = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Real:
@@ -189,6 +192,12 @@ def _judge_set(
     place = f"quality-{ratio.replace(':', '-')}"
     write_report(room.folder / place, quality, memorised, synthetic=synthetic, real=images)
     findings.measures.extend(_measures(ratio, quality, real.network))
+    if quality.copies > _MANY_COPIES:
+        findings.remarks.append(
+            f"Set {ratio}: {quality.copies:.0%} of the synthetic slices are copies of learnt ones. "
+            f"The generator repeats its {len(set(patients))} patients; a classifier learns nothing "
+            "new from them."
+        )
     findings.sheets.append(
         Sheet(
             title=f"Set {ratio}",
@@ -289,7 +298,7 @@ SYNTHESIS = Stage(
     name="synthesis",
     title="Synthetic slices",
     shows="npj Fig. 5",
-    version=1,
+    version=2,
     after=("slices",),
     choices=_choices,
     files=_files,

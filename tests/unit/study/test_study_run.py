@@ -241,6 +241,26 @@ def test_the_plan_says_what_would_be_done_and_why(settings, tmp_path):
     ]
 
 
+def test_the_plan_tells_what_went_wrong_before(settings, tmp_path):
+    """A failure and an obstacle, each to be tried again."""
+
+    def breaks(_room):
+        raise RuntimeError("broken")
+
+    def cannot(_room):
+        raise StageImpossibleError("nobody expanded")
+
+    stages = [a_stage("one", breaks), a_stage("two", cannot)]
+    run(settings, stages, tmp_path)
+
+    plan = plan_study(settings, stages, tmp_path, chosen={"one", "two"})
+
+    assert [one.why for one in plan] == [
+        "failed before, will be tried again",
+        "was not possible before, will be tried again",
+    ]
+
+
 def test_the_plan_does_nothing(settings, tmp_path):
     """Not even a folder."""
     plan_study(settings, [a_stage("one", found("a"))], tmp_path / "new", chosen={"one"})
