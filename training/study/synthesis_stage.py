@@ -194,9 +194,9 @@ def _judge_set(
     findings.measures.extend(_measures(ratio, quality, real.network))
     if quality.copies > _MANY_COPIES:
         findings.remarks.append(
-            f"Set {ratio}: {quality.copies:.0%} of the synthetic slices are copies of learnt ones. "
-            f"The generator repeats its {len(set(patients))} patients; a classifier learns nothing "
-            "new from them."
+            f"Set {ratio}: {quality.copies:.0%} of the synthetic slices are copies of learnt "
+            f"ones. The generator repeats its {len(set(patients))} patients, from whom a "
+            "classifier learns nothing new."
         )
     findings.sheets.append(
         Sheet(
