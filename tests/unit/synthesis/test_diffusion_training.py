@@ -132,9 +132,9 @@ def test_another_recipe_or_cohort_does_not_go_on(tmp_path):
 
 
 def test_the_loss_falls(tmp_path):
-    """Predicting nothing costs 1, the variance of the noise; a hundred steps cost a third less."""
+    """Predicting nothing costs 1, the variance of the noise; 36 steps cost less than half."""
     write_triplets(tmp_path / "cases", expanding=8, others=0)
-    recipe = tiny_recipe(course={"epochs": 33, "learning_rate": 5e-3})
+    recipe = tiny_recipe(course={"epochs": 12, "learning_rate": 1e-2})
     trainer = DiffusionTrainer(
         recipe, slices_of(tmp_path / "cases"), folder=tmp_path / "run", device=CPU
     )
@@ -142,9 +142,9 @@ def test_the_loss_falls(tmp_path):
     trainer.run()
 
     losses = losses_of(tmp_path / "run")
-    assert len(losses) == 33
-    assert losses[0] > 0.8
-    assert np.mean(losses[-5:]) < 2 / 3
+    assert len(losses) == 12
+    assert losses[0] > 0.6
+    assert np.mean(losses[-5:]) < 1 / 2
 
 
 def test_the_rate_is_a_cosine_and_as_released_rises_first(tmp_path):
