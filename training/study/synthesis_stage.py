@@ -191,7 +191,9 @@ def _judge_set(
         return
     place = f"quality-{ratio.replace(':', '-')}"
     write_report(room.folder / place, quality, memorised, synthetic=synthetic, real=images)
-    findings.measures.extend(_measures(ratio, quality, real.network))
+    told = {one.key for one in findings.measures}
+    found = _measures(ratio, quality, real.network)
+    findings.measures.extend(one for one in found if one.key not in told)
     if quality.copies > _MANY_COPIES:
         findings.remarks.append(
             f"Set {ratio}: {quality.copies:.0%} of the synthetic slices are copies of learnt "
