@@ -58,7 +58,8 @@ def predict_field(
     """Return the field around a hematoma, half a patch to every side of it.
 
     Velocities are blended before they are integrated, so that the field of a diffeomorphic
-    network stays one.
+    network stays one. The affine maps of an as-released network are blended as displacements;
+    the released code warps every patch by its own and blends the warped masks.
 
     Parameters
     ----------

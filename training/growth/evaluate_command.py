@@ -40,35 +40,18 @@ def evaluate(
     import torch
 
     from pipeline.models import choose_device
-    from training.growth.arms import Arm
-    from training.growth.evaluation import EVEN, judge_run, read_mask
-    from training.growth.figures import draw_examples, draw_spread, typical_patients
-    from training.growth.pair import load_pair, pair_path
+    from training.growth.report import write_report
     from training.growth.run import read_run
-    from training.growth.table import TABLE, write_table
+    from training.growth.table import TABLE
 
     torch.set_num_threads(threads)
-    with told():
-        found = read_run(run, pairs)
-        started = [arm for arm in Arm if any(found.is_done(arm, fold) for fold in found.folds)]
-        chosen = started if arms is None else named_arms(arms)
-        if not chosen:
-            raise ValueError(f"{run}: no training has ended yet")
-        with bar() as shown:
-            judged = judge_run(
-                found,
-                chosen,
-                device=choose_device(device),
-                on_patient=lambda done, total: shown.count(done, total, what="Forecasting"),
-            )
-        write_table(output, judged, about=about or f"Run {run.resolve().name}.")
-        draw_spread(output / "spread.png", judged)
-        shown_patients = typical_patients(judged[-2], count=4)
-        masks = {
-            way.name: [read_mask(found, Arm(way.name), one) for one in shown_patients]
-            for way in judged
-            if way.name != EVEN
-        }
-        examples = [load_pair(pair_path(pairs, one)) for one in shown_patients]
-        draw_examples(output / "examples.png", examples, masks)
+    with told(), bar() as shown:
+        write_report(
+            read_run(run, pairs),
+            None if arms is None else named_arms(arms),
+            output,
+            about=about or f"Run {run.resolve().name}.",
+            device=choose_device(device),
+            on_patient=lambda done, total: shown.count(done, total, what="Forecasting"),
+        )
     typer.echo((output / TABLE).read_text(encoding="utf-8"))

@@ -41,13 +41,10 @@ class Judged:
         Arm, or `EVEN`.
     scores : tuple of GrowthScore
         One per tested patient, in the order of their identifiers.
-    masks : Path or None
-        Folder with the forecast masks by patient; None where there are none.
     """
 
     name: str
     scores: tuple[GrowthScore, ...]
-    masks: Path | None = None
 
 
 def judge_run(
@@ -83,7 +80,7 @@ def judge_run(
                 scores.append(score)
                 done += 1
                 on_patient(done, total)
-        judged.append(Judged(name=arm.value, scores=_in_order(scores), masks=run.folder / arm))
+        judged.append(Judged(name=arm.value, scores=_in_order(scores)))
     plain = [score for fold in folds for score in _even_scores(run, fold)]
     return [*judged, Judged(name=EVEN, scores=_in_order(plain))]
 
