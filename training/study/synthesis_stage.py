@@ -191,14 +191,22 @@ def _judge_set(
         return
     place = f"quality-{ratio.replace(':', '-')}"
     write_report(room.folder / place, quality, memorised, synthetic=synthetic, real=images)
+    caption = f"Set {ratio}: synthetic slices nearest to a learnt one, and that one below."
+    findings.pictures.append(Picture(file=f"{place}/{PAIRS}", caption=caption))
+    _add_quality(ratio, quality, real.network, findings, patients=len(set(patients)))
+
+
+def _add_quality(
+    ratio: str, quality: Quality, network: FeatureNetwork, findings: _Findings, *, patients: int
+) -> None:
     told = {one.key for one in findings.measures}
-    found = _measures(ratio, quality, real.network)
+    found = _measures(ratio, quality, network)
     findings.measures.extend(one for one in found if one.key not in told)
     if quality.copies > _MANY_COPIES:
         findings.remarks.append(
             f"Set {ratio}: {quality.copies:.0%} of the synthetic slices are copies of learnt "
-            f"ones. The generator repeats its {len(set(patients))} patients, from whom a "
-            "classifier learns nothing new."
+            f"ones. The generator repeats its {patients} patients, from whom a classifier "
+            "learns nothing new."
         )
     findings.sheets.append(
         Sheet(
@@ -208,8 +216,6 @@ def _judge_set(
             note="In brackets what real slices show, or what would be best.",
         )
     )
-    caption = f"Set {ratio}: synthetic slices nearest to a learnt one, and that one below."
-    findings.pictures.append(Picture(file=f"{place}/{PAIRS}", caption=caption))
 
 
 def _probes(settings: StudySettings, *, patients: int, drawn: int) -> tuple[Probe, ...]:
