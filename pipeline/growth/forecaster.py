@@ -17,6 +17,7 @@ from pipeline.measurement import volume_ml
 from pipeline.model_bundle import ModelBundle
 from pipeline.model_card import Intensity, ModelCard
 from pipeline.resampling import canonical_grid, resample_map, resample_volume
+from pipeline.segmentation.head_crop import head_box
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
 from pipeline.volume import CtVolume, HematomaMask, Vector, VoxelGrid
 
@@ -108,9 +109,13 @@ class GrowthForecaster:
     def _prepare(self, volume: CtVolume, hematoma: HematomaMask, target: VoxelGrid) -> BrainScan:
         hu = resample_volume(volume, target)
         covered = resample_map(hematoma.voxels_zyx.astype(np.float32), volume.grid, target)
+        # Prepared cases of training are cropped in the same way before the brain is cut out.
+        box = head_box(hu)
+        brain = np.zeros(hu.shape, dtype=bool)
+        brain[box] = extract_brain(hu[box], self._spacing)
         return BrainScan(
             hu_zyx=hu,
-            brain_zyx=extract_brain(hu, self._spacing),
+            brain_zyx=brain,
             hematoma_zyx=covered >= _HALF,
         )
 

@@ -10,8 +10,9 @@ from pipeline.errors import EmptyHematomaError, GeometryError, ModelBundleError
 from pipeline.forecast_error import ForecastError
 from pipeline.growth.brain import extract_brain
 from pipeline.growth.dense_prediction import predict_field
-from pipeline.growth.forecaster import load_forecaster
+from pipeline.growth.forecaster import GrowthForecaster, load_forecaster
 from pipeline.growth.moved_mask import values_at
+from pipeline.growth.network import GrowthUNet
 from pipeline.growth.network_input import BrainScan, network_input
 from pipeline.model_bundle import load_bundle, save_bundle
 from pipeline.volume import HematomaMask, VoxelGrid, regular_grid
@@ -22,6 +23,8 @@ from tests.growth_builder import (
     moving_forecaster,
     moving_network,
 )
+from training.cohort.intake.prepare_scan import Preparation, make_case
+from training.cohort.intake.scan_facts import ScanFacts
 
 #: The usual grid, thick slices, slices sheared by 15 degrees and uneven, and rows that run back.
 GRIDS = {
@@ -201,3 +204,31 @@ def test_values_lie_where_a_sheared_and_uneven_grid_puts_them():
     points = np.random.default_rng(1).uniform([0.2, 3.5, 0.0], [5.2, 9.5, 6.0], (50, 3))
 
     assert values_at(values, grid, points) == pytest.approx(points @ slopes)
+
+
+def test_the_product_forecasts_what_evaluation_judged():
+    """The same network on a scan, and on the scan's prepared case: the same field around the clot.
+
+    On the network's own grid, so that resampling changes nothing.
+    """
+    volume, hematoma = bleeding_head(regular_grid((40, 70, 64), (4.0, 4.0, 4.0)))
+    torch.manual_seed(1)
+    network = GrowthUNet(widths=[2, 2])
+    torch.nn.init.normal_(network.head.weight)
+    known = ScanFacts(scan_id="s", patient_id="p")
+    how = Preparation(spacing_zyx_mm=(4.0, 4.0, 4.0), source="tests", allow_empty=False)
+    case = make_case(volume, hematoma.voxels_zyx, known, how)
+    scan = BrainScan(
+        hu_zyx=case.hu_zyx,
+        brain_zyx=extract_brain(case.hu_zyx, case.spacing_zyx_mm),
+        hematoma_zyx=case.label_zyx == 1,
+    )
+
+    judged = predict_field(network.eval(), network_input(scan, INTENSITY), (16, 16, 16))
+    forecast = GrowthForecaster(growth_card(), network, device=torch.device("cpu")).forecast(
+        volume, hematoma
+    )
+
+    assert case.hu_zyx.shape != volume.hu_zyx.shape
+    assert np.abs(forecast.displacement_zyx_mm).max() > 0.1
+    assert np.allclose(forecast.displacement_zyx_mm, judged.displacement.numpy() * 4.0, atol=1e-5)
