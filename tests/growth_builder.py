@@ -7,9 +7,13 @@ from pipeline.growth.forecaster import GrowthForecaster
 from pipeline.growth.network import GrowthUNet
 from pipeline.model_card import Intensity, ModelCard
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid, regular_grid
+from training.cohort.case import Case
 from training.growth.pair import GrowthPair
 from training.growth.recipe import Course, GrowthRecipe, Sampling
 from training.growth.shrinking import Shrinking
+
+#: Grids of heads that are registered.
+STEP, COARSE = (3.0, 3.0, 3.0), (5.0, 5.0, 5.0)
 
 INTENSITY = Intensity(clip_low_hu=0, clip_high_hu=100, mean=0, sd=100)
 
@@ -121,3 +125,37 @@ def small_recipe(**changes: object) -> GrowthRecipe:
         "course": Course(epochs=2, batch_size=4, checkpoint_every=2, learning_rate=1e-2),
     }
     return GrowthRecipe(**{**fields, **changes})
+
+
+def lopsided_head(
+    *, radius_mm: float = 15.0, spacing: tuple[float, float, float] = STEP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an egg of a head, whose pose can be seen, and its hematoma."""
+    shape_zyx = [int(length / step) for length, step in zip((168, 180, 180), spacing, strict=True)]
+    z, y, x = np.indices(shape_zyx) * spacing[0]
+    shape = ((z - 82) / 62) ** 2 + ((y - 88) / 78) ** 2 + ((x - 88) / (60 + (y - 88) / 8)) ** 2
+    hu = np.full(shape_zyx, -1000, dtype=np.int16)
+    hu[shape < 1.0] = 40
+    hu[shape < 0.92] = 900
+    hu[shape < 0.74] = 30
+    hu[(z - 95) ** 2 + (y - 60) ** 2 + (x - 88) ** 2 < 12**2] = 8  # a ventricle
+    blood = (z - 82) ** 2 + (y - 100) ** 2 + (x - 108) ** 2 <= radius_mm**2
+    hu[blood] = 65
+    return hu, blood
+
+
+def case_of(
+    hu: np.ndarray,
+    blood: np.ndarray,
+    name: str,
+    spacing: tuple[float, float, float] = STEP,
+) -> Case:
+    """Return a prepared case."""
+    return Case(
+        case_id=name,
+        patient_id="p1",
+        source="tests",
+        hu_zyx=hu.astype(np.int16),
+        label_zyx=blood.astype(np.uint8),
+        spacing_zyx_mm=spacing,
+    )

@@ -11,8 +11,7 @@ import SimpleITK as sitk  # noqa: N813  its usual name
 from scipy import ndimage
 
 from pipeline.growth.brain import extract_brain, extract_head
-from tests.growth_builder import small_pair
-from training.cohort.case import Case
+from tests.growth_builder import COARSE, STEP, case_of, lopsided_head, small_pair
 from training.evaluation.scores import dice
 from training.growth.deformable import by_demons, by_greedy
 from training.growth.followed import Criteria, Followed
@@ -28,27 +27,8 @@ from training.growth.prepare import Preparation, UnmatchedError, make_pair, prep
 from training.growth.registration import apply_alignment, register
 from training.growth.shrinking import Shrinking, random_element, shrink_baseline
 
-STEP, COARSE = (3.0, 3.0, 3.0), (5.0, 5.0, 5.0)
-
 #: No finer than the grid of 2 mm: quick.
 COARSER = Shrinking(erosion_mm=2.0)
-
-
-def lopsided_head(
-    *, radius_mm: float = 15.0, spacing: tuple[float, float, float] = STEP
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return an egg of a head, whose pose can be seen, and its hematoma."""
-    shape_zyx = [int(length / step) for length, step in zip((168, 180, 180), spacing, strict=True)]
-    z, y, x = np.indices(shape_zyx) * spacing[0]
-    shape = ((z - 82) / 62) ** 2 + ((y - 88) / 78) ** 2 + ((x - 88) / (60 + (y - 88) / 8)) ** 2
-    hu = np.full(shape_zyx, -1000, dtype=np.int16)
-    hu[shape < 1.0] = 40
-    hu[shape < 0.92] = 900
-    hu[shape < 0.74] = 30
-    hu[(z - 95) ** 2 + (y - 60) ** 2 + (x - 88) ** 2 < 12**2] = 8  # a ventricle
-    blood = (z - 82) ** 2 + (y - 100) ** 2 + (x - 108) ** 2 <= radius_mm**2
-    hu[blood] = 65
-    return hu, blood
 
 
 def moved(values: np.ndarray, transform: sitk.Transform, *, outside: float) -> np.ndarray:
@@ -81,22 +61,6 @@ def aligned_pair(known_motion) -> GrowthPair:
         "follow-up",
     )
     return make_pair("p1", case_of(baseline, blood, "baseline"), follow_up)
-
-
-def case_of(
-    hu: np.ndarray,
-    blood: np.ndarray,
-    name: str,
-    spacing: tuple[float, float, float] = STEP,
-) -> Case:
-    return Case(
-        case_id=name,
-        patient_id="p1",
-        source="tests",
-        hu_zyx=hu.astype(np.int16),
-        label_zyx=blood.astype(np.uint8),
-        spacing_zyx_mm=spacing,
-    )
 
 
 def test_a_known_motion_is_found(known_motion):
