@@ -24,6 +24,9 @@ _THUMBNAIL = 16
 
 _LEVELS = 256
 
+#: Levels nearer to black or white than this are taken for air and bone.
+_END = 8
+
 
 def look_alikes(images: Tensor, slices: LearningSlices, *, seeds: Sequence[int]) -> list[int]:
     """Return the place of a real slice whose size and grain each synthetic image takes.
@@ -94,8 +97,9 @@ def match_grey_levels(
 ) -> list[NDArray[np.uint8]]:
     """Return images whose grey levels, all taken together, are distributed as the real ones'.
 
-    One rising function for all images: differences between them remain. Black stays black and
-    white stays white, however much of them there is: bone must not turn grey.
+    One rising function for all images: differences between them remain. Black and white, which
+    are air and bone, are left as they are: how much of them there is, is anatomy. Were they
+    matched, too, a generator that draws too little bone would get a white hematoma instead.
 
     Parameters
     ----------
@@ -104,18 +108,29 @@ def match_grey_levels(
     real : sequence of ndarray of uint8
         Grey levels of real slices at native size.
     """
+    lowest, highest = _END, _LEVELS - 1 - _END
     # A sixteenth of a level is finer than what rounding leaves.
-    bins = np.linspace(-0.5, _LEVELS - 0.5, _LEVELS * 16 + 1)
+    bins = np.linspace(lowest - 0.5, highest + 0.5, (highest - lowest + 1) * 16 + 1)
     counts = sum(np.histogram(image, bins)[0].astype(np.float64) for image in images)
-    shares = np.cumsum(counts) / np.sum(counts)
     wanted = sum(np.bincount(image.ravel(), minlength=_LEVELS) for image in real)
-    wanted_shares = np.cumsum(wanted) / np.sum(wanted)
+    inside = np.asarray(wanted)[lowest : highest + 1]
+    if np.sum(counts) == 0 or inside.sum() == 0:
+        return [_rounded(image) for image in images]
+    shares, wanted_shares = np.cumsum(counts) / np.sum(counts), np.cumsum(inside) / inside.sum()
     # Middle of each fine bin's share; the level whose share first reaches it.
     middle = shares - np.diff(shares, prepend=0.0) / 2
-    level = np.searchsorted(wanted_shares, middle).clip(0, _LEVELS - 1).astype(np.uint8)
-    ends = np.digitize([0, _LEVELS - 1], bins) - 1
-    level[: ends[0] + 1], level[ends[1] :] = 0, _LEVELS - 1
-    return [level[np.clip(np.digitize(image, bins) - 1, 0, len(level) - 1)] for image in images]
+    level = lowest + np.searchsorted(wanted_shares, middle).clip(0, len(inside) - 1)
+    matched = []
+    for image in images:
+        place = np.digitize(image, bins) - 1
+        between = (place >= 0) & (place < len(level))
+        new = level[np.clip(place, 0, len(level) - 1)].astype(np.uint8)
+        matched.append(np.where(between, new, _rounded(image)))
+    return matched
+
+
+def _rounded(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(image), 0, _LEVELS - 1).astype(np.uint8)
 
 
 def _thumbnails(images: Tensor) -> Tensor:
