@@ -18,8 +18,9 @@ _CLIP_HU = (-40.0, 170.0)
 _SMOOTHING_MM = 1.0
 
 #: Half the width of passages that are closed: orbits, foramina, sutures. The same 3.5 mm that
-#: part a head's soft tissue from the brain in the simulated heads' real hosts.
-_NECK_MM = 3.5
+#: part a head's soft tissue from the brain in the simulated heads' real hosts. On coarse grids it
+#: is somewhat more than a voxel: what is narrower has no inside there.
+_NECK_MM, _NECK_VOXELS = 3.5, 1.15
 
 #: Denser than air, foam and blankets; HU.
 _SOLID_HU = -200.0
@@ -58,12 +59,13 @@ def extract_brain(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray
     # What lies beyond the scan is unknown, not bone: the brain may be cut off at the last slice.
     framed = np.pad(soft, ((1, 1), (0, 0), (0, 0)), mode="edge")
     depth_mm = ndimage.distance_transform_edt(framed, sampling=spacing_zyx_mm)[1:-1]
-    core = _largest(depth_mm > _NECK_MM)
+    neck_mm = max(_NECK_MM, _NECK_VOXELS * max(spacing_zyx_mm))
+    core = _largest(depth_mm > neck_mm)
     if not core.any():
         return core
     reach_mm = ndimage.distance_transform_edt(~core, sampling=spacing_zyx_mm)
     # A voxel more than the neck: distances count from centre to centre.
-    brain = soft & (reach_mm <= _NECK_MM + max(spacing_zyx_mm[1:]))
+    brain = soft & (reach_mm <= neck_mm + max(spacing_zyx_mm[1:]))
     return _filled(_closed(_largest(brain), spacing_zyx_mm))
 
 

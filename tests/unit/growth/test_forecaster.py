@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from pipeline.errors import EmptyHematomaError, GeometryError, ModelBundleError
 from pipeline.forecast_error import ForecastError
@@ -15,6 +16,7 @@ from pipeline.growth.moved_mask import values_at
 from pipeline.growth.network import GrowthUNet
 from pipeline.growth.network_input import BrainScan, network_input
 from pipeline.model_bundle import load_bundle, save_bundle
+from pipeline.resampling import canonical_grid, resample_map
 from pipeline.volume import HematomaMask, VoxelGrid, regular_grid
 from tests.growth_builder import (
     INTENSITY,
@@ -25,6 +27,7 @@ from tests.growth_builder import (
 )
 from training.cohort.intake.prepare_scan import Preparation, make_case
 from training.cohort.intake.scan_facts import ScanFacts
+from training.cohort.nifti import read_nifti
 
 #: The usual grid, thick slices, slices sheared by 15 degrees and uneven, and rows that run back.
 GRIDS = {
@@ -232,3 +235,17 @@ def test_the_product_forecasts_what_evaluation_judged():
     assert case.hu_zyx.shape != volume.hu_zyx.shape
     assert np.abs(forecast.displacement_zyx_mm).max() > 0.1
     assert np.allclose(forecast.displacement_zyx_mm, judged.displacement.numpy() * 4.0, atol=1e-5)
+
+
+@pytest.mark.data
+def test_the_brain_of_a_real_head_is_cut_out(data_dir):
+    """An adult's skull holds 1.1 to 1.7 L; no bone is among it, and it is in one piece."""
+    hu, grid = read_nifti(data_dir / "invesalius-cranium" / "cranium_ct0051.nii.gz")
+    target = canonical_grid(grid, (4.0, 4.0, 4.0))
+    scan = resample_map(hu, grid, target, outside=-1000)
+
+    brain = extract_brain(scan, (4.0, 4.0, 4.0))
+
+    assert 1100 < np.count_nonzero(brain) * 0.064 < 1700
+    assert np.mean(scan[brain] > 200) < 0.02
+    assert ndimage.label(brain, np.ones((3, 3, 3)))[1] == 1
