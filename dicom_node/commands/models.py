@@ -116,7 +116,16 @@ def _tell_metric(name: str, value: object, *, depth: int = 0) -> None:
 
 
 def _arguments(card: ModelCard) -> str:
-    return ", ".join(f"{name}={value}" for name, value in card.architecture_arguments.items())
+    return ", ".join(
+        f"{name}={_in_short(value)}" for name, value in card.architecture_arguments.items()
+    )
+
+
+def _in_short(value: object) -> object:
+    """Return an argument as it is; of an ensemble's members what they are called."""
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        return " and ".join(f"{one.get('name')} ({one.get('architecture')})" for one in value)
+    return value
 
 
 def _numbers(card: ModelCard) -> Iterator[tuple[str, str]]:
