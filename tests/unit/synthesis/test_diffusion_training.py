@@ -11,8 +11,9 @@ from diffusion_builder import slice_image, tiny_recipe, write_triplets
 
 from pipeline.prediction import HeLabel
 from training.cohort.patient_split import Part
-from training.synthesis.generator import load_generator
+from training.synthesis.generator import load_generator, load_generator_card
 from training.synthesis.learning_slices import read_learning_slices
+from training.synthesis.noise_schedule import Target
 from training.synthesis.provenance import fingerprint
 from training.synthesis.recipe import SynthesisRecipe, read_synthesis_recipe
 from training.synthesis.trainer import DiffusionTrainer
@@ -188,6 +189,24 @@ def test_the_run_leaves_sheets_and_a_generator(tmp_path):
     assert loaded.card == card
     text = json.loads((tmp_path / "run" / "generator" / "generator.json").read_text())
     assert "p00" not in json.dumps(text)
+
+
+def test_a_generator_knows_what_its_network_says(tmp_path):
+    """A network's words are of the velocity where it has learnt that; cards of old say nothing."""
+    write_triplets(tmp_path / "cases")
+    recipe = tiny_recipe(target="velocity", course={"epochs": 1})
+    train_generator([tmp_path / "cases"], recipe, output=tmp_path / "run", device=CPU)
+    path = tmp_path / "run" / "generator" / "generator.json"
+
+    found = load_generator_card(path.parent).target
+    content = json.loads(path.read_text())
+    del content["target"]
+    path.write_text(json.dumps(content))
+
+    assert found is Target.VELOCITY
+    assert load_generator_card(path.parent).target is Target.NOISE
+    with pytest.raises(ValueError, match="colour"):
+        tiny_recipe(target="colour")
 
 
 def test_flips_are_from_left_to_right_only():
