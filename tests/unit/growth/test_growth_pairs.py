@@ -16,7 +16,6 @@ from training.evaluation.scores import dice
 from training.growth.deformable import by_demons, by_greedy
 from training.growth.followed import Criteria, Followed
 from training.growth.pair import (
-    GrowthPair,
     load_pair,
     load_shrunk,
     pair_paths,
@@ -48,19 +47,6 @@ def known_motion() -> sitk.AffineTransform:
     affine.SetMatrix(matrix.ravel())
     affine.SetTranslation(rigid.GetTranslation())
     return affine
-
-
-@pytest.fixture(scope="module")
-def aligned_pair(known_motion) -> GrowthPair:
-    """Return the pair of a head that moved between the scans, its hematoma from 15 to 19 mm."""
-    baseline, blood = lopsided_head(radius_mm=15)
-    later, later_blood = lopsided_head(radius_mm=19)
-    follow_up = case_of(
-        np.round(moved(later, known_motion.GetInverse(), outside=-1000)),
-        moved(later_blood, known_motion.GetInverse(), outside=0) >= 0.5,
-        "follow-up",
-    )
-    return make_pair("p1", case_of(baseline, blood, "baseline"), follow_up)
 
 
 def test_a_known_motion_is_found(known_motion):
@@ -106,18 +92,17 @@ def test_the_head_is_found_without_the_rest_and_the_coil():
     assert not found[:, 35].any()
 
 
-def test_a_pair_is_the_brain_with_both_hematomas(aligned_pair):
-    """Skull and air are cropped away; both volumes are kept within a few per cent.
+def test_a_pair_is_the_brain_with_both_hematomas():
+    """Skull and air are cropped away; both volumes are those of balls of 15 and 19 mm."""
+    before, after = (lopsided_head(radius_mm=radius, spacing=COARSE) for radius in (15, 19))
 
-    Balls of 15 and 19 mm: 14.1 and 28.7 mL.
-    """
-    head, _ = lopsided_head()
+    pair = make_pair("p1", *(case_of(*scan, "scan", COARSE) for scan in (before, after)))
 
-    assert aligned_pair.baseline_ml == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.03)
-    assert aligned_pair.follow_up_ml == pytest.approx(4 / 3 * np.pi * 1.9**3, rel=0.06)
-    assert aligned_pair.ring_zyx.sum() * 0.027 == pytest.approx(28.7 - 14.1, rel=0.1)
-    assert all(np.less(aligned_pair.brain_zyx.shape, head.shape))
-    assert aligned_pair.brain_zyx.sum() == pytest.approx(extract_brain(head, STEP).sum(), rel=0.01)
+    assert pair.baseline_ml == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.1)
+    assert pair.follow_up_ml == pytest.approx(4 / 3 * np.pi * 1.9**3, rel=0.1)
+    assert pair.ring_zyx.sum() * 0.125 == pytest.approx(28.7 - 14.1, rel=0.15)
+    assert all(np.less(pair.brain_zyx.shape, before[0].shape))
+    assert pair.brain_zyx.sum() == pytest.approx(extract_brain(before[0], COARSE).sum(), rel=0.01)
 
 
 def test_heads_of_two_people_are_not_matched():
