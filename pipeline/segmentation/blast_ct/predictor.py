@@ -119,7 +119,7 @@ def blast_ct_predictor(bundle: ModelBundle, options: InferenceOptions) -> BlastC
 
     The scan is looked at in one piece, whatever the options say of tiles. Published networks
     answer exactly as published unless the options ask for bfloat16, which is twice as fast and
-    moves a few voxels in ten thousand.
+    moves one or two voxels in a thousand of a bleed.
 
     Raises
     ------
