@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.expansion import meets_expansion_rule
 from pipeline.prediction import HeLabel
 from pipeline.slice_input import SliceInput
 from pipeline.triplet import crop_triplet
@@ -13,7 +14,6 @@ from training.classification.case import TripletCase, cut_words, images_of, mask
 from training.cohort.case import load_case
 from training.cohort.intake.found_scan import TimePoint
 from training.cohort.intake.tables import COHORT_TABLE
-from training.phantom.growth import meets_expansion_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pipeline.expansion import meets_expansion_rule
 from pipeline.prediction import HeLabel
 from pipeline.slice_input import SliceInput
 from pipeline.triplet import SliceTriplet, crop_triplet
@@ -21,7 +22,6 @@ from training.phantom.growth import (
     Growth,
     draw_growth,
     largest_follow_up_ml,
-    meets_expansion_rule,
 )
 from training.phantom.head_grid import HeadGrid, draw_grid
 from training.phantom.labels import Label

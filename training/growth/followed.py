@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.expansion import meets_expansion_rule
 from pipeline.volume import Vector
 from training.classification.imported_cohort import followed_patients, is_imported
 from training.cohort.case import Case, load_case
 from training.cohort.regrid import on_grid
 from training.cohort.simulated import patient_folders, read_scans
-from training.phantom.growth import meets_expansion_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.expansion import EXPANSION_ML, EXPANSION_RATIO
 from training.phantom.lesion_plan import (
     HOURS_MEDIAN,
     IRREGULARITY_MEAN,
@@ -11,10 +12,6 @@ from training.phantom.lesion_plan import (
     VOLUME_MEDIAN_ML,
     LesionPlan,
 )
-
-#: Expansion: growth by more than 6 mL or more than 33 % (Dowlatshahi et al., "Defining hematoma
-#: expansion in intracerebral hemorrhage", Neurology 2011; the rule of the study followed here).
-EXPANSION_ML, EXPANSION_RATIO = 6.0, 0.33
 
 #: Log odds of expansion without any sign, and what each sign adds. Chosen by simulation so that
 #: about 20 % expand and an observer who knows every sign reaches an AUC of 0.85 to 0.9; the
@@ -52,12 +49,6 @@ class Growth:
     probability: float
     follow_up_ml: float
     hours_between: float
-
-
-def meets_expansion_rule(baseline_ml: float, follow_up_ml: float) -> bool:
-    """Return whether the growth counts as hematoma expansion."""
-    growth_ml = follow_up_ml - baseline_ml
-    return growth_ml > EXPANSION_ML or growth_ml > EXPANSION_RATIO * baseline_ml
 
 
 def expansion_probability(plan: LesionPlan) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.expansion import meets_expansion_rule
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid
 from training.phantom.bleeding import bleed_into
 from training.phantom.brain import build_brain
@@ -15,7 +16,6 @@ from training.phantom.growth import (
     Growth,
     draw_growth,
     largest_follow_up_ml,
-    meets_expansion_rule,
 )
 from training.phantom.head_grid import draw_grid
 from training.phantom.host import Host

@@ -215,7 +215,7 @@ def _patient(rows: Sequence[Mapping[str, str]]) -> Patient:
 
 
 def _expanded(before_ml: float | None, after_ml: float | None) -> bool | None:
-    from training.phantom.growth import meets_expansion_rule
+    from pipeline.expansion import meets_expansion_rule
 
     if not before_ml or after_ml is None:
         return None

@@ -107,12 +107,13 @@ def test_a_pair_is_the_brain_with_both_hematomas():
 
 def test_heads_of_two_people_are_not_matched():
     """An egg and a brick do not correlate enough for a pair."""
-    egg, blood = lopsided_head(spacing=COARSE)
+    rough = (10.0, 10.0, 10.0)
+    egg, blood = lopsided_head(spacing=rough)
     brick = np.full_like(egg, -1000)
-    brick[12:16, 3:33, 15:21] = 200
+    brick[5:8, 2:16, 7:10] = 200
 
     with pytest.raises(UnmatchedError):
-        make_pair("p1", case_of(egg, blood, "a", COARSE), case_of(brick, blood, "b", COARSE))
+        make_pair("p1", case_of(egg, blood, "a", rough), case_of(brick, blood, "b", rough))
 
 
 def test_demons_find_the_field_between_masks():

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.expansion import meets_expansion_rule
 from training.phantom.growth import (
     Growth,
     draw_growth,
     expansion_probability,
-    meets_expansion_rule,
 )
 from training.phantom.hematoma import ball_radius_mm, shape_hematoma
 from training.phantom.lesion_plan import SITE_SHARES, LesionPlan, Site, draw_plan
