@@ -10,7 +10,8 @@ from pydicom.uid import MRImageStorage
 
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
-from pipeline.finding_flags import FINDING_FLAGS
+from pipeline.finding_flags import FINDING_FLAGS, assess_prediction
+from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode
@@ -103,8 +104,11 @@ def test_every_doubt_about_a_series_happens(flag):
     assert assess_volume(read_ct_series(head())) == frozenset()
 
 
-def test_every_flag_is_set_by_reader_volume_or_mask():
+def test_every_flag_is_set_by_reader_volume_mask_finding_or_opinion():
     """No flag of the table is out of reach."""
     mask = HematomaMask(voxels_zyx=EDGE_MASK, grid=regular_grid((5, 8, 8), (5.0, 1.0, 1.0)))
 
-    assert set(FLAGGED) | assess_mask(mask) | FINDING_FLAGS == set(QualityFlag)
+    strange = HePrediction(slice_probabilities=(0.4,), threshold=0.5, unfamiliarity=1.1)
+
+    reached = set(FLAGGED) | assess_mask(mask) | FINDING_FLAGS | assess_prediction(strange)
+    assert reached == set(QualityFlag)
