@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from training.classification.slices import (
 )
 from training.classification.split import Split
 from training.evaluation.roc import auc
+from training.saved_state import save_whole
 from training.synthesis.provenance import is_synthetic
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def fit(
         )
         best = max((past.validation_auc for past in records), default=-1.0)
         if record.validation_auc > best:
-            _write(output / "best.pt", {"network": learner.average.state_dict()})
+            save_whole({"network": learner.average.state_dict()}, output / "best.pt")
         records.append(record)
         _keep(output, learner, generator, records, recipe)
         on_epoch(record)
@@ -241,7 +242,7 @@ def _keep(
     }
     if learner.device.type == "cuda":
         state["cuda_dropout"] = torch.cuda.get_rng_state(learner.device)
-    _write(output / "state.pt", state)
+    save_whole(state, output / "state.pt")
     with (output / "log.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(EpochRecord)])
         writer.writeheader()
@@ -253,12 +254,6 @@ def _best(output: Path) -> dict[str, torch.Tensor]:
         output / "best.pt", weights_only=True, map_location="cpu"
     )["network"]
     return found
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".part")
-    torch.save(content, partial)
-    partial.replace(path)
 
 
 def _finished(

@@ -22,6 +22,7 @@ from training.growth.pair import GrowthPair
 from training.growth.patches import PatchPlace, cut_patch, draw_places
 from training.growth.recipe import GrowthRecipe
 from training.growth.turning import turned
+from training.saved_state import load_own, save_whole
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -271,16 +272,10 @@ class GrowthTrainer:
             "seconds": self.seconds,
             "identity": self._identity(),
         }
-        partial = self.folder / f"{CHECKPOINT}.part"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        save_whole(state, self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location=self._device, weights_only=True)
-        own = self._identity()
-        for name, value in own.items():
-            if state["identity"][name] != value:
-                raise ValueError(f"{self.folder} holds a training with other {name}")
+        state = load_own(self.folder / CHECKPOINT, self._identity(), self._device)
         self.network.load_state_dict(state["network"])
         self.best = {name: value.cpu() for name, value in state["best"].items()}
         self._optimiser.load_state_dict(state["optimiser"])

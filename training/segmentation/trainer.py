@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from pipeline.segmentation.networks.registry import build_network
 from training.cohort.case import IGNORED, Case
+from training.saved_state import save_whole
 from training.segmentation.loss import dice_and_cross_entropy
 from training.segmentation.patches import CasePool, draw_patch, normalise
 from training.segmentation.precision import training_type
@@ -152,9 +153,7 @@ class Trainer:
             "seconds": self.minutes * 60,
             "recipe": asdict(self.recipe),
         }
-        partial = self._checkpoint.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(self._checkpoint)
+        save_whole(state, self._checkpoint)
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
@@ -240,9 +239,7 @@ def predict_whole(
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's weights, whole or not at all."""
-    partial = path.with_suffix(".part")
-    torch.save(network.state_dict(), partial)
-    partial.replace(path)
+    save_whole(network.state_dict(), path)
 
 
 def _precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.saved_state import load_own, save_whole
 from training.synthesis.learning_slices import LearningSlices
 from training.synthesis.recipe import SynthesisRecipe
 from training.synthesis.ukan import UKanDiffusion
@@ -251,17 +252,10 @@ class DiffusionTrainer:
             "seconds": self.seconds,
             "identity": self._identity(),
         }
-        partial = self.folder / f"{CHECKPOINT}.part"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        save_whole(state, self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
-        path = self.folder / CHECKPOINT
-        state = torch.load(path, map_location=self._device, weights_only=True)
-        own = self._identity()
-        for name in ("recipe", "patients"):
-            if state["identity"][name] != own[name]:
-                raise ValueError(f"{self.folder} holds a training with other {name}")
+        state = load_own(self.folder / CHECKPOINT, self._identity(), self._device)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.saved_state import save_whole
+
 FINAL, LATEST, BEST = "checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth"
 
 
@@ -48,9 +50,7 @@ def write_checkpoint(
         "inference_allowed_mirroring_axes": _plain(trainer.inference_allowed_mirroring_axes),
         "ichnode": {"seconds": float(seconds), "steps": int(steps)},
     }
-    partial = path.with_name(path.name + ".part")
-    torch.save(state, partial)
-    partial.replace(path)
+    save_whole(state, path)
 
 
 def read_checkpoint(path: Path, trainer: Any) -> Spent:  # noqa: ANN401  nnU-Net ships no types

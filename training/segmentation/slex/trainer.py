@@ -5,17 +5,16 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from pipeline.segmentation.networks.slex_net import SlexNet
 from pipeline.segmentation.sampling import normalise
 from training.cohort.case import IGNORED
 from training.evaluation.scores import dice
+from training.saved_state import save_whole
 from training.segmentation.run_result import RunProgress
 from training.segmentation.slex.loss import slex_loss
 from training.segmentation.slex.recipe import SlexRecipe
@@ -197,7 +196,7 @@ class SlexTrainer:
         better = score is not None and (self.best_dice is None or score > self.best_dice)
         if better or self.best_dice is None:
             self.best_dice, self.best_epoch = score, self.epoch
-            _save_whole(self.network.state_dict(), self.folder / BEST_WEIGHTS)
+            save_whole(self.network.state_dict(), self.folder / BEST_WEIGHTS)
         self._log(score)
         self._losses = [0.0, 0.0]
         self._save()
@@ -254,7 +253,7 @@ class SlexTrainer:
             "best_epoch": self.best_epoch,
             "recipe": dataclasses.asdict(self.recipe),
         }
-        _save_whole(state, self.folder / CHECKPOINT)
+        save_whole(state, self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -272,10 +271,3 @@ class SlexTrainer:
         self.best_dice, self.best_epoch = state["best_dice"], int(state["best_epoch"])
         self._losses = list(state["losses"])
         self._earlier_seconds = float(state["seconds"])
-
-
-def _save_whole(state: dict[str, Any] | dict[str, Tensor], path: Path) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    partial.replace(path)
