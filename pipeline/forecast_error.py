@@ -15,13 +15,12 @@ References
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.finding import VolumeRange
-from pipeline.volume_error import LEVEL, conformal_rank
+from pipeline.volume_error import check_fit, range_around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +52,12 @@ class ForecastError:
     cohort: str
 
     def __post_init__(self) -> None:
-        if not (0 <= self.quantile < math.inf and 0 < self.floor_ml < math.inf):
-            raise ValueError(
-                f"Quantile and floor must be finite, the floor positive, got {self.quantile} "
-                f"and {self.floor_ml} mL"
-            )
-        conformal_rank(self.patients, LEVEL)
-        if not self.cohort:
-            raise ValueError("A fitted error names its cohort, got none")
+        check_fit(
+            quantile=self.quantile,
+            floor_ml=self.floor_ml,
+            patients=self.patients,
+            cohort=self.cohort,
+        )
 
     def scale_ml(self, baseline_ml: float) -> float:
         """Return the scale of a patient: baseline volume and floor."""
@@ -68,10 +65,7 @@ class ForecastError:
 
     def range_of(self, forecast_ml: float, *, baseline_ml: float) -> VolumeRange:
         """Return the range round a forecast volume in mL; its lower end is never negative."""
-        reach = self.quantile * self.scale_ml(baseline_ml)
-        return VolumeRange(
-            low_ml=max(0.0, forecast_ml - reach), high_ml=forecast_ml + reach, level=LEVEL
-        )
+        return range_around(forecast_ml, self.quantile * self.scale_ml(baseline_ml))
 
 
 def forecast_error_from_fields(fields: Mapping[str, Any]) -> ForecastError:

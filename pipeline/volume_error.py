@@ -69,24 +69,44 @@ class VolumeError:
     cohort: str
 
     def __post_init__(self) -> None:
-        if not (0 <= self.quantile < math.inf and 0 < self.floor_ml < math.inf):
-            raise ValueError(
-                f"Quantile and floor must be finite, the floor positive, got {self.quantile} "
-                f"and {self.floor_ml} mL"
-            )
+        check_fit(
+            quantile=self.quantile,
+            floor_ml=self.floor_ml,
+            patients=self.patients,
+            cohort=self.cohort,
+        )
         if not 0 < self.outer_probability < self.inner_probability < 1:
             raise ValueError(
                 f"Probabilities rise within (0, 1), got {self.outer_probability} and "
                 f"{self.inner_probability}"
             )
-        conformal_rank(self.patients, LEVEL)
-        if not self.cohort:
-            raise ValueError("A fitted error names its cohort, got none")
 
     def range_of(self, volume: float, *, scale_ml: float) -> VolumeRange:
         """Return the range round a measured volume in mL; its lower end is never negative."""
-        reach = self.quantile * scale_ml
-        return VolumeRange(low_ml=max(0.0, volume - reach), high_ml=volume + reach, level=LEVEL)
+        return range_around(volume, self.quantile * scale_ml)
+
+
+def check_fit(*, quantile: float, floor_ml: float, patients: int, cohort: str) -> None:
+    """Refuse what no fit of residuals can have given.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible, the cohort is not named, or the patients are too few.
+    """
+    if not (0 <= quantile < math.inf and 0 < floor_ml < math.inf):
+        raise ValueError(
+            f"Quantile and floor must be finite, the floor positive, got {quantile} "
+            f"and {floor_ml} mL"
+        )
+    conformal_rank(patients, LEVEL)
+    if not cohort:
+        raise ValueError("A fitted error names its cohort, got none")
+
+
+def range_around(volume: float, reach: float) -> VolumeRange:
+    """Return the range of so many mL to either side of a volume; it begins at 0 mL at least."""
+    return VolumeRange(low_ml=max(0.0, volume - reach), high_ml=volume + reach, level=LEVEL)
 
 
 def conformal_rank(patients: int, level: float) -> int:

@@ -56,17 +56,9 @@ def extract_brain(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray
     clipped = np.clip(np.asarray(hu_zyx, dtype=np.float32), *_CLIP_HU)
     smooth = ndimage.gaussian_filter(clipped, sigma)
     soft = (smooth > _SOFT_LOW_HU) & (smooth < _SOFT_HIGH_HU)
-    # What lies beyond the scan is unknown, not bone: the brain may be cut off at the last slice.
-    framed = np.pad(soft, ((1, 1), (0, 0), (0, 0)), mode="edge")
-    depth_mm = ndimage.distance_transform_edt(framed, sampling=spacing_zyx_mm)[1:-1]
     neck_mm = max(_NECK_MM, _NECK_VOXELS * max(spacing_zyx_mm))
-    core = _largest(depth_mm > neck_mm)
-    if not core.any():
-        return core
-    reach_mm = ndimage.distance_transform_edt(~core, sampling=spacing_zyx_mm)
-    # A voxel more than the neck: distances count from centre to centre.
-    brain = soft & (reach_mm <= neck_mm + max(spacing_zyx_mm[1:]))
-    return _filled(_closed(_largest(brain), spacing_zyx_mm))
+    brain = _largest_wide(soft, neck_mm, spacing_zyx_mm)
+    return _filled(_closed(brain, spacing_zyx_mm)) if brain.any() else brain
 
 
 def extract_head(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray[np.bool_]:
@@ -86,16 +78,29 @@ def extract_head(hu_zyx: NDArray[np.number], spacing_zyx_mm: Vector) -> NDArray[
     -------
     ndarray of bool, shape (Z, Y, X)
     """
+    solid = np.asarray(hu_zyx) > _SOLID_HU
+    return _filled(_largest_wide(solid, _PLATE_MM, spacing_zyx_mm))
+
+
+def _largest_wide(
+    mask: NDArray[np.bool_], radius_mm: float, spacing_zyx_mm: Vector
+) -> NDArray[np.bool_]:
+    """Return the largest part that a ball of the radius fits into, grown back to its surface.
+
+    An opening by distances; nothing where the ball fits nowhere.
+    """
     from scipy import ndimage
 
-    solid = np.asarray(hu_zyx) > _SOLID_HU
-    framed = np.pad(solid, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    # What lies beyond the scan is unknown, not air or bone: the head may be cut off at the last
+    # slice.
+    framed = np.pad(mask, ((1, 1), (0, 0), (0, 0)), mode="edge")
     depth_mm = ndimage.distance_transform_edt(framed, sampling=spacing_zyx_mm)[1:-1]
-    core = _largest(depth_mm > _PLATE_MM)
+    core = _largest(depth_mm > radius_mm)
     if not core.any():
         return core
     reach_mm = ndimage.distance_transform_edt(~core, sampling=spacing_zyx_mm)
-    return _filled(_largest(solid & (reach_mm <= _PLATE_MM + max(spacing_zyx_mm[1:]))))
+    # A voxel more than the radius: distances count from centre to centre.
+    return _largest(mask & (reach_mm <= radius_mm + max(spacing_zyx_mm[1:])))
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

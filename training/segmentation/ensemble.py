@@ -12,9 +12,10 @@ from pipeline.segmentation.ensemble import (
     ensemble_arguments,
     member_weights,
 )
+from training.segmentation.half_precision import halved
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 #: What a person says of an ensemble; the rest follows from its members.
 FACTS = frozenset(
@@ -26,9 +27,6 @@ FACTS = frozenset(
 
 #: Facts that cannot follow from the members.
 _NEEDED = ("name", "version", "intended_use", "probability_cutoff")
-
-#: Scales, biases and statistics have one axis; they stay in full precision.
-_MATRIX = 2
 
 
 def join_segmenters(
@@ -85,7 +83,7 @@ def join_segmenters(
         **said,
     )
     weights = member_weights([bundle.weights for bundle in bundles])
-    return save_bundle(path, card, _halved(weights) if half else weights)
+    return save_bundle(path, card, halved(weights) if half else weights)
 
 
 def _check(
@@ -114,14 +112,3 @@ def _check(
 def _all_of(texts: Iterable[str]) -> str:
     """Return the texts that differ, one after the other."""
     return " | ".join(dict.fromkeys(texts))
-
-
-def _halved(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    import torch
-
-    return {
-        name: value.to(torch.float16)
-        if value.is_floating_point() and value.ndim >= _MATRIX
-        else value
-        for name, value in weights.items()
-    }

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.model_bundle import ModelBundle, save_bundle
 from pipeline.model_card import ModelCard
+from training.segmentation.half_precision import halved
 from training.segmentation.run_record import WEIGHTS_FILE, RunRecord, read_record
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 #: What a card says as long as nobody has said more.
 _DRAFT: Mapping[str, Any] = {
@@ -26,10 +27,6 @@ _FROM_RUN = (
     *("task", "architecture", "architecture_arguments", "spacing_zyx_mm", "patch_size_zyx"),
     *("intensity", "class_names", "weights_sha256", "card_format"),
 )
-
-#: Scales, biases and statistics have one axis; they stay in full precision, as the statistics of
-#: a batch normalisation may leave the range of half precision.
-_MATRIX = 2
 
 
 def release_run(
@@ -69,7 +66,7 @@ def release_run(
         raise ValueError(f"{folder} holds no {WEIGHTS_FILE}: its training has not ended yet")
     card = _card(record, facts)
     weights = load_file(folder / WEIGHTS_FILE)
-    return save_bundle(bundle, card, _halved(weights) if half else weights)
+    return save_bundle(bundle, card, halved(weights) if half else weights)
 
 
 def describe_cohort(record: RunRecord) -> str:
@@ -126,15 +123,4 @@ def _metrics(record: RunRecord) -> dict[str, Any]:
             **{name: round(float(value), 4) for name, value in record.scores.items()},
             "note": "patches or scans that guided the training, hence optimistic",
         },
-    }
-
-
-def _halved(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    import torch
-
-    return {
-        name: value.to(torch.float16)
-        if value.is_floating_point() and value.ndim >= _MATRIX
-        else value
-        for name, value in weights.items()
     }
