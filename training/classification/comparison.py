@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics.delong import delong
+from pipeline.statistics.estimate import Estimate
 from training.classification.evaluation import Evaluation
 from training.evaluation.bootstrap import bootstrap_statistic
-from training.evaluation.delong import delong
-from training.evaluation.estimate import Estimate
 
 #: Name of the reader who knows all visible signs of simulated cases.
 IDEAL = "ideal reader"

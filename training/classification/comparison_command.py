@@ -9,8 +9,8 @@ from training.classification.command_options import TripletFolders
 from training.command_line import bar, told
 
 if TYPE_CHECKING:
+    from pipeline.statistics.estimate import Estimate
     from training.classification.comparison import ComparedClassifier
-    from training.evaluation.estimate import Estimate
 
 
 def compare(

@@ -7,20 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classification.classifier import Classifier
-from training.classification.case import TripletCase
-from training.classification.ideal_reader import ideal_chances
-from training.classification.slices import expanded
-from training.evaluation.calibration import (
+from pipeline.statistics.calibration import (
     CalibrationLine,
-    brier,
     calibration_error,
     calibration_line,
     reliability,
 )
-from training.evaluation.delong import delong
-from training.evaluation.diagnostic import DiagnosticMeasure, Diagnostics, diagnose
-from training.evaluation.estimate import Estimate
-from training.evaluation.roc import auc_with_interval
+from pipeline.statistics.confusion import DiagnosticMeasure
+from pipeline.statistics.delong import delong
+from pipeline.statistics.estimate import Estimate
+from training.classification.case import TripletCase
+from training.classification.ideal_reader import ideal_chances
+from training.classification.slices import expanded
+from training.evaluation.auc_interval import auc_with_interval
+from training.evaluation.brier import brier
+from training.evaluation.diagnostic import Diagnostics, diagnose
 from training.synthesis.provenance import require_real
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.statistics.calibration import reliability
+from pipeline.statistics.estimate import Estimate
 from training.classification.evaluation import Evaluation, Scores
-from training.evaluation.calibration import reliability
 from training.evaluation.decision_curve import decision_curve
 from training.evaluation.diagnostic_figures import draw_confusions, draw_measures
-from training.evaluation.estimate import Estimate
 from training.evaluation.probability_figures import draw_decision_curves, draw_reliability
 from training.evaluation.roc_figure import RocEntry, draw_roc
 

@@ -17,6 +17,7 @@ import torch
 from pipeline.classification.classifier import Classifier
 from pipeline.model_bundle import load_bundle
 from pipeline.prediction import HeLabel
+from pipeline.statistics.delong import delong
 from training.classification.case import TripletCase
 from training.classification.evaluation import Evaluation, Scores, evaluate, score
 from training.classification.evaluation_files import (
@@ -30,7 +31,6 @@ from training.classification.learner import CPU
 from training.classification.recipe import Recipe
 from training.classification.release import release_classifier
 from training.classification.split import Split
-from training.evaluation.delong import delong
 from training.evaluation.paired import holm
 from training.synthesis.augmented_set import parse_ratio, read_manifest, with_synthetic
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pipeline.statistics.calibration import reliability
 from training.classification.fitting import EpochRecord, FittedClassifier, read_log
-from training.evaluation.calibration import reliability
 from training.evaluation.probability_figures import draw_reliability
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.classification.familiarity import FamiliarityReference
 from pipeline.classification.vit import build_vit
 from pipeline.operating_point import FamiliarityLimit, OperatingPoint
+from pipeline.statistics.roc import auc
 from training.classification.augmentation import augment
 from training.classification.calibration import (
     PlattScaling,
@@ -32,7 +33,6 @@ from training.classification.slices import (
     slice_set,
 )
 from training.classification.split import Split
-from training.evaluation.roc import auc
 from training.saved_state import save_whole
 from training.synthesis.provenance import is_synthetic
 

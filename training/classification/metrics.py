@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.operating_point import OperatingPoint
-from training.evaluation.roc import roc_curve
+from pipeline.statistics.roc import roc_curve
 
 
 def youden_threshold(expanded: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
 from pipeline.classification.classifier import Classifier
+from pipeline.statistics.estimate import Estimate
 from training.classification.case import TripletCase
 from training.evaluation.bootstrap import bootstrap_statistic
-from training.evaluation.estimate import Estimate
 
 #: Shares of the picture that are taken away, one after the other.
 _STEPS = np.linspace(0, 1, 11)

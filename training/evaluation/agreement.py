@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics.estimate import Estimate
 from training.evaluation.agreement_statistics import absolute_agreement
 from training.evaluation.bootstrap import bootstrap_statistic
-from training.evaluation.estimate import Estimate
 
 #: Half width of the limits of agreement in standard deviations [1]_.
 LIMITS_SD = 1.96

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no types
 
-from training.evaluation.estimate import Estimate
-from training.evaluation.proportion import NORMAL_95
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.proportion import NORMAL_95
 
 #: Fewer subjects or raters define neither variance nor agreement.
 _FEWEST = 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.estimate import Estimate
 
 #: A statistic of the cases with these indices; None where they do not define it.
 Statistic = Callable[[NDArray[np.intp]], float | None]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics.delong import delong
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.roc import auc, auc_or_none
+from training.evaluation.auc_interval import auc_with_interval
 from training.evaluation.bootstrap import draw_statistic
-from training.evaluation.delong import delong
-from training.evaluation.estimate import Estimate
-from training.evaluation.roc import auc, auc_or_none, auc_with_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

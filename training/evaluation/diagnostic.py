@@ -2,54 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.estimate import Estimate
-from training.evaluation.proportion import wilson
-
-#: A number of cases, or that of many draws.
-_Counts = TypeVar("_Counts", int, NDArray[np.int64])
-
-
-class DiagnosticMeasure(StrEnum):
-    """Shares of a table of calls against outcomes."""
-
-    ACCURACY = "accuracy"  #: called rightly, of all
-    SENSITIVITY = "sensitivity"  #: called positive, of those that are
-    SPECIFICITY = "specificity"  #: called negative, of those that are
-    PPV = "ppv"  #: are positive, of those called positive
-    NPV = "npv"  #: are negative, of those called negative
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confusion:
-    """How calls and outcomes meet.
-
-    Attributes
-    ----------
-    true_positives, false_positives, true_negatives, false_negatives : int
-        Cases of each kind.
-    """
-
-    true_positives: int
-    false_positives: int
-    true_negatives: int
-    false_negatives: int
-
-    def share(self, measure: DiagnosticMeasure) -> tuple[int, int]:
-        """Return counted cases and cases they are a share of."""
-        return _shares_of(
-            measure,
-            tp=self.true_positives,
-            fp=self.false_positives,
-            tn=self.true_negatives,
-            fn=self.false_negatives,
-        )
+from pipeline.statistics.confusion import (
+    Confusion,
+    DiagnosticMeasure,
+    confusion_of,
+    shares_of,
+)
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.proportion import wilson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +51,6 @@ class Diagnostics:
 
     confusion: Confusion
     shares: Mapping[DiagnosticMeasure, DiagnosticShare]
-
-
-def confusion_of(positive: NDArray[np.bool_], called: NDArray[np.bool_]) -> Confusion:
-    """Return the table of outcomes and calls.
-
-    Raises
-    ------
-    ValueError
-        If there is no case, or not one call for each.
-    """
-    if positive.shape != called.shape or not positive.size:
-        raise ValueError(f"{positive.size} outcomes cannot be compared with {called.size} calls")
-    return Confusion(
-        true_positives=int((positive & called).sum()),
-        false_positives=int((~positive & called).sum()),
-        true_negatives=int((~positive & ~called).sum()),
-        false_negatives=int((positive & ~called).sum()),
-    )
 
 
 def diagnose(
@@ -166,7 +113,7 @@ def _share(
     if total == 0:
         return DiagnosticShare(count=count, total=total, wilson=None, bootstrap=None)
     tp, fp, tn, fn = drawn.T
-    counts, totals = _shares_of(measure, tp=tp, fp=fp, tn=tn, fn=fn)
+    counts, totals = shares_of(measure, tp=tp, fp=fp, tn=tn, fn=fn)
     values = counts[totals > 0] / totals[totals > 0]
     low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (0.0, 1.0)
     return DiagnosticShare(
@@ -175,20 +122,3 @@ def _share(
         wilson=wilson(count, total),
         bootstrap=Estimate(value=count / total, low=float(low), high=float(high)),
     )
-
-
-def _shares_of(
-    measure: DiagnosticMeasure, *, tp: _Counts, fp: _Counts, tn: _Counts, fn: _Counts
-) -> tuple[_Counts, _Counts]:
-    """Return counted cases and cases they are a share of, for one table or many."""
-    match measure:
-        case DiagnosticMeasure.ACCURACY:
-            return tp + tn, tp + fp + tn + fn
-        case DiagnosticMeasure.SENSITIVITY:
-            return tp, tp + fn
-        case DiagnosticMeasure.SPECIFICITY:
-            return tn, tn + fp
-        case DiagnosticMeasure.PPV:
-            return tp, tp + fp
-        case DiagnosticMeasure.NPV:
-            return tn, tn + fn

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.evaluation.diagnostic import DiagnosticMeasure, Diagnostics
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.confusion import DiagnosticMeasure
+from pipeline.statistics.estimate import Estimate
+from training.evaluation.diagnostic import Diagnostics
 
 _TITLES = {
     DiagnosticMeasure.ACCURACY: "accuracy",

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]  # scipy ships no types
 
+from pipeline.statistics.estimate import Estimate
 from training.evaluation.bootstrap import bootstrap_mean
-from training.evaluation.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from training.evaluation.calibration import ReliabilityGroup, calibration_error
+from pipeline.statistics.calibration import ReliabilityGroup, calibration_error
 from training.evaluation.decision_curve import DecisionCurve
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.roc import roc_curve
 from training.evaluation.bootstrap import draw_curves
-from training.evaluation.estimate import Estimate
-from training.evaluation.roc import roc_curve
 
 #: False alarm rates at which the band is taken.
 _GRID = np.linspace(0, 1, 101)

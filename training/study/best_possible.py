@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.prediction import HeLabel
+from pipeline.statistics.delong import delong
+from pipeline.statistics.estimate import Estimate
 from training.classification.case import TripletCase
-from training.evaluation.delong import delong
-from training.evaluation.estimate import Estimate
 from training.study.outcome import Sheet, interval
 from training.study.participants import IDEAL_COLUMN
 from training.study.stage import StudySettings

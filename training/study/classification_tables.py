@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.estimate import Estimate
 from training.study.outcome import Measure, Sheet, interval, measured, probability
 
 #: Names of the classifiers by their ratio, as `training.classification.experiments` gives them.

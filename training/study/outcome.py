@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.models import choose_device
+from pipeline.statistics.estimate import Estimate
 from training.cohort.folder import read_scan_file
 from training.evaluation.bootstrap import bootstrap_mean
-from training.evaluation.estimate import Estimate
 from training.segmentation.benchmark.contest import Finished
 from training.segmentation.benchmark.contestant import TITLES, Contestant
 from training.segmentation.benchmark.examination import Examiner

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from training.evaluation.calibration import (
-    brier,
+from pipeline.statistics.calibration import (
     calibration_error,
     calibration_line,
     reliability,
 )
+from training.evaluation.brier import brier
 from training.evaluation.decision_curve import decision_curve
 
 PROBABILITIES = np.array(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.evaluation.delong import delong
+from pipeline.statistics.delong import delong
 from training.evaluation.detection import (
     LabelledSlices,
     compare_detectors,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from training.evaluation.diagnostic import Confusion, DiagnosticMeasure, confusion_of, diagnose
-from training.evaluation.proportion import wilson
+from pipeline.statistics.confusion import Confusion, DiagnosticMeasure, confusion_of
+from pipeline.statistics.proportion import wilson
+from training.evaluation.diagnostic import diagnose
 
 
 def external_set_1():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from training.evaluation.roc import auc, auc_with_interval, roc_curve
+from pipeline.statistics.roc import auc, roc_curve
+from training.evaluation.auc_interval import auc_with_interval
 
 
 def cohort(seed: int, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics.estimate import Estimate
 from training.evaluation.agreement import BlandAltman, bland_altman, volume_icc
 from training.evaluation.bootstrap import bootstrap_mean, bootstrap_statistic
-from training.evaluation.estimate import Estimate
 from training.evaluation.paired import PairedComparison, compare_paired, holm
 from training.segmentation.benchmark.contest import Finished
 from training.segmentation.benchmark.contestant import Contestant

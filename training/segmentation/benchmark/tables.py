@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.estimate import Estimate
 from training.evaluation.lesions import LESION_FLOOR_ML, OVERLAP_SHARE
 from training.segmentation.benchmark.conditions import Conditions
 from training.segmentation.benchmark.contest import Failed, Finished

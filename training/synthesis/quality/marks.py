@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.roc import auc
+from pipeline.statistics.roc import auc
 from training.synthesis.quality.probe import statistics_of
 
 #: What `statistics_of` returns, in its order. Bands of the spectrum go from coarse to fine.

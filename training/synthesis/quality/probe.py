@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.classification.transform import to_batch
-from training.evaluation.estimate import Estimate
-from training.evaluation.roc import auc_with_interval
+from pipeline.statistics.estimate import Estimate
+from training.evaluation.auc_interval import auc_with_interval
 
 FOLDS = 5
 

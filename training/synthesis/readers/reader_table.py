@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.statistics.estimate import Estimate
 from training.evaluation.agreement_statistics import fleiss_kappa, icc_2_1, rating_counts
-from training.evaluation.estimate import Estimate
 from training.evaluation.group_tests import mann_whitney
 from training.synthesis.readers.answers import read_answers
 from training.synthesis.readers.kit import Kind, read_key, read_kit

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.estimate import Estimate
-from training.evaluation.proportion import NORMAL_95
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.proportion import NORMAL_95
 
 #: With fewer cases of an outcome no variance can be had.
 _FEWEST = 2

@@ -1,4 +1,4 @@
-"""How far the probabilities of patients can be believed: Brier, slope, intercept, reliability.
+"""How far the probabilities of patients can be believed: slope, intercept, reliability.
 
 References
 ----------
@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.bootstrap import bootstrap_statistic
-from training.evaluation.estimate import Estimate
-from training.evaluation.proportion import NORMAL_95, wilson
+from pipeline.statistics.estimate import Estimate
+from pipeline.statistics.proportion import NORMAL_95, wilson
 
 #: Probabilities are held this far from 0 and 1, whose log odds are infinite.
 _LEAST_PROBABILITY = 1e-6
@@ -62,21 +61,6 @@ class ReliabilityGroup:
     cases: int
     mean_probability: float
     share: Estimate
-
-
-def brier(
-    positive: NDArray[np.bool_],
-    probabilities: NDArray[np.float64],
-    *,
-    patients: Sequence[str],
-    rng: np.random.Generator,
-    draws: int = 2000,
-) -> Estimate:
-    """Return the mean squared error of probabilities with its interval over patients."""
-    errors = (probabilities - positive) ** 2
-    return bootstrap_statistic(
-        lambda cases: float(errors[cases].mean()), patients, rng=rng, draws=draws
-    )
 
 
 def calibration_line(

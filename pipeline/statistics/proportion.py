@@ -2,7 +2,7 @@
 
 import math
 
-from training.evaluation.estimate import Estimate
+from pipeline.statistics.estimate import Estimate
 
 #: Two-sided 95 % point of the normal distribution.
 NORMAL_95 = 1.959964

@@ -1,13 +1,9 @@
 """How well scores separate positive cases from negative ones."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from training.evaluation.bootstrap import bootstrap_statistic
-from training.evaluation.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,30 +37,6 @@ def auc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     below = np.searchsorted(others, hits, side="left")
     not_above = np.searchsorted(others, hits, side="right")
     return float((below + not_above).sum() / 2 / (len(hits) * len(others)))
-
-
-def auc_with_interval(
-    positive: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    *,
-    patients: Sequence[str],
-    rng: np.random.Generator,
-    draws: int = 2000,
-) -> Estimate:
-    """Return the AUC with its 95 % interval by a bootstrap over patients.
-
-    Raises
-    ------
-    ValueError
-        If one of the outcomes does not occur.
-    """
-
-    def of_cases(cases: NDArray[np.intp]) -> float | None:
-        return auc_or_none(positive[cases], scores[cases])
-
-    if auc_or_none(positive, scores) is None:
-        raise ValueError("An AUC needs cases of both outcomes")
-    return bootstrap_statistic(of_cases, patients, rng=rng, draws=draws)
 
 
 def auc_or_none(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:

@@ -1,0 +1,1 @@
+"""Statistics of patients that training and the running node both need."""
