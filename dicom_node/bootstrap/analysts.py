@@ -6,13 +6,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    Comprehensive3DSRStorage,
-    ExplicitVRLittleEndian,
-    ParametricMapStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
@@ -32,15 +26,6 @@ from dicom_node.settings import Settings
 if TYPE_CHECKING:
     from pipeline.model_card import ModelCard
     from pipeline.models import Models
-
-#: What an object is, by its SOP Class.
-KIND_OF_CLASS: dict[str, ObjectKind] = {
-    str(SecondaryCaptureImageStorage): ObjectKind.CAPTURE,
-    str(SegmentationStorage): ObjectKind.SEGMENTATION,
-    str(ParametricMapStorage): ObjectKind.UNCERTAINTY_MAP,
-    str(Comprehensive3DSRStorage): ObjectKind.REPORT,
-}
-
 
 #: Fields of a card that cannot change a result, or whose digest the models' own is.
 _WORDS = frozenset(
@@ -87,7 +72,7 @@ class WorkerAnalyst:
         record = {**outcome.record, "arrival_flags": sorted(task.arrival_flags)}
         if isinstance(outcome, RejectedSeries):
             return Rejected(reason=outcome.reason.message, record=record)
-        objects = tuple(encoded(each) for each in outcome.objects.in_send_order)
+        objects = tuple(encoded(kind, each) for kind, each in outcome.objects.with_kinds)
         return Analyzed(objects=objects, record=record)
 
 
@@ -142,12 +127,12 @@ def load_node_models(settings: Settings) -> "Models":
     )
 
 
-def encoded(result: Dataset) -> ResultObject:
+def encoded(kind: ObjectKind, result: Dataset) -> ResultObject:
     """Return a result object as the file that is stored and sent."""
     buffer = BytesIO()
     result.save_as(buffer, enforce_file_format=True)
     return ResultObject(
-        kind=KIND_OF_CLASS[str(result.SOPClassUID)],
+        kind=kind,
         sop_class_uid=str(result.SOPClassUID),
         sop_instance_uid=str(result.SOPInstanceUID),
         series_instance_uid=str(result.SeriesInstanceUID),

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dicom_node.bootstrap import parts
-from dicom_node.bootstrap.analysts import KIND_OF_CLASS, load_node_models, series_analyst
+from dicom_node.bootstrap.analysts import load_node_models, series_analyst
 from dicom_node.bootstrap.logs import set_up_logs
 from dicom_node.commands.analysis_bar import showing
 from dicom_node.commands.screen import say, show_table
@@ -98,12 +98,11 @@ def _analyze(
 
 def _write_objects(outcome: AnalyzedSeries, output: Path) -> list[Path]:
     """Write the result objects as DICOM files, named by what they are."""
-    captures = outcome.objects.captures
-    names = [f"capture-{number}" for number in range(1, len(captures) + 1)]
-    others = outcome.objects.in_send_order[len(captures) :]
-    names += [str(KIND_OF_CLASS[str(result.SOPClassUID)]) for result in others]
+    objects = outcome.objects
+    names = [f"capture-{number}" for number in range(1, len(objects.captures) + 1)]
+    names += [str(kind) for kind, _ in objects.with_kinds[len(names) :]]
     paths = [output / f"{name}.dcm" for name in names]
-    for result, path in zip(outcome.objects.in_send_order, paths, strict=True):
+    for result, path in zip(objects.in_send_order, paths, strict=True):
         result.save_as(path, enforce_file_format=True)
     return paths
 

@@ -15,6 +15,7 @@ class ObjectKind(StrEnum):
     SEGMENTATION = "segmentation"  #: DICOM SEG
     REPORT = "report"  #: structured report
     UNCERTAINTY_MAP = "uncertainty-map"  #: Parametric Map of the segmentation's doubt
+    FORECAST = "forecast"  #: DICOM SEG of the hematoma as it is forecast at follow-up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from dicom_node.jobs.task import PredecessorObject
+from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ResultIdentity, result_identity
 from dicom_node.results.report import encode_report
@@ -27,6 +27,8 @@ class ResultObjects:
         Secondary captures, one per slice of the triplet; none without a hematoma.
     segmentation : Dataset or None
         The SEG; None without a hematoma.
+    forecast : Dataset or None
+        The SEG of the hematoma as it is forecast at follow-up; None without a forecast.
     uncertainty_map : Dataset or None
         The Parametric Map; None without a hematoma, or where it is not wanted.
     report : Dataset
@@ -37,15 +39,29 @@ class ResultObjects:
 
     captures: tuple[Dataset, ...]
     segmentation: Dataset | None
+    forecast: Dataset | None = None
     uncertainty_map: Dataset | None = None
     report: Dataset
     source_series_uid: str
 
     @property
     def in_send_order(self) -> tuple[Dataset, ...]:
-        """Captures, segmentation, map, report: what is referred to arrives first."""
-        middle = (self.segmentation, self.uncertainty_map)
-        return (*self.captures, *(each for each in middle if each is not None), self.report)
+        """Captures, segmentation, forecast, map, report: what is referred to arrives first."""
+        return tuple(result for _, result in self.with_kinds)
+
+    @property
+    def with_kinds(self) -> tuple[tuple[ObjectKind, Dataset], ...]:
+        """What each object is, in the same order; the SOP Class alone does not tell."""
+        middle = (
+            (ObjectKind.SEGMENTATION, self.segmentation),
+            (ObjectKind.FORECAST, self.forecast),
+            (ObjectKind.UNCERTAINTY_MAP, self.uncertainty_map),
+        )
+        return (
+            *((ObjectKind.CAPTURE, capture) for capture in self.captures),
+            *((kind, result) for kind, result in middle if result is not None),
+            (ObjectKind.REPORT, self.report),
+        )
 
 
 def encode(

@@ -25,7 +25,7 @@ PINNED = {
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
     DeliveryState: "pending sending accepted dead",
-    ObjectKind: "captures segmentation report uncertainty-map",
+    ObjectKind: "captures segmentation report uncertainty-map forecast",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",
     Step: "assess segment measure classify explain",

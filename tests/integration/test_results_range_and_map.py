@@ -16,7 +16,7 @@ from result_cases import (
     context,
 )
 
-from dicom_node.bootstrap.analysts import KIND_OF_CLASS, encoded, fitted_facts
+from dicom_node.bootstrap.analysts import encoded, fitted_facts
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.results import wording
 from dicom_node.results.check import check_results
@@ -166,7 +166,7 @@ def test_the_map_is_sent_after_the_segmentation_and_before_the_report(everything
     """What is referred to arrives first; every object has a kind in the ledger."""
     _, results = everything
 
-    kinds = [KIND_OF_CLASS[str(result.SOPClassUID)] for result in results.in_send_order]
+    kinds = [kind for kind, _ in results.with_kinds]
 
     assert kinds == [
         *[ObjectKind.CAPTURE] * 3,
@@ -174,7 +174,9 @@ def test_the_map_is_sent_after_the_segmentation_and_before_the_report(everything
         ObjectKind.UNCERTAINTY_MAP,
         ObjectKind.REPORT,
     ]
-    assert encoded(results.uncertainty_map).kind is ObjectKind.UNCERTAINTY_MAP
+    assert [result for _, result in results.with_kinds] == list(results.in_send_order)
+    made = encoded(ObjectKind.UNCERTAINTY_MAP, results.uncertainty_map)
+    assert made.kind is ObjectKind.UNCERTAINTY_MAP
 
 
 def test_no_map_is_made_unless_it_is_wanted_and_there_is_one(everything, ventricular):
@@ -192,7 +194,8 @@ def test_a_repeat_gives_the_same_map(everything):
     case, results = everything
     again = case.encode(with_uncertainty_map=True).uncertainty_map
 
-    assert encoded(again).encoded == encoded(results.uncertainty_map).encoded
+    kind = ObjectKind.UNCERTAINTY_MAP
+    assert encoded(kind, again).encoded == encoded(kind, results.uncertainty_map).encoded
 
 
 def test_the_configuration_s_digest_changes_with_the_map_and_with_the_fitted_error():
