@@ -71,7 +71,7 @@ class ReceivedInstance:
         Identity, from the data set.
     patient_key : str
         Keyed hash of Patient ID and its issuer: tells whether two instances are of one
-        patient, not of whom.
+        patient, not of whom. Empty without a Patient ID: nobody knows whose it is.
     content_digest : str
         SHA-256 over transfer syntax and data set, hexadecimal.
     slice_attributes : SliceAttributes
@@ -125,6 +125,8 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
 
 
 def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:
+    if not header.get(HeaderTag.PATIENT_ID, b"").strip(b" \0"):
+        return ""
     identity = b"\0".join(
         header.get(tag, b"").strip(b" \0")
         for tag in (HeaderTag.PATIENT_ID, HeaderTag.ISSUER_OF_PATIENT_ID)

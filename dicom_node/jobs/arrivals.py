@@ -12,7 +12,7 @@ from dicom_node.association.store_request import Sender
 from dicom_node.intake.instance import ReceivedInstance
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.process_identity import ProcessIdentity
-from dicom_node.jobs.state import JobState, SeriesState, move_job, move_series
+from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job, move_series
 from dicom_node.jobs.tables import (
     AssociationRow,
     AssociationSeriesRow,
@@ -157,13 +157,15 @@ def _is_begun(session: Session, series: SeriesRow) -> bool:
     if series.state is not SeriesState.CHOSEN:
         return False
     waiting = exists().where(
-        JobRow.series_uid == series.series_uid, JobRow.state == JobState.QUEUED
+        JobRow.series_uid == series.series_uid,
+        JobRow.state == JobState.QUEUED,
+        JobRow.kind == JobKind.ANALYSIS,
     )
     return not session.scalar(select(waiting))
 
 
 def _reopen(session: Session, series: SeriesRow, at: datetime) -> None:
-    """Take a series back into assembly; a job that no worker has begun is withdrawn."""
+    """Take a series back into assembly; jobs of it that no worker has begun are withdrawn."""
     if series.state is SeriesState.RECEIVING:
         return
     waiting = select(JobRow).where(

@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicom_node.errors import LedgerUnavailableError, LedgerVersionError
 from dicom_node.jobs.tables import SCHEMA_VERSION, MetaRow, Table
+from dicom_node.jobs.upgrade import can_upgrade, upgrade
 
 #: How long a transaction waits for another one. Each takes milliseconds; this is for a disk that
 #: hangs.
@@ -27,6 +28,8 @@ _SALT_BYTES = 32
 class Database:
     """An SQLite file with the tables of the ledger, used from any thread and process.
 
+    A file of an earlier version of the node is brought up to date when it is opened.
+
     It runs in WAL mode, so that readers never hold up the receiver, and every commit is synced.
 
     Parameters
@@ -37,7 +40,7 @@ class Database:
     Raises
     ------
     LedgerVersionError
-        If the file was written by another version of the node.
+        If the file was written by a later version of the node.
     LedgerUnavailableError
         If it cannot be opened.
     """
@@ -94,6 +97,10 @@ class Database:
                 session.add(MetaRow(key=_SALT, value=secrets.token_hex(_SALT_BYTES)))
                 return
             found = session.scalar(select(MetaRow.value).where(MetaRow.key == _VERSION))
+            if found != str(SCHEMA_VERSION) and can_upgrade(found):
+                upgrade(connection, int(found or 0))
+                session.get_one(MetaRow, _VERSION).value = str(SCHEMA_VERSION)
+                return
             if found != str(SCHEMA_VERSION):
                 raise LedgerVersionError(
                     f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"

@@ -3,29 +3,24 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
+from dicom_node.jobs.assignment import task_of
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.results_store import add_result_set, predecessor_of, revive, settle_jobs
+from dicom_node.jobs.planning import NO_PLANS, PlanningRules, note_scan, plan_after
+from dicom_node.jobs.results_store import add_result_set, revive, settle_jobs
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
-from dicom_node.jobs.state import JobState, SeriesState, move_job, move_series
+from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job, move_series
 from dicom_node.jobs.tables import (
-    InstanceRow,
-    JobInstanceRow,
     JobRow,
-    ObjectRow,
     SeriesRow,
 )
 from dicom_node.jobs.task import (
-    AnalysisTask,
     Claim,
-    ObjectKind,
-    PredecessorObject,
     StoredObject,
 )
 from dicom_node.jobs.timeline import EventKind
@@ -75,7 +70,7 @@ class JobLedger:
             job.deadline_at = deadline_at
             note(session, now, job.series_uid, EventKind.CLAIMED, worker, job_id=job.job_id)
             return Claim(
-                task=_task(session, job),
+                task=task_of(session, job),
                 worker=worker,
                 token=job.token,
                 attempts=job.attempts,
@@ -105,8 +100,9 @@ class JobLedger:
         destinations: Sequence[str],
         record: Mapping[str, Any],
         now: datetime,
+        plans: PlanningRules = NO_PLANS,
     ) -> None:
-        """Store results and deliveries, and end the analysis, in one transaction.
+        """Store results and deliveries, end the job and plan what follows, in one transaction.
 
         If there are results of the same input, model and configuration already, those stay and
         the new ones are dropped: a repeat makes no second result set.
@@ -140,19 +136,25 @@ class JobLedger:
             )
             session.flush()
             settle_jobs(session, result_set.result_set_id, now)
+            if job.kind is JobKind.ANALYSIS:
+                note_scan(session, job, record)
+                plan_after(session, job, plans, now)
 
     def reject(
         self, claim: Claim, reason: str, *, record: Mapping[str, Any], now: datetime
     ) -> None:
-        """End the job: the series cannot be analysed.
+        """End the job: the series cannot be analysed, or not be compared.
 
-        Series of the study that were only outranked are considered again. Raises LostLeaseError.
+        If it was an analysis, series of the study that were only outranked are considered again.
+        Raises LostLeaseError.
         """
         with self._database.write() as session:
             job = _claimed(session, claim)
             job.state = move_job(job.state, JobState.REJECTED)
             _end_attempt(job, reason, record=record, now=now)
             note(session, now, job.series_uid, EventKind.REJECTED, reason, job_id=job.job_id)
+            if job.kind is not JobKind.ANALYSIS:
+                return
             outranked = select(SeriesRow).where(
                 SeriesRow.study_uid == job.study_uid,
                 SeriesRow.state == SeriesState.SET_ASIDE,
@@ -242,43 +244,6 @@ def _claimed(session: Session, claim: Claim) -> JobRow:
             f"Job {claim.task.job_id} is no longer {claim.worker}'s: claim {claim.token} is over"
         )
     return job
-
-
-def _task(session: Session, job: JobRow) -> AnalysisTask:
-    files = session.scalars(
-        select(InstanceRow.path)
-        .join(JobInstanceRow)
-        .where(JobInstanceRow.job_id == job.job_id)
-        .order_by(InstanceRow.instance_id)
-    )
-    earlier = predecessor_of(session, job.series_uid)
-    objects = (
-        session.scalars(
-            select(ObjectRow)
-            .where(ObjectRow.result_set_id == earlier.result_set_id)
-            .order_by(ObjectRow.send_order)
-        ).all()
-        if earlier is not None
-        else ()
-    )
-    return AnalysisTask(
-        job_id=job.job_id,
-        series_instance_uid=job.series_uid,
-        study_instance_uid=job.study_uid,
-        input_digest=job.input_digest,
-        files=tuple(Path(path) for path in files),
-        arrival_flags=frozenset(job.flags.split()),
-        predecessors=tuple(
-            PredecessorObject(
-                kind=ObjectKind(row.kind),
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                series_instance_uid=row.series_instance_uid,
-                study_instance_uid=job.study_uid,
-            )
-            for row in objects
-        ),
-    )
 
 
 def _end_attempt(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.task import Claim, StoredObject
 
 
@@ -34,13 +35,14 @@ class JobQueue(Protocol):
         destinations: Sequence[str],
         record: Mapping[str, Any],
         now: datetime,
+        plans: PlanningRules,
     ) -> None:
-        """Store results and deliveries, and end the analysis, in one transaction."""
+        """Store results and deliveries, end the job and plan what follows, in one transaction."""
 
     def reject(
         self, claim: Claim, reason: str, *, record: Mapping[str, Any], now: datetime
     ) -> None:
-        """End the job: the series cannot be analysed."""
+        """End the job: the series cannot be analysed, or not be compared."""
 
     def fail(self, claim: Claim, reason: str, *, again_at: datetime | None, now: datetime) -> None:
         """End the attempt: the job waits until `again_at`, or gives up if that is None."""

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import (
     DeliveryStatus,
     JobStatus,
@@ -120,13 +120,9 @@ def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, 
             .group_by(InstanceRow.series_uid)
         )
     )
-    jobs = {
-        job.series_uid: job
-        for job in session.scalars(
-            select(JobRow).where(JobRow.series_uid.in_(uids)).order_by(JobRow.job_id)
-        )
-    }
-    deliveries = _deliveries(session, jobs.values())
+    jobs = _latest_jobs(session, uids, JobKind.ANALYSIS)
+    comparisons = _latest_jobs(session, uids, JobKind.COMPARISON)
+    deliveries = _deliveries(session, [*jobs.values(), *comparisons.values()])
     return tuple(
         SeriesStatus(
             series_instance_uid=row.series_uid,
@@ -139,9 +135,28 @@ def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, 
             last_received_at=row.last_received_at,
             job=_job(job) if (job := jobs.get(row.series_uid)) else None,
             deliveries=tuple(deliveries.get(job.result_set_id, ())) if job else (),
+            comparison=_job(other) if (other := comparisons.get(row.series_uid)) else None,
+            comparison_deliveries=(
+                tuple(deliveries.get(other.result_set_id, ())) if other else ()
+            ),
         )
         for row in rows
     )
+
+
+def _latest_jobs(session: Session, uids: Sequence[str], kind: JobKind) -> dict[str, JobRow]:
+    """Return the latest job of this kind of each series that has one."""
+    rows = session.scalars(
+        select(JobRow)
+        .where(JobRow.series_uid.in_(uids), JobRow.kind == kind)
+        .order_by(JobRow.job_id)
+    )
+    return {job.series_uid: job for job in rows if _counts_as_latest(job)}
+
+
+def _counts_as_latest(job: JobRow) -> bool:
+    """Return whether a job stands for its series: a comparison that was overtaken does not."""
+    return job.kind is JobKind.ANALYSIS or job.state is not JobState.WITHDRAWN
 
 
 def _deliveries(
@@ -184,6 +199,9 @@ def _job(row: JobRow) -> JobStatus:
         finished_at=row.finished_at,
         supersedes=row.supersedes,
         record=json.loads(row.record) if row.record else {},
+        kind=row.kind,
+        baseline_job_id=row.baseline_job_id,
+        analysis_job_id=row.analysis_job_id,
     )
 
 

@@ -32,9 +32,9 @@ def add_result_set(
     known = session.scalar(select(ResultSetRow).filter_by(**key))
     if known is not None:
         return known
-    earlier = predecessor_of(session, job.series_uid)
+    earlier = predecessor_of(session, job)
     result_set = ResultSetRow(
-        **key, created_at=now, supersedes=earlier.result_set_id if earlier else None
+        **key, kind=job.kind, created_at=now, supersedes=earlier.result_set_id if earlier else None
     )
     session.add(result_set)
     session.flush()
@@ -47,11 +47,11 @@ def add_result_set(
     return result_set
 
 
-def predecessor_of(session: Session, series_uid: str) -> ResultSetRow | None:
-    """Return the latest result set of a series, which a new one supersedes."""
+def predecessor_of(session: Session, job: JobRow) -> ResultSetRow | None:
+    """Return the latest result set of this kind of job for its series: a new one supersedes it."""
     return session.scalar(
         select(ResultSetRow)
-        .where(ResultSetRow.series_uid == series_uid)
+        .where(ResultSetRow.series_uid == job.series_uid, ResultSetRow.kind == job.kind)
         .order_by(ResultSetRow.result_set_id.desc())
         .limit(1)
     )

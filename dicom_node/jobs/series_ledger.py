@@ -22,7 +22,7 @@ from dicom_node.intake.instance import Orientation, SeriesAttributes, SliceAttri
 from dicom_node.intake.selection import Candidate, SelectionRules
 from dicom_node.intake.selection import select as select_series
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.state import JobState, SeriesState, move_series
+from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_series
 from dicom_node.jobs.tables import (
     AssociationRow,
     AssociationSeriesRow,
@@ -191,7 +191,11 @@ def _orientation(text: str) -> Orientation | None:
 
 def _chosen_before(session: Session, study_uid: str) -> int:
     """Return how many series of a study hold their place: chosen, and not rejected since."""
-    held = exists().where(JobRow.series_uid == SeriesRow.series_uid, JobRow.state.in_(_HOLDING))
+    held = exists().where(
+        JobRow.series_uid == SeriesRow.series_uid,
+        JobRow.kind == JobKind.ANALYSIS,
+        JobRow.state.in_(_HOLDING),
+    )
     return (
         session.scalar(
             select(func.count()).where(
@@ -218,6 +222,7 @@ def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
     input_digest = sha256("\n".join(contents).encode()).hexdigest()
     same = exists().where(
         JobRow.series_uid == series.series_uid,
+        JobRow.kind == JobKind.ANALYSIS,
         JobRow.input_digest == input_digest,
         JobRow.state.in_(_USEFUL),
     )

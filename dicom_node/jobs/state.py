@@ -17,15 +17,31 @@ class SeriesState(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where an analysis job stands. The values are stored; never rename one."""
+    """Where a job stands. The values are stored; never rename one."""
 
     QUEUED = "queued"  #: waits for a worker
-    ANALYZING = "analyzing"  #: a worker runs the pipeline
+    ANALYZING = "analyzing"  #: a worker has it in hand
     DELIVERING = "delivering"  #: results encoded, not yet accepted everywhere
     DELIVERED = "delivered"  #: every destination answered Success
-    REJECTED = "rejected"  #: the series cannot be analysed; says why
-    WITHDRAWN = "withdrawn"  #: more images came before a worker took it; a new job follows
+    REJECTED = "rejected"  #: the series cannot be analysed or compared; says why
+    WITHDRAWN = "withdrawn"  #: overtaken before a worker took it: more images, another baseline
     FAILED = "failed"  #: gave up; an operator must look
+
+
+class JobKind(StrEnum):
+    """What a job does. The values are stored; never rename one."""
+
+    ANALYSIS = "analysis"  #: one series, from its images to an opinion
+    COMPARISON = "comparison"  #: an analysed series beside an earlier one of the patient
+    SHADOW = "shadow"  #: an analysed series once more, by models on trial; nothing is sent
+
+
+class SearchState(StrEnum):
+    """Where a search for earlier images at one peer stands. The values are stored."""
+
+    PENDING = "pending"  #: waits for its time
+    DONE = "done"  #: asked, and fetched whatever there was; says what
+    DEAD = "dead"  #: gave up; says why
 
 
 class DeliveryState(StrEnum):
@@ -71,7 +87,13 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
 }
 
-State = TypeVar("State", SeriesState, JobState, DeliveryState)
+SEARCH_TRANSITIONS: Mapping[SearchState, frozenset[SearchState]] = {
+    SearchState.PENDING: frozenset({SearchState.DONE, SearchState.DEAD}),
+    SearchState.DONE: frozenset(),
+    SearchState.DEAD: frozenset({SearchState.PENDING}),
+}
+
+State = TypeVar("State", SeriesState, JobState, DeliveryState, SearchState)
 
 
 def advance(current: State, to: State, transitions: Mapping[State, frozenset[State]]) -> State:
@@ -100,3 +122,8 @@ def move_job(current: JobState, to: JobState) -> JobState:
 def move_delivery(current: DeliveryState, to: DeliveryState) -> DeliveryState:
     """Return the new state of a delivery. Raises IllegalTransitionError."""
     return advance(current, to, DELIVERY_TRANSITIONS)
+
+
+def move_search(current: SearchState, to: SearchState) -> SearchState:
+    """Return the new state of a search. Raises IllegalTransitionError."""
+    return advance(current, to, SEARCH_TRANSITIONS)

@@ -6,12 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """Where a job stands; `record` is the summary of the analysis, empty until there is one."""
+    """Where a job stands; `record` is the summary of its result, empty until there is one."""
 
     job_id: int
     state: JobState
@@ -23,6 +23,9 @@ class JobStatus:
     finished_at: datetime | None
     supersedes: int | None
     record: Mapping[str, Any]
+    kind: JobKind = JobKind.ANALYSIS
+    baseline_job_id: int | None = None
+    analysis_job_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +62,13 @@ class SeriesStatus:
     first_received_at, last_received_at : datetime
         When they came.
     job : JobStatus or None
-        The latest job.
+        The latest analysis.
     deliveries : tuple of DeliveryStatus
-        Of the latest job, in the order they are sent.
+        Of the latest analysis, in the order they are sent.
+    comparison : JobStatus or None
+        The latest comparison with an earlier scan of the patient.
+    comparison_deliveries : tuple of DeliveryStatus
+        Of that comparison, in the order they are sent.
     """
 
     series_instance_uid: str
@@ -74,6 +81,8 @@ class SeriesStatus:
     last_received_at: datetime
     job: JobStatus | None
     deliveries: tuple[DeliveryStatus, ...]
+    comparison: JobStatus | None = None
+    comparison_deliveries: tuple[DeliveryStatus, ...] = ()
 
     @property
     def last_accepted_at(self) -> datetime | None:

@@ -1,20 +1,21 @@
 """The tables of the ledger.
 
-Patients appear in one column, `InstanceRow.patient_key`: a keyed hash that tells two patients
-apart. No table holds a name, a number or a date of a patient.
+Patients appear as `patient_key` only: a keyed hash that tells two patients apart. No table holds a
+name, a number or a birth date of a patient. `JobRow.acquired_at` says when a scan was taken.
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Dialect, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
 
-#: Version of the tables. A ledger with a higher one is refused.
-SCHEMA_VERSION = 1
+#: Version of the tables. A ledger with a lower one is brought up to it, with a higher one refused.
+SCHEMA_VERSION = 2
 
 
 class AwareTime(TypeDecorator[datetime]):
@@ -44,7 +45,7 @@ class StateText(TypeDecorator[Any]):
     impl = String(16)
     cache_ok = True
 
-    def __init__(self, states: type[SeriesState] | type[JobState] | type[DeliveryState]) -> None:
+    def __init__(self, states: type[StrEnum]) -> None:
         super().__init__()
         self.states = states
 
@@ -66,6 +67,8 @@ class Table(DeclarativeBase):
         datetime: AwareTime,
         SeriesState: StateText(SeriesState),
         JobState: StateText(JobState),
+        JobKind: StateText(JobKind),
+        SearchState: StateText(SearchState),
         DeliveryState: StateText(DeliveryState),
     }
 
@@ -179,7 +182,12 @@ class InstanceRow(Table):
 
 
 class JobRow(Table):
-    """An analysis of one series as it was at one moment."""
+    """What is done with one series as it was at one moment.
+
+    A comparison names the analyses of both scans, `baseline_job_id` and `analysis_job_id`, and its
+    series is the later one; a shadow job names the analysis that it repeats. `acquired_at` is when
+    the scan was taken, as ISO 8601, with an offset only if the images have one.
+    """
 
     __tablename__ = "jobs"
 
@@ -203,6 +211,13 @@ class JobRow(Table):
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
     result_set_id: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
     record: Mapped[str] = mapped_column(Text, default="")
+    kind: Mapped[JobKind] = mapped_column(
+        default=JobKind.ANALYSIS, server_default=JobKind.ANALYSIS.value
+    )
+    baseline_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
+    analysis_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
+    patient_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
+    acquired_at: Mapped[str | None] = mapped_column(Text)
 
 
 class JobInstanceRow(Table):
@@ -226,6 +241,9 @@ class ResultSetRow(Table):
     configuration_digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
+    kind: Mapped[JobKind] = mapped_column(
+        default=JobKind.ANALYSIS, server_default=JobKind.ANALYSIS.value
+    )
 
     __table_args__ = (
         UniqueConstraint("series_uid", "input_digest", "model_digest", "configuration_digest"),
@@ -286,3 +304,37 @@ class EventRow(Table):
     job_id: Mapped[int | None]
     kind: Mapped[str] = mapped_column(String(32))
     text: Mapped[str] = mapped_column(Text, default="")
+
+
+class PriorSearchRow(Table):
+    """A search at one peer for earlier scans of the patient of one study."""
+
+    __tablename__ = "prior_searches"
+
+    search_id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.job_id"))
+    series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
+    study_uid: Mapped[str] = mapped_column(String(64))
+    peer: Mapped[str] = mapped_column(String(64))
+    state: Mapped[SearchState]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("study_uid", "peer"),
+        Index("prior_searches_due", "peer", "state", "next_attempt_at"),
+    )
+
+
+class PriorSeriesRow(Table):
+    """A series that the node asked a peer for; it starts no search of its own."""
+
+    __tablename__ = "prior_series"
+
+    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("prior_searches.search_id"))
+    asked_at: Mapped[datetime]

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dicom_node.jobs.state import JobKind
+
 
 class ObjectKind(StrEnum):
     """What a result object is. The values are stored; never rename one."""
@@ -78,23 +80,50 @@ class PredecessorObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineTask:
+    """The earlier of two scans that are compared.
+
+    Attributes
+    ----------
+    job_id : int
+        Job of its analysis.
+    series_instance_uid, study_instance_uid : str
+        Which series it is.
+    input_digest : str
+        SHA-256 over its instances, hexadecimal.
+    files : tuple of Path
+        The instances, in no particular order.
+    """
+
+    job_id: int
+    series_instance_uid: str
+    study_instance_uid: str
+    input_digest: str
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisTask:
-    """One series to analyse.
+    """One series to analyse, or to compare with an earlier one.
 
     Attributes
     ----------
     job_id : int
         Job in the ledger.
+    kind : JobKind
+        What is to be done.
     series_instance_uid, study_instance_uid : str
-        What is analysed.
+        What is analysed; of a comparison the later scan.
     input_digest : str
-        SHA-256 over the instances, hexadecimal.
+        SHA-256 over the instances, hexadecimal; of a comparison over those of both scans.
     files : tuple of Path
         The instances, in no particular order.
     arrival_flags : frozenset of str
         Values of `dicom_node.intake.assembly.ArrivalFlag`.
     predecessors : tuple of PredecessorObject
         What the results will supersede; empty for a first analysis.
+    baseline : BaselineTask or None
+        The earlier scan of a comparison.
     """
 
     job_id: int
@@ -104,6 +133,8 @@ class AnalysisTask:
     files: tuple[Path, ...]
     arrival_flags: frozenset[str]
     predecessors: tuple[PredecessorObject, ...]
+    kind: JobKind = JobKind.ANALYSIS
+    baseline: BaselineTask | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +147,15 @@ class Analyzed:
         In the order they are to be sent.
     record : mapping
         The summary for status and web page: plain JSON, no patient attribute.
+    model_digest, configuration_digest : str
+        What made these results, if it is not what the analyst says of itself: models on trial,
+        for instance. Empty: as the analyst says.
     """
 
     objects: tuple[ResultObject, ...]
     record: Mapping[str, Any] = field(default_factory=dict)
+    model_digest: str = ""
+    configuration_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

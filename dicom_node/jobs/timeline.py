@@ -21,6 +21,9 @@ class EventKind(StrEnum):
     CLAIMED = "claimed"  #: a worker took the job
     STEP = "step"  #: the worker began a step
     RESULTS = "results"  #: results are in the outbox
+    PAIRED = "paired"  #: the series will be compared with an earlier one of the patient
+    NOT_COMPARED = "not_compared"  #: there are other scans of the patient, but no pair; says why
+    PRIORS = "priors"  #: what became of the search for earlier scans at a peer
     REJECTED = "rejected"  #: the pipeline refused the series
     ATTEMPT_FAILED = "attempt_failed"  #: the worker failed or died
     FAILED = "failed"  #: the job gave up

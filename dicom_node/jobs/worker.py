@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from dicom_node.errors import LedgerError, LostLeaseError, NodeError, describe_error, stack_of
+from dicom_node.jobs.planning import NO_PLANS, PlanningRules
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.task import (
@@ -30,7 +31,7 @@ _BEATS_PER_LEASE = 3
 
 
 class Analyst(Protocol):
-    """Whatever turns the files of a series into results; warm models live in it."""
+    """Whatever turns the files of a task into results; warm models live in it."""
 
     @property
     def model_digest(self) -> str:
@@ -41,7 +42,10 @@ class Analyst(Protocol):
         """Digest of whatever else changes a result."""
 
     def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
-        """Return results, or why there can be none. May raise SeriesRejectedError for that."""
+        """Return results, or why there can be none. May raise SeriesRejectedError for that.
+
+        What is asked for says `task.kind`.
+        """
 
 
 class ResultStore(Protocol):
@@ -115,6 +119,8 @@ class Worker:
         Returns the present as an aware time.
     on_overrun
         Called when the time limit is exceeded, after the job was given up.
+    plans
+        What follows an analysis that has results.
     poll_s
         Pause when nothing waits.
     """
@@ -131,6 +137,7 @@ class Worker:
         rules: JobRules,
         clock: Callable[[], datetime],
         on_overrun: Callable[[], None],
+        plans: PlanningRules = NO_PLANS,
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
@@ -142,6 +149,7 @@ class Worker:
         self._rules = rules
         self._clock = clock
         self._on_overrun = on_overrun
+        self._plans = plans
         self._poll_s = poll_s
 
     def run(self, stop: threading.Event) -> None:
@@ -179,12 +187,12 @@ class Worker:
         return True
 
     def _analyze(self, claim: Claim) -> AnalysisOutcome:
-        files = tuple(self._spool_root / path for path in claim.task.files)
+        task = _below(self._spool_root, claim.task)
 
         def on_step(step: str) -> None:
             self._queue.note_step(claim, step, now=self._clock())
 
-        return self._analyst.analyze(replace(claim.task, files=files), on_step=on_step)
+        return self._analyst.analyze(task, on_step=on_step)
 
     def _finish(self, claim: Claim, outcome: AnalysisOutcome) -> None:
         if isinstance(outcome, Rejected):
@@ -196,11 +204,14 @@ class Worker:
         self._queue.complete(
             claim,
             stored,
-            model_digest=self._analyst.model_digest,
-            configuration_digest=self._analyst.configuration_digest,
+            model_digest=outcome.model_digest or self._analyst.model_digest,
+            configuration_digest=(
+                outcome.configuration_digest or self._analyst.configuration_digest
+            ),
             destinations=self._destinations,
             record=outcome.record,
             now=self._clock(),
+            plans=self._plans,
         )
         LOGGER.info("Job %s has %s results", claim.task.job_id, len(stored))
 
@@ -229,6 +240,15 @@ class Worker:
             )
         except LostLeaseError as lost:
             LOGGER.warning("%s drops its failure: %s", self._name, lost)
+
+
+def _below(spool_root: Path, task: AnalysisTask) -> AnalysisTask:
+    """Return the task with paths that can be opened."""
+    files = tuple(spool_root / path for path in task.files)
+    if task.baseline is None:
+        return replace(task, files=files)
+    earlier = tuple(spool_root / path for path in task.baseline.files)
+    return replace(task, files=files, baseline=replace(task.baseline, files=earlier))
 
 
 class _HeartBeat:

@@ -3,7 +3,7 @@
 import pytest
 
 from dicom_node.intake.assembly import ArrivalFlag
-from dicom_node.jobs.state import DeliveryState, JobState, SeriesState
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.operator_error import ExitCode
@@ -25,6 +25,8 @@ PINNED = {
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
     DeliveryState: "pending sending accepted dead",
+    JobKind: "analysis comparison shadow",
+    SearchState: "pending done dead",
     ObjectKind: "captures segmentation report uncertainty-map forecast",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",

@@ -72,4 +72,7 @@ def test_stored_kinds_of_events_never_change():
         "not_accepted",
         "delivered",
         "retried",
+        "paired",
+        "not_compared",
+        "priors",
     }

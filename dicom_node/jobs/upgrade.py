@@ -1,0 +1,52 @@
+"""Bringing the tables of an earlier version of the node up to date, in place."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection
+
+from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
+
+#: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans.
+#: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
+_NEW_COLUMNS: Final = (
+    "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
+    "ALTER TABLE jobs ADD COLUMN baseline_job_id INTEGER REFERENCES jobs (job_id)",
+    "ALTER TABLE jobs ADD COLUMN analysis_job_id INTEGER REFERENCES jobs (job_id)",
+    "ALTER TABLE jobs ADD COLUMN patient_key VARCHAR(64) DEFAULT '' NOT NULL",
+    "ALTER TABLE jobs ADD COLUMN acquired_at TEXT",
+    "ALTER TABLE result_sets ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
+    "CREATE INDEX ix_jobs_patient_key ON jobs (patient_key)",
+)
+
+
+def upgrade(connection: Connection, found: int) -> None:
+    """Run every step from version `found` to the present one, in the caller's transaction."""
+    for version in sorted(_STEPS):
+        if version >= found:
+            _STEPS[version](connection)
+
+
+def can_upgrade(found: str | None) -> bool:
+    """Return whether there is a way from this version."""
+    return found is not None and found.isdecimal() and int(found) in _STEPS
+
+
+def _from_version_1(connection: Connection) -> None:
+    """Add what version 2 has.
+
+    Analyses of version 1 keep no time of acquisition, so they are in no comparison; their patient
+    key stays empty for the same reason.
+    """
+    for statement in _NEW_COLUMNS:
+        connection.exec_driver_sql(statement)
+    Table.metadata.create_all(
+        connection,
+        tables=[
+            Table.metadata.tables[PriorSearchRow.__tablename__],
+            Table.metadata.tables[PriorSeriesRow.__tablename__],
+        ],
+    )
+
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _from_version_1}
