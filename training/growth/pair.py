@@ -34,7 +34,7 @@ class GrowthPair:
     baseline_zyx, follow_up_zyx : ndarray of bool, shape (Z, Y, X)
         The hematoma in both scans.
     determinant, correlation : float
-        Of the alignment, see `training.growth.registration.Alignment`.
+        Of the alignment, see `pipeline.follow_up.registration.Alignment`.
     variant : int
         0 as it was scanned; else the number of a shrunk baseline, whose hematoma and scan were
         made.

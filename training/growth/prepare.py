@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.follow_up.registration import apply_alignment, register
 from pipeline.growth.brain import extract_brain
 from pipeline.volume import Vector
 from training.cohort.case import HALF_COVERED, Case
 from training.growth.deformable import RegisterMasks, by_demons
 from training.growth.followed import Criteria, Followed
 from training.growth.pair import GrowthPair, load_shrunk, pair_path, save_pair, save_shrunk
-from training.growth.registration import apply_alignment, register
 from training.growth.shrinking import Shrinking, shrink_baseline
 
 #: What the pairs were made with, and who was left out.

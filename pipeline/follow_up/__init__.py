@@ -1,0 +1,1 @@
+"""Two scans of one patient: brought together, measured alike, and what changed between them."""
