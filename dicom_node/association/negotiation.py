@@ -1,15 +1,16 @@
 """Calling a peer: one association, or an error that says in words why there is none."""
 
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pydicom.uid import UID
-from pynetdicom import AE, build_context, evt
+from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.association.context_answers import ACCEPTANCE, ContextAnswer
 from dicom_node.association.dicom_stack import set_up_dicom_stack
 from dicom_node.association.file_format import (
     IMPLEMENTATION_CLASS_UID,
@@ -45,10 +46,13 @@ class Negotiated:
         Established unless no context at all was accepted.
     accepted : frozenset of Pair
         What may be sent.
+    answers : tuple of ContextAnswer
+        What the peer said to every proposed context.
     """
 
     association: "Association"
     accepted: frozenset[Pair]
+    answers: tuple[ContextAnswer, ...] = ()
 
 
 @dataclass(slots=True)
@@ -62,7 +66,12 @@ class _Course:
 
 @contextmanager
 def negotiate(
-    peer: Peer, pairs: Iterable[Pair], *, timer: Callable[[], float]
+    peer: Peer,
+    pairs: Iterable[Pair],
+    *,
+    timer: Callable[[], float],
+    as_provider_of: Sequence[str] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Negotiated]:
     """Open an association with one presentation context per pair; release it at the end.
 
@@ -77,6 +86,11 @@ def negotiate(
         SOP class and transfer syntax of each proposed context.
     timer
         Returns seconds on a clock that never goes back.
+    as_provider_of
+        SOP classes for which the node, though it calls, proposes the role of the provider (PS3.7,
+        section D.3.3.4).
+    handlers
+        For requests that the peer sends over this association.
 
     Raises
     ------
@@ -97,7 +111,9 @@ def negotiate(
         contexts=[build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed],
         ae_title=peer.ae_title,
         max_pdu=peer.max_pdu,
+        ext_neg=[build_role(UID(one), scp_role=True) for one in as_provider_of],
         evt_handlers=[
+            *handlers,
             (evt.EVT_CONN_OPEN, _on_connection, [course]),
             (evt.EVT_ACSE_RECV, _on_answer, [course]),
         ],
@@ -112,12 +128,28 @@ def negotiate(
             while association.dul.receive_pdu(wait=False) is not None:
                 pass
             raise _failure(peer, course, seconds=timer() - started)
-        yield Negotiated(association=association, accepted=accepted)
+        yield Negotiated(
+            association=association, accepted=accepted, answers=_answers(association, proposed)
+        )
     finally:
         if association.is_established:
             association.release()
         for plug in course.plugs:
             plug.close()
+
+
+def _answers(association: "Association", proposed: Sequence[Pair]) -> tuple[ContextAnswer, ...]:
+    """Return an answer per proposal; contexts are numbered 1, 3, 5, ... as they were proposed."""
+    results = {one.context_id: one.result for one in association.rejected_contexts}
+    return tuple(
+        ContextAnswer(
+            context_id=context_id,
+            sop_class_uid=sop_class,
+            transfer_syntax_uid=syntax,
+            result=results.get(context_id) or ACCEPTANCE,
+        )
+        for context_id, (sop_class, syntax) in zip(range(1, 256, 2), proposed, strict=False)
+    )
 
 
 def _entity(peer: Peer, course: _Course) -> AE:

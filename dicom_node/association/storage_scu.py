@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.uid import UID
 
+from dicom_node.association.context_answers import negotiation_dump, why_refused
 from dicom_node.association.file_format import split_file
 from dicom_node.association.negotiation import Negotiated, Pair, negotiate
 from dicom_node.association.peers import Peer
@@ -68,12 +69,16 @@ class SendOutcome:
         DIMSE status, None if it was not sent.
     message : str
         The same in words.
+    negotiation : str
+        What the peer answered to every presentation context, one line each; only if the reason
+        lies there.
     """
 
     file: OutgoingFile
     kind: SendKind
     status: int | None
     message: str
+    negotiation: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -162,7 +167,9 @@ def _send(
             kind=SendKind.CONTEXT_REJECTED,
             status=None,
             message=f"{peer.name} does not accept {UID(file.sop_class_uid).name} "
-            f"in {UID(file.transfer_syntax_uid).name}",
+            f"in {UID(file.transfer_syntax_uid).name}: "
+            f"{why_refused(negotiated.answers, file.sop_class_uid)}",
+            negotiation=negotiation_dump(negotiated.answers),
         )
     started = timer()
     try:

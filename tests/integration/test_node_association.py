@@ -391,8 +391,15 @@ def test_a_rejected_context_names_class_and_encoding(tmp_path, files):
 
     assert first.kind is SendKind.CONTEXT_REJECTED
     assert first.message == (
-        "pacs does not accept CT Image Storage in JPEG 2000 Image Compression (Lossless Only)"
+        "pacs does not accept CT Image Storage in JPEG 2000 Image Compression (Lossless Only): "
+        "refused: transfer syntax not supported"
     )
+    assert first.negotiation.splitlines() == [
+        "context 1: CT Image Storage in JPEG 2000 Image Compression (Lossless Only): "
+        "refused: transfer syntax not supported",
+        "context 3: CT Image Storage in Explicit VR Little Endian: accepted",
+        "context 5: CT Image Storage in Implicit VR Little Endian: accepted",
+    ]
     assert second.accepted
     assert alone.kind is SendKind.CONTEXT_REJECTED
 
