@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.card_json import card_from_json, card_to_json
 from pipeline.errors import ModelBundleError
-from pipeline.model_card import ModelCard, card_from_json, card_to_json
+from pipeline.model_card import ModelCard
 
 if TYPE_CHECKING:
     from torch import Tensor

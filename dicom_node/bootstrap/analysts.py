@@ -39,6 +39,7 @@ _WORDS = frozenset(
         "demonstration",
         "weights_sha256",
         "card_format",
+        "training_statistics",
     }
 )
 

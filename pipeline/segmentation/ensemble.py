@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.card_json import card_from_json
 from pipeline.errors import ModelBundleError
 from pipeline.finding import Compartment
 from pipeline.model_bundle import ModelBundle
-from pipeline.model_card import ModelCard, card_from_json
+from pipeline.model_card import ModelCard
 from pipeline.segmentation.inference_options import InferenceOptions
 from pipeline.segmentation.predictor import ClassMaps, OnProgress, Predictor, ignore_progress
 from pipeline.segmentation.predictors import build_predictor
