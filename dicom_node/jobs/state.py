@@ -51,6 +51,8 @@ class DeliveryState(StrEnum):
     SENDING = "sending"  #: a courier has it in hand
     ACCEPTED = "accepted"  #: the destination answered Success
     DEAD = "dead"  #: gave up; an operator must look
+    COMMITTED = "committed"  #: the destination has taken responsibility for it
+    CANCELLED = "cancelled"  #: an operator does not want it sent any more
 
 
 #: What may follow what. A state without successors is final.
@@ -77,14 +79,20 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.FAILED: frozenset({JobState.QUEUED, JobState.DELIVERING}),
 }
 
-#: SENDING leads back to PENDING when the attempt failed or the courier died.
+#: SENDING leads back to PENDING when the attempt failed or the courier died. ACCEPTED is final
+#: where no storage commitment is asked for; a commitment that is refused leads back to PENDING or
+#: to DEAD. An operator may want back what was cancelled.
 DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
-    DeliveryState.PENDING: frozenset({DeliveryState.SENDING}),
+    DeliveryState.PENDING: frozenset({DeliveryState.SENDING, DeliveryState.CANCELLED}),
     DeliveryState.SENDING: frozenset(
         {DeliveryState.PENDING, DeliveryState.ACCEPTED, DeliveryState.DEAD}
     ),
-    DeliveryState.ACCEPTED: frozenset(),
-    DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
+    DeliveryState.ACCEPTED: frozenset(
+        {DeliveryState.COMMITTED, DeliveryState.PENDING, DeliveryState.DEAD}
+    ),
+    DeliveryState.DEAD: frozenset({DeliveryState.PENDING, DeliveryState.CANCELLED}),
+    DeliveryState.COMMITTED: frozenset(),
+    DeliveryState.CANCELLED: frozenset({DeliveryState.PENDING}),
 }
 
 SEARCH_TRANSITIONS: Mapping[SearchState, frozenset[SearchState]] = {

@@ -269,7 +269,12 @@ class ObjectRow(Table):
 
 
 class DeliveryRow(Table):
-    """One object on its way to one destination."""
+    """One object on its way to one destination.
+
+    `unreached` says that the last attempt did not get as far as an association, `negotiation` what
+    the destination answered to each presentation context if that was the reason. `commitment_at`
+    is when the destination is asked (again) for storage commitment; None if it is not.
+    """
 
     __tablename__ = "deliveries"
 
@@ -286,6 +291,10 @@ class DeliveryRow(Table):
     claimed_by: Mapped[str] = mapped_column(String(64), default="")
     lease_until: Mapped[datetime | None]
     accepted_at: Mapped[datetime | None]
+    unreached: Mapped[bool] = mapped_column(default=False, server_default="0")
+    negotiation: Mapped[str] = mapped_column(Text, default="", server_default="")
+    commitment_at: Mapped[datetime | None]
+    commitment_asks: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         UniqueConstraint("object_id", "destination"),

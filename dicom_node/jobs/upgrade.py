@@ -5,9 +5,16 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from dicom_node.jobs.delivery_tables import (
+    CommitmentItemRow,
+    CommitmentRequestRow,
+    CommitmentRow,
+    DestinationRow,
+)
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 
-#: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans.
+#: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
+#: commitment.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -17,6 +24,19 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN acquired_at TEXT",
     "ALTER TABLE result_sets ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
     "CREATE INDEX ix_jobs_patient_key ON jobs (patient_key)",
+    "ALTER TABLE deliveries ADD COLUMN unreached BOOLEAN DEFAULT 0 NOT NULL",
+    "ALTER TABLE deliveries ADD COLUMN negotiation TEXT DEFAULT '' NOT NULL",
+    "ALTER TABLE deliveries ADD COLUMN commitment_at VARCHAR(32)",
+    "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT 0 NOT NULL",
+)
+
+_NEW_TABLES: Final = (
+    PriorSearchRow,
+    PriorSeriesRow,
+    DestinationRow,
+    CommitmentRow,
+    CommitmentItemRow,
+    CommitmentRequestRow,
 )
 
 
@@ -42,10 +62,7 @@ def _from_version_1(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
     Table.metadata.create_all(
         connection,
-        tables=[
-            Table.metadata.tables[PriorSearchRow.__tablename__],
-            Table.metadata.tables[PriorSeriesRow.__tablename__],
-        ],
+        tables=[Table.metadata.tables[row.__tablename__] for row in _NEW_TABLES],
     )
 
 

@@ -24,7 +24,7 @@ PINNED = {
     "primary_intraventricular intraventricular_extension volume_uncertain unfamiliar",
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
-    DeliveryState: "pending sending accepted dead",
+    DeliveryState: "pending sending accepted dead committed cancelled",
     JobKind: "analysis comparison shadow",
     SearchState: "pending done dead",
     ObjectKind: "captures segmentation report uncertainty-map forecast",

@@ -46,6 +46,12 @@ DELIVERY_MOVES = {
     ("sending", "accepted"),
     ("sending", "dead"),
     ("dead", "pending"),
+    ("accepted", "committed"),
+    ("accepted", "pending"),
+    ("accepted", "dead"),
+    ("pending", "cancelled"),
+    ("dead", "cancelled"),
+    ("cancelled", "pending"),
 }
 
 
