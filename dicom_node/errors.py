@@ -14,7 +14,11 @@ NodeError
 │   ├── LostLeaseError            the claim belongs to somebody else by now
 │   └── UnknownEntryError         no such series, job or delivery
 ├── OutboxError                   result objects could not be made durable
+├── TlsFileError                  a certificate, key or list of authorities cannot be used
+├── ExportError                   scans cannot leave the site: key, folder or contents are at fault
+├── UnreadableCommitmentError     a request for or report of storage commitment makes no sense
 └── DeliveryError                 a result did not reach its destination
+    ├── CommitmentRefusedError    the peer takes part, but not in storage commitment
     └── PeerError                 the peer as a whole did not take part
         ├── PeerUnreachableError      no TCP connection
         ├── AssociationRejectedError  the peer answered A-ASSOCIATE-RJ
@@ -83,8 +87,24 @@ class OutboxError(NodeError, OSError):
     """Result objects could not be made durable."""
 
 
+class ExportError(NodeError):
+    """Scans cannot leave the site: key, folder or contents are at fault."""
+
+
+class TlsFileError(NodeError):
+    """A certificate, a key or a list of authorities cannot be used."""
+
+
 class DeliveryError(NodeError):
     """A result did not reach its destination."""
+
+
+class UnreadableCommitmentError(NodeError, ValueError):
+    """A request for storage commitment, or a report of it, lacks what it must hold."""
+
+
+class CommitmentRefusedError(DeliveryError):
+    """The peer takes part, but refuses to take or report storage commitment."""
 
 
 class PeerError(DeliveryError):

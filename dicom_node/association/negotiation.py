@@ -1,6 +1,7 @@
 """Calling a peer: one association, or an error that says in words why there is none."""
 
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from dicom_node.association.file_format import (
     IMPLEMENTATION_VERSION_NAME,
 )
 from dicom_node.association.peers import Peer
+from dicom_node.association.tls import ClientTls, client_context, handshake_words
 from dicom_node.errors import (
     AssociationAbortedError,
     AssociationRejectedError,
     PeerError,
     PeerTimeoutError,
     PeerUnreachableError,
+    TlsFileError,
 )
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class _Course:
     connected: bool = False
     answers: list[object] = field(default_factory=list)
     plugs: list[socket.socket] = field(default_factory=list)
+    tls_fault: OSError | None = None
 
 
 @contextmanager
@@ -104,12 +108,14 @@ def negotiate(
         raise ValueError(f"At most {MAX_CONTEXTS} contexts fit, got {len(proposed)}")
     set_up_dicom_stack()
     course = _Course()
+    tls_args = None if peer.tls is None else _tls_arguments(peer, peer.tls, course)
     started = timer()
     association = _entity(peer, course).associate(
         peer.host,
         peer.port,
         contexts=[build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed],
         ae_title=peer.ae_title,
+        tls_args=tls_args,
         max_pdu=peer.max_pdu,
         ext_neg=[build_role(UID(one), scp_role=True) for one in as_provider_of],
         evt_handlers=[
@@ -173,6 +179,36 @@ def _entity(peer: Peer, course: _Course) -> AE:
     return entity
 
 
+def _tls_arguments(peer: Peer, tls: ClientTls, course: _Course) -> tuple[ssl.SSLContext, str]:
+    """Return context and name for pynetdicom; what goes wrong in TLS is kept in the course."""
+    try:
+        context = client_context(tls)
+    except TlsFileError as error:
+        raise PeerUnreachableError(f"No TLS with {peer.name}: {error}") from error
+
+    class Plug(ssl.SSLSocket):
+        """Remembers the fault that pynetdicom keeps to its log."""
+
+        def connect(self, addr: Any) -> None:  # noqa: ANN401 - as the socket takes it
+            course.plugs.append(self)
+            try:
+                super().connect(addr)
+            except OSError as error:
+                course.tls_fault = error
+                raise
+
+        def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+            # With TLS 1.3 the peer's opinion on our certificate comes after the handshake.
+            try:
+                return super().recv(buflen, flags)
+            except ssl.SSLError as error:
+                course.tls_fault = error
+                raise
+
+    context.sslsocket_class = Plug
+    return context, tls.server_name or peer.host
+
+
 def _on_connection(event: evt.Event, course: _Course) -> None:
     course.connected = True
     transport = cast("AssociationSocket", event.assoc.dul.socket)
@@ -187,6 +223,12 @@ def _on_answer(event: evt.Event, course: _Course) -> None:
 def _failure(peer: Peer, course: _Course, *, seconds: float) -> PeerError:
     """Return the error that describes why there is no association."""
     where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    fault = course.tls_fault
+    if isinstance(fault, ssl.SSLError):
+        return PeerUnreachableError(f"No TLS with {where}: {handshake_words(fault)}")
+    if not course.connected and isinstance(fault, OSError):
+        words = _connection_words(peer, fault)
+        return PeerUnreachableError(f"No connection to {where}: {words}")
     if not course.connected:
         return PeerUnreachableError(f"No connection to {where}: {_connection_fault(peer)}")
     for answer in course.answers:
@@ -210,8 +252,12 @@ def _connection_fault(peer: Peer) -> str:
     # pynetdicom keeps the reason to its log; a second attempt tells it.
     try:
         socket.create_connection((peer.host, peer.port), timeout=peer.connect_timeout_s).close()
-    except TimeoutError:
-        return f"no answer within {peer.connect_timeout_s:g} s"
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return _connection_words(peer, error)
     return "it failed, a second attempt succeeded"
+
+
+def _connection_words(peer: Peer, error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {peer.connect_timeout_s:g} s"
+    return error.strerror or type(error).__name__

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dicom_node.association.tls import ClientTls
+
 #: Longest AE title (PS3.5, section 6.2, VR AE).
 MAX_AE_TITLE_LENGTH = 16
 
@@ -33,6 +35,8 @@ class Peer:
     connect_timeout_s, acse_timeout_s, dimse_timeout_s, network_timeout_s : float
         Patience for the TCP connection, for the answer to the association request, for each
         C-STORE or C-ECHO response, and with a silent connection.
+    tls : ClientTls or None
+        How TLS is spoken with it; None leaves the connection open to listeners.
 
     Raises
     ------
@@ -50,6 +54,7 @@ class Peer:
     acse_timeout_s: float = 30.0
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
+    tls: ClientTls | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
