@@ -24,10 +24,10 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN acquired_at TEXT",
     "ALTER TABLE result_sets ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
     "CREATE INDEX ix_jobs_patient_key ON jobs (patient_key)",
-    "ALTER TABLE deliveries ADD COLUMN unreached BOOLEAN DEFAULT 0 NOT NULL",
+    "ALTER TABLE deliveries ADD COLUMN unreached BOOLEAN DEFAULT '0' NOT NULL",
     "ALTER TABLE deliveries ADD COLUMN negotiation TEXT DEFAULT '' NOT NULL",
     "ALTER TABLE deliveries ADD COLUMN commitment_at VARCHAR(32)",
-    "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT 0 NOT NULL",
+    "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT '0' NOT NULL",
 )
 
 _NEW_TABLES: Final = (

@@ -247,7 +247,7 @@ def test_without_a_time_the_reason_is_told(site, ledger):
 def test_a_rejected_comparison_says_why_and_leaves_its_study_alone(site, ledger):
     """A series that was outranked steps in for one that cannot be analysed, not for this."""
     site.analyze(scan(1), ADMISSION)
-    chosen, spare = scan(2, slices=14), scan(2, slices=11)
+    chosen, spare = scan(2, slices=14), scan(2, slices=11, series_number=3)
     site.send([*chosen, *spare])
     site.finish(NEXT_DAY)
 
