@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pydicom
+from pydicom.dataset import Dataset
 
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.check import check_results
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_line
+from dicom_node.results.scan_time import scan_time
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
 from pipeline import __version__
 from pipeline.analysis import Opinion, analyze
@@ -255,6 +257,7 @@ class SeriesAnalyst:
             context=context,
             steps_s=steps.seconds,
         )
+        record["acquired_at"] = acquired_at(source)
         write_summary(summary, analysis, volume, record)
         return AnalyzedSeries(objects=objects, record=record)
 
@@ -280,3 +283,9 @@ class SeriesAnalyst:
             software_versions=(__version__,),
             with_uncertainty_map=self._configuration.with_uncertainty_map,
         )
+
+
+def acquired_at(source: Sequence[Dataset]) -> str | None:
+    """Return when a scan was taken as ISO 8601, with an offset only if the images have one."""
+    time_of_scan = scan_time(source)
+    return None if time_of_scan is None else time_of_scan.moment.isoformat()

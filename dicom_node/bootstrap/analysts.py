@@ -9,8 +9,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.roles import utc_now
+from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.task import (
     AnalysisOutcome,
     AnalysisTask,
@@ -87,7 +89,8 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
     """
     models = load_node_models(settings)
     models.warm_up()
-    return WorkerAnalyst(series_analyst(settings, models), layout)
+    analysis = WorkerAnalyst(series_analyst(settings, models), layout)
+    return AnalystOfKinds({JobKind.ANALYSIS: analysis})
 
 
 def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
