@@ -104,7 +104,7 @@ def decode_hu(header: ImageHeader) -> NDArray[np.int16]:
     """
     rescale = read_rescale(header)
     _refuse_odd_pixels(header)
-    stored_yx = _decode(header)
+    stored_yx = stored_values(header)
     hu_yx = to_hounsfield(stored_yx, rescale)
     padding = _padding_range(header, rescale)
     if padding is not None:
@@ -191,8 +191,14 @@ def _refuse_odd_pixels(header: ImageHeader) -> None:
         )
 
 
-def _decode(header: ImageHeader) -> NDArray[np.integer[Any]]:
-    """Return the stored values of one image, without the bits that are not stored."""
+def stored_values(header: ImageHeader) -> NDArray[np.integer[Any]]:
+    """Return the stored values of one image, without the bits that are not stored.
+
+    Raises
+    ------
+    SeriesRejectedError
+        PIXELS if they cannot be decoded.
+    """
     syntax = transfer_syntax(header.instance)
     if syntax is None:
         raise _undecodable("pixel data without a transfer syntax", "a known transfer syntax")

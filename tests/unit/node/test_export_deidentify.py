@@ -27,8 +27,15 @@ KEY = ExportKey(secret=bytes(range(32)))
 SUBJECT = Subject(key=KEY, pseudonym="P1", shift=timedelta(days=-400, hours=-5))
 
 
-def image(**options):
-    return build_ct_series(slices=12, shape_yx=(32, 32), noise_hu=20.0, **options)
+def image():
+    return build_ct_series(slices=3, shape_yx=(32, 32), noise_hu=20.0)
+
+
+@pytest.fixture(scope="module")
+def bleeding():
+    """Return a series with a hematoma, and the node's segmentation of it."""
+    case = case_with_hematoma()
+    return case.series, case.encode().segmentation
 
 
 def exported(source, subject=SUBJECT):
@@ -42,13 +49,12 @@ def exported(source, subject=SUBJECT):
 
 
 @pytest.mark.parametrize("kind", ["image", "enhanced image", "segmentation"])
-def test_a_marker_in_every_text_is_nowhere_in_the_export(kind):
+def test_a_marker_in_every_text_is_nowhere_in_the_export(kind, bleeding):
     """Thousands of elements, private ones, overlays, items, file meta, preamble: none gets out."""
-    case = case_with_hematoma()
     source = {
         "image": lambda: image()[0],
         "enhanced image": lambda: enhanced(image()),
-        "segmentation": lambda: case.encode().segmentation,
+        "segmentation": lambda: bleeding[1],
     }[kind]()
     bad = poisoned(source)
     assert count_of_elements(bad) > 3000
@@ -91,16 +97,16 @@ def test_nothing_of_table_e_1_1_stays_as_it_was():
         assert keyword in gone_through
     source = pydicom.dcmread(BytesIO(poisoned(image()[0])))
     result, _ = exported(source)
-    for keyword in set(result.dir()) & named:
-        if keyword in replaced:
-            assert str(result[keyword].value) not in str(source.get_item(keyword).value), keyword
+    for keyword in set(result.dir()) & named & replaced:
+        value = str(result[keyword].value)
+        assert not value or value not in str(source.get_item(keyword).value), keyword
 
 
-def test_uids_are_replaced_alike_everywhere():
+def test_uids_are_replaced_alike_everywhere(bleeding):
     """A segmentation refers to the images' new UIDs; the standard's own UIDs stay."""
-    case = case_with_hematoma()
-    images = [exported(one)[0] for one in case.series]
-    mask, _ = exported(case.encode().segmentation)
+    series, segmentation = bleeding
+    images = [exported(one)[0] for one in series]
+    mask, _ = exported(segmentation)
 
     assert mask.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.4"
     assert {one.SOPClassUID for one in images} == {"1.2.840.10008.5.1.4.1.1.2"}
@@ -111,13 +117,13 @@ def test_uids_are_replaced_alike_everywhere():
         for group in mask.PerFrameFunctionalGroupsSequence
     }
     assert referenced <= {one.SOPInstanceUID for one in images}
-    assert images[0].SeriesInstanceUID != case.series[0].SeriesInstanceUID
+    assert images[0].SeriesInstanceUID != series[0].SeriesInstanceUID
     assert all(pydicom.uid.UID(one.SOPInstanceUID).is_valid for one in images)
 
 
 def test_the_exported_scan_is_the_same_volume():
     """Grid and Hounsfield units are those that the node has seen."""
-    source = image(tilt_deg=12.0)
+    source = build_ct_series(slices=14, shape_yx=(64, 64), noise_hu=20.0, tilt_deg=12.0)
 
     before = read_ct_series(source)
     after = read_ct_series([exported(one)[0] for one in source])
@@ -157,7 +163,7 @@ def test_all_times_of_a_patient_move_by_the_same_interval():
     assert first.AcquisitionDateTime == "20241201033000.250000"
     assert (first.StudyDate, first.StudyTime) == ("20241201", "033000.000000")
     ends = [
-        datetime.strptime(one.AcquisitionDate + one.AcquisitionTime, "%Y%m%d%H%M%S.%f")
+        datetime.strptime(f"{one.AcquisitionDate}{one.AcquisitionTime}Z", "%Y%m%d%H%M%S.%f%z")
         for one in (first, second)
     ]
     assert ends[1] - ends[0] == timedelta(hours=26)
@@ -213,8 +219,14 @@ def test_age_and_sex_can_be_left_out():
 
 @pytest.mark.parametrize(
     ("kernel", "told"),
-    [("H30s", "H30S"), (["Hr38h", "3"], "HR38H"), ("STANDARD", "STANDARD"), ("FC26", "FC26"),
-     ("DR SMITH", None), ("for J. Doe", None)],
+    [
+        ("H30s", "H30S"),
+        (["Hr38h", "3"], "HR38H"),
+        ("STANDARD", "STANDARD"),
+        ("FC26", "FC26"),
+        ("DR SMITH", None),
+        ("for J. Doe", None),
+    ],
 )
 def test_a_kernel_is_named_if_it_is_one(kernel, told):
     """Names of Siemens, GE and Canon are known; a technician's note is none."""
@@ -233,16 +245,17 @@ def test_that_there_was_contrast_is_told_but_not_in_whose_words():
     assert "ContrastBolusAgent" not in exported(image()[0])[0]
 
 
-def test_dciodvfy_finds_no_error_in_an_exported_object(tmp_path):
+def test_dciodvfy_finds_no_error_in_an_exported_object(tmp_path, bleeding):
     """Images and segmentation still are what their SOP classes ask for."""
     program = shutil.which("dciodvfy")
     if program is None:
         pytest.skip("dciodvfy is missing: install the Debian package dicom3tools")
-    case = case_with_hematoma()
-    for number, source in enumerate([case.series[0], case.encode().segmentation]):
+    for number, source in enumerate([bleeding[0][0], bleeding[1]]):
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(exported(source)[1])
 
-        said = subprocess.run([program, "-new", str(path)], capture_output=True, text=True)
+        said = subprocess.run(
+            [program, "-new", str(path)], capture_output=True, text=True, check=False
+        )
 
         assert [line for line in said.stderr.splitlines() if line.startswith("Error")] == []
