@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.association.commitment_scp import CommitmentScp
 from dicom_node.association.dicom_stack import set_up_dicom_stack
 from dicom_node.association.file_format import (
     IMPLEMENTATION_CLASS_UID,
@@ -148,6 +149,8 @@ class StorageScp:
         Returns the present as an aware time.
     new_id
         Returns a new association identifier.
+    commitment
+        Speaks storage commitment; None leaves its presentation context out.
     """
 
     def __init__(
@@ -157,11 +160,13 @@ class StorageScp:
         intake: Intake,
         clock: Callable[[], datetime],
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        commitment: CommitmentScp | None = None,
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._clock = clock
         self._new_id = new_id
+        self._commitment = commitment
         self._server: ThreadedAssociationServer | None = None
         self._senders: dict[Association, Sender] = {}
         self._sockets: WeakKeyDictionary[Association, socket.socket] = WeakKeyDictionary()
@@ -213,6 +218,8 @@ class StorageScp:
         entity = AE(ae_title=settings.ae_title)
         for accepted in ACCEPTED:
             entity.add_supported_context(accepted.sop_class_uid, list(accepted.transfer_syntaxes))
+        if self._commitment is not None:
+            self._commitment.offer(entity)
         entity.require_called_aet = True
         entity.require_calling_aet = sorted(settings.calling_ae_titles or ())
         entity.maximum_associations = settings.max_associations
@@ -233,6 +240,7 @@ class StorageScp:
             (evt.EVT_ABORTED, self._on_end),
             (evt.EVT_CONN_CLOSE, self._on_disconnection),
             (evt.EVT_ACSE_SENT, _log_rejection),
+            *(self._commitment.handlers() if self._commitment is not None else ()),
         ]
 
     def _on_connection(self, event: evt.Event) -> None:

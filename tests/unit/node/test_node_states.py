@@ -103,4 +103,11 @@ def test_stored_values_never_change():
         "withdrawn",
         "failed",
     ]
-    assert [state.value for state in DeliveryState] == ["pending", "sending", "accepted", "dead"]
+    assert [state.value for state in DeliveryState] == [
+        "pending",
+        "sending",
+        "accepted",
+        "dead",
+        "committed",
+        "cancelled",
+    ]
