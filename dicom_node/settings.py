@@ -171,6 +171,8 @@ class WorkerSettings(_Table):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")] = "auto"
     segmentation_bundle: str = "compact-segmentation"
     classification_bundle: str = "demo-classification"
+    shadow_segmentation_bundle: str = ""
+    shadow_classification_bundle: str = ""
     time_limit_s: Seconds = 600.0
     lease_s: Seconds = 30.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

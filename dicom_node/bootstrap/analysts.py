@@ -12,6 +12,7 @@ from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.roles import utc_now
+from dicom_node.bootstrap.shadow import ShadowAnalyst, has_shadow, shadow_settings
 from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.task import (
     AnalysisOutcome,
@@ -90,7 +91,16 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
     models = load_node_models(settings)
     models.warm_up()
     analysis = WorkerAnalyst(series_analyst(settings, models), layout)
-    return AnalystOfKinds({JobKind.ANALYSIS: analysis})
+    analysts: dict[JobKind, Analyst] = {JobKind.ANALYSIS: analysis}
+    if has_shadow(settings):
+        analysts[JobKind.SHADOW] = ShadowAnalyst(lambda: _make_shadow(settings, layout))
+    return AnalystOfKinds(analysts)
+
+
+def _make_shadow(settings: Settings, layout: DataLayout) -> Analyst:
+    """Return the analyst of the models on trial. Raises ModelBundleError."""
+    shadow = shadow_settings(settings)
+    return WorkerAnalyst(series_analyst(shadow, load_node_models(shadow)), layout)
 
 
 def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:

@@ -10,6 +10,7 @@ from dicom_node.association.verification import echo
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.lockfile import LockHeldError, hold_lock
@@ -67,6 +68,8 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
         yield from _ledger(settings, layout)
         yield from _ports(settings, layout)
     yield from _models(settings)
+    if has_shadow(settings):
+        yield from _models(shadow_settings(settings), prefix="shadow ")
     yield from _peers(settings)
 
 
@@ -124,7 +127,7 @@ def _is_held(lock: Path) -> bool:
         return True
 
 
-def _models(settings: Settings) -> Iterator[Finding]:
+def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
     from pipeline.models import load_models
 
     worker = settings.worker
@@ -135,12 +138,12 @@ def _models(settings: Settings) -> Iterator[Finding]:
             device=worker.device,
         )
     except (ModelBundleError, RuntimeError, OSError) as error:
-        yield Finding(subject="models", good=False, detail=str(error))
+        yield Finding(subject=f"{prefix}models", good=False, detail=str(error))
         return
     for card in (models.segmentation_card, models.classification_card):
         kind = "; trained on simulated data, for demonstration only" if card.demonstration else ""
         yield Finding(
-            subject=f"{card.task} model",
+            subject=f"{prefix}{card.task} model",
             good=True,
             detail=f"{card.name} {card.version} on {models.device}{kind}",
         )
