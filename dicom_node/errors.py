@@ -17,6 +17,8 @@ NodeError
 ├── TlsFileError                  a certificate, key or list of authorities cannot be used
 ├── ExportError                   scans cannot leave the site: key, folder or contents are at fault
 ├── UnreadableCommitmentError     a request for or report of storage commitment makes no sense
+├── QueryRefusedError             a peer does not answer queries, or answered with a failure
+├── UnaskablePatientError         the images do not say whom to ask for
 └── DeliveryError                 a result did not reach its destination
     ├── CommitmentRefusedError    the peer takes part, but not in storage commitment
     └── PeerError                 the peer as a whole did not take part
@@ -93,6 +95,14 @@ class ExportError(NodeError):
 
 class TlsFileError(NodeError):
     """A certificate, a key or a list of authorities cannot be used."""
+
+
+class QueryRefusedError(NodeError):
+    """A peer takes part, but not in queries, or answered one with a failure."""
+
+
+class UnaskablePatientError(NodeError, ValueError):
+    """The images do not say whom to ask for, or not in a way that can be asked."""
 
 
 class DeliveryError(NodeError):

@@ -39,6 +39,11 @@ from pydicom.uid import (
 #: Verification SOP Class (PS3.4, section A.4); pydicom has no name for it.
 VERIFICATION = UID("1.2.840.10008.1.1")
 
+#: Query/Retrieve in the Study Root information model (PS3.4, section C.6.2), as SCU.
+STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+STUDY_ROOT_MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
+STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
+
 #: The encodings of native pixels, preferred first. Explicit VR keeps private elements readable.
 UNCOMPRESSED: tuple[UID, ...] = (
     ExplicitVRLittleEndian,
@@ -102,6 +107,14 @@ PROPOSED: tuple[AbstractSyntax, ...] = (
     AbstractSyntax(sop_class_uid=ParametricMapStorage, transfer_syntaxes=PLAIN),
     AbstractSyntax(sop_class_uid=Comprehensive3DSRStorage, transfer_syntaxes=PLAIN),
     AbstractSyntax(sop_class_uid=VERIFICATION, transfer_syntaxes=PLAIN),
+)
+
+
+#: What the node asks peers for that have earlier scans; with C-GET it also proposes the CT classes
+#: of `ACCEPTED`, in the role of the storage provider.
+QUERIED: tuple[AbstractSyntax, ...] = tuple(
+    AbstractSyntax(sop_class_uid=service, transfer_syntaxes=PLAIN)
+    for service in (STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
 )
 
 

@@ -1,0 +1,326 @@
+"""Asking a peer which studies and series it has of one patient: C-FIND in the Study Root model."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from dicom_node.association.negotiation import Negotiated, negotiate
+from dicom_node.association.peers import Peer
+from dicom_node.association.presentation import PLAIN, STUDY_ROOT_FIND
+from dicom_node.errors import (
+    AssociationAbortedError,
+    PeerTimeoutError,
+    QueryRefusedError,
+    UnaskablePatientError,
+)
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+_SUCCESS: Final = 0x0000
+_PENDING: Final = frozenset({0xFF00, 0xFF01})
+
+#: Words for statuses (PS3.4, tables C.4-1 to C.4-3, and PS3.7, annex C), first fitting range wins.
+_STATUSES: Final[tuple[tuple[range, str], ...]] = (
+    (range(0x0122, 0x0123), "SOP class not supported"),
+    (range(0x0124, 0x0125), "not authorised"),
+    (range(0xA700, 0xA701), "out of resources"),
+    (range(0xA701, 0xA702), "out of resources, cannot count the matches"),
+    (range(0xA702, 0xA703), "out of resources, cannot send the images"),
+    (range(0xA801, 0xA802), "it does not know our AE title as a move destination"),
+    (range(0xA900, 0xA901), "the identifier does not match the SOP class"),
+    (range(0xAA00, 0xAA05), "cannot send these images"),
+    (range(0xB000, 0xB001), "some images could not be sent"),
+    (range(0xC000, 0xD000), "unable to process"),
+    (range(0xFE00, 0xFE01), "cancelled"),
+)
+
+#: More answers than a patient has head scans in a few days; the rest is not waited for.
+MOST_ANSWERS: Final = 200
+
+#: How often it is looked whether an association shall be aborted.
+_WATCH_S: Final = 0.2
+
+#: A Patient ID with one of these would be a pattern (PS3.4, section C.2.2.2.4), with a backslash a
+#: list.
+_NOT_LITERAL: Final = frozenset("*?\\")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientIdentity:
+    """Whom to ask for. Never logged, never stored: read from the images when it is needed.
+
+    Attributes
+    ----------
+    patient_id, issuer : str
+        Patient ID and Issuer of Patient ID; the issuer is empty if there is none.
+    birth_date, sex : str
+        As the images write them, empty if they do not.
+    character_set : str
+        Specific Character Set of the identifier, values joined by backslashes.
+
+    Raises
+    ------
+    UnaskablePatientError
+        If there is no Patient ID, or it would be read as a pattern.
+    """
+
+    patient_id: str = field(repr=False)
+    issuer: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: str = field(default="", repr=False)
+    character_set: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.patient_id:
+            raise UnaskablePatientError("the images hold no Patient ID to ask for")
+        if _NOT_LITERAL & set(self.patient_id):
+            raise UnaskablePatientError("the Patient ID holds a character that is a wildcard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyQuery:
+    """Which studies are wanted.
+
+    Attributes
+    ----------
+    patient : PatientIdentity
+        Of whom.
+    first_day, last_day : date
+        Range of Study Date, both included.
+    """
+
+    patient: PatientIdentity
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSeries:
+    """A CT series that a peer says it has.
+
+    Attributes
+    ----------
+    study_instance_uid, series_instance_uid : str
+        Which one.
+    study_date, study_time : str
+        As the peer writes them, ``YYYYMMDD`` and ``HHMMSS``; the time may be empty.
+    description, body_part, protocol : str
+        Empty where the peer does not tell.
+    instances : int or None
+        How many images, None where the peer does not tell.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    study_date: str
+    study_time: str
+    description: str = ""
+    body_part: str = ""
+    protocol: str = ""
+    instances: int | None = None
+
+
+def find_ct_series(
+    peer: Peer,
+    query: StudyQuery,
+    *,
+    stop: threading.Event,
+    timer: Callable[[], float] = time.monotonic,
+) -> tuple[RemoteSeries, ...]:
+    """Return the CT series of one patient in a range of days, in the order the peer tells them.
+
+    What the peer answers is checked again: some ignore keys that they do not support. A study with
+    another Patient ID, issuer, birth date or sex than asked for is left out.
+
+    Parameters
+    ----------
+    peer
+        Who is asked.
+    query
+        For what.
+    stop
+        Aborts the association once it is set.
+    timer
+        Returns seconds on a clock that never goes back.
+
+    Raises
+    ------
+    PeerError
+        If there is no association, or it breaks.
+    QueryRefusedError
+        If the peer takes part, but not in queries, or answers with a failure.
+    """
+    contexts = [(str(STUDY_ROOT_FIND), str(syntax)) for syntax in PLAIN]
+    with negotiate(peer, contexts, timer=timer) as negotiated:
+        check_service(peer, negotiated, STUDY_ROOT_FIND)
+        with aborted_by(stop, negotiated.association):
+            studies = [
+                answer
+                for answer in _find(peer, negotiated.association, _study_keys(query), timer)
+                if _is_wanted(answer, query)
+            ]
+            return tuple(
+                _remote_series(study, answer)
+                for study in studies
+                for answer in _find(peer, negotiated.association, _series_keys(study), timer)
+                if _text(answer, "Modality") == "CT" and _text(answer, "SeriesInstanceUID")
+            )
+
+
+def check_service(peer: Peer, negotiated: Negotiated, service: UID) -> None:
+    """Make sure that the peer takes part in a service. Raises QueryRefusedError."""
+    if not any(sop_class == service for sop_class, _ in negotiated.accepted):
+        raise QueryRefusedError(f"{peer.name} does not offer {service.name}")
+
+
+@contextmanager
+def aborted_by(stop: threading.Event, association: "Association") -> Iterator[None]:
+    """Abort an association from outside when `stop` is set: an answer may be minutes away."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_WATCH_S):
+            if stop.is_set():
+                association.abort()
+                # Whoever waits for an answer is not told by pynetdicom that there will be none.
+                association.dimse.msg_queue.put((None, None))
+                return
+
+    watcher = threading.Thread(target=watch, name="association-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def status_words(status: int) -> str:
+    """Return what a status of C-FIND, C-MOVE or C-GET means, in words."""
+    words = next((text for span, text in _STATUSES if status in span), "failed")
+    return f"{words} (0x{status:04X})"
+
+
+def no_answer(
+    peer: Peer, request: str, *, seconds: float
+) -> PeerTimeoutError | AssociationAbortedError:
+    """Return the error for a response that did not come."""
+    if seconds >= peer.dimse_timeout_s:
+        return PeerTimeoutError(
+            f"{peer.name} did not answer {request} within {peer.dimse_timeout_s:g} s"
+        )
+    return AssociationAbortedError(f"{peer.name} aborted the association during {request}")
+
+
+def _find(
+    peer: Peer, association: "Association", keys: Dataset, timer: Callable[[], float]
+) -> Sequence[Dataset]:
+    found: list[Dataset] = []
+    asked = timer()
+    try:
+        answers = association.send_c_find(keys, STUDY_ROOT_FIND)
+        for status, answer in answers:
+            if "Status" not in status:
+                raise no_answer(peer, "C-FIND", seconds=timer() - asked)
+            asked = timer()
+            if status.Status in _PENDING:
+                if answer is not None and len(found) < MOST_ANSWERS:
+                    found.append(answer)
+                continue
+            if status.Status != _SUCCESS:
+                raise QueryRefusedError(f"{peer.name}: {status_words(int(status.Status))}")
+    except RuntimeError:  # pynetdicom's word for: no longer established
+        raise AssociationAbortedError(f"{peer.name} ended the association early") from None
+    return found
+
+
+def _study_keys(query: StudyQuery) -> Dataset:
+    keys = Dataset()
+    if query.patient.character_set:
+        keys.SpecificCharacterSet = query.patient.character_set.split("\\")
+    keys.QueryRetrieveLevel = "STUDY"
+    keys.PatientID = query.patient.patient_id
+    keys.StudyDate = f"{query.first_day:%Y%m%d}-{query.last_day:%Y%m%d}"
+    for name in (
+        "StudyTime",
+        "StudyInstanceUID",
+        "ModalitiesInStudy",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientSex",
+    ):
+        setattr(keys, name, "")
+    return keys
+
+
+def _series_keys(study: Dataset) -> Dataset:
+    keys = Dataset()
+    keys.QueryRetrieveLevel = "SERIES"
+    keys.StudyInstanceUID = study.StudyInstanceUID
+    keys.Modality = "CT"
+    for name in (
+        "SeriesInstanceUID",
+        "SeriesDescription",
+        "BodyPartExamined",
+        "ProtocolName",
+        "NumberOfSeriesRelatedInstances",
+    ):
+        setattr(keys, name, None)
+    return keys
+
+
+def _is_wanted(study: Dataset, query: StudyQuery) -> bool:
+    """Return whether an answer is a study of this patient in the range, with CT as far as told."""
+    patient = query.patient
+    if not _text(study, "StudyInstanceUID") or _text(study, "PatientID") != patient.patient_id:
+        return False
+    pairs = (
+        (patient.issuer, _text(study, "IssuerOfPatientID")),
+        (patient.birth_date, _text(study, "PatientBirthDate")),
+        (patient.sex, _text(study, "PatientSex")),
+    )
+    if any(ours and theirs and ours != theirs for ours, theirs in pairs):
+        return False
+    modalities = _text(study, "ModalitiesInStudy")
+    if modalities and "CT" not in modalities.split("\\"):
+        return False
+    first, last = f"{query.first_day:%Y%m%d}", f"{query.last_day:%Y%m%d}"
+    return first <= _text(study, "StudyDate").replace(".", "") <= last
+
+
+def _remote_series(study: Dataset, answer: Dataset) -> RemoteSeries:
+    count = _text(answer, "NumberOfSeriesRelatedInstances")
+    return RemoteSeries(
+        study_instance_uid=_text(study, "StudyInstanceUID"),
+        series_instance_uid=_text(answer, "SeriesInstanceUID"),
+        study_date=_text(study, "StudyDate").replace(".", ""),
+        study_time=_text(study, "StudyTime").replace(":", ""),
+        description=_text(answer, "SeriesDescription"),
+        body_part=_text(answer, "BodyPartExamined"),
+        protocol=_text(answer, "ProtocolName"),
+        instances=int(count) if count.isdecimal() else None,
+    )
+
+
+def _text(answer: Dataset, name: str) -> str:
+    """Return a value as text, several joined by backslashes; empty if absent or unreadable."""
+    try:
+        value = answer.get(name)
+    except (ValueError, TypeError):
+        return ""
+    if value is None:
+        return ""
+    if isinstance(value, str | int):
+        return str(value).strip()
+    try:
+        return "\\".join(str(one).strip() for one in value)
+    except TypeError:
+        return str(value).strip()
