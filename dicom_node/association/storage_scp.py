@@ -1,11 +1,11 @@
 """The storage provider: takes CT over C-STORE and answers only when it has custody."""
 
+import contextlib
 import logging
 import socket
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
@@ -14,15 +14,25 @@ from weakref import WeakKeyDictionary
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.association.callers import (
+    Call,
+    Caller,
+    Rejection,
+    permission_for,
+)
 from dicom_node.association.commitment_scp import CommitmentScp
 from dicom_node.association.dicom_stack import set_up_dicom_stack
 from dicom_node.association.file_format import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
 )
-from dicom_node.association.peers import MAX_PDU, check_ae_title
+from dicom_node.association.listener import Door, Listener
 from dicom_node.association.presentation import ACCEPTED
+from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet
+from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind, Refusals
+from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
+from dicom_node.association.tls import FreshContext
 from dicom_node.errors import (
     CustodyRecordError,
     InstanceMismatchError,
@@ -38,12 +48,18 @@ from dicom_node.errors import (
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import C_STORE
-    from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+    from pynetdicom.transport import AssociationSocket
 
 LOGGER = logging.getLogger(__name__)
 
-#: A-ASSOCIATE result "accepted" (PS3.8, table 9-18).
-_ACCEPTED = 0x00
+#: Names of the two listeners, as they stand in the log.
+_PLAIN, _TLS = "without TLS", "with TLS"
+
+#: pynetdicom's own limit, out of the way.
+_NO_LIMIT = 100_000
+
+#: The socket gives up first and says why.
+_LATER_S = 0.2
 
 
 class StoreStatus(IntEnum):
@@ -53,6 +69,8 @@ class StoreStatus(IntEnum):
     OUT_OF_RESOURCES = 0xA700  #: the disk is low
     CANNOT_STORE = 0xA701  #: the disk refused
     CANNOT_RECORD = 0xA702  #: the ledger refused
+    TOO_LARGE = 0xA703  #: the data set is longer than the limit
+    TOO_MUCH = 0xA704  #: too much is being received at the same time; later there is room
     DATA_SET_MISMATCH = 0xA900  #: the data set is not what the request announced
     CANNOT_UNDERSTAND = 0xC000  #: the data set cannot be read
     UNFORESEEN = 0xC001  #: a fault of the node; its log says which
@@ -66,48 +84,11 @@ STATUS_OF_ERROR: dict[type[IntakeError], StoreStatus] = {
     InstanceMismatchError: StoreStatus.DATA_SET_MISMATCH,
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScpSettings:
-    """How the provider is known and whom it listens to.
-
-    Attributes
-    ----------
-    ae_title : str
-        The only called AE title that is answered.
-    host, port
-        Interface and TCP port; port 0 takes a free one.
-    calling_ae_titles : frozenset of str or None
-        Who may call; None lets anybody call.
-    max_associations : int
-        At the same time; the next one is told "local limit exceeded".
-    max_pdu : int
-        Largest P-DATA-TF that the provider takes, in bytes.
-    acse_timeout_s, dimse_timeout_s, network_timeout_s : float
-        Patience for an association request, a message in pieces, a silent association.
-
-    Raises
-    ------
-    ValueError
-        If a title is none, or nobody at all may call.
-    """
-
-    ae_title: str
-    host: str
-    port: int
-    calling_ae_titles: frozenset[str] | None
-    max_associations: int = 25
-    max_pdu: int = MAX_PDU
-    acse_timeout_s: float = 30.0
-    dimse_timeout_s: float = 60.0
-    network_timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        check_ae_title("ae_title", self.ae_title)
-        for title in self.calling_ae_titles or ():
-            check_ae_title("calling_ae_titles", title)
-        if self.calling_ae_titles is not None and not self.calling_ae_titles:
-            raise ValueError("calling_ae_titles must name at least one AE title, or be None")
+#: What is refused before it is an instance, and what the sender is told.
+STATUS_OF_REFUSAL: dict[RefusalKind, StoreStatus] = {
+    RefusalKind.OBJECT_TOO_LARGE: StoreStatus.TOO_LARGE,
+    RefusalKind.OUT_OF_MEMORY: StoreStatus.TOO_MUCH,
+}
 
 
 def handle_store(request: StoreRequest, intake: Intake) -> StoreStatus:
@@ -137,12 +118,12 @@ def handle_store(request: StoreRequest, intake: Intake) -> StoreStatus:
 
 
 class StorageScp:
-    """The DICOM listener of the node, with a thread per association.
+    """The DICOM listeners of the node, with a thread per association.
 
     Parameters
     ----------
     settings
-        AE title, address, callers and limits.
+        AE title, addresses, callers and limits.
     intake
         Takes custody of the instances.
     clock
@@ -151,6 +132,8 @@ class StorageScp:
         Returns a new association identifier.
     commitment
         Speaks storage commitment; None leaves its presentation context out.
+    refusals
+        Told of everybody who is turned away.
     """
 
     def __init__(
@@ -161,51 +144,98 @@ class StorageScp:
         clock: Callable[[], datetime],
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         commitment: CommitmentScp | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._clock = clock
         self._new_id = new_id
         self._commitment = commitment
-        self._server: ThreadedAssociationServer | None = None
+        self.refusals = refusals or Refusals(clock)
+        self._admission = settings.admission
+        self._listeners: dict[str, Listener] = {}
+        self._calls: dict[Association, Call] = {}
         self._senders: dict[Association, Sender] = {}
         self._sockets: WeakKeyDictionary[Association, socket.socket] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on.
+        """The TCP port that is listened on without TLS.
 
         Raises
         ------
         RuntimeError
-            If the provider is not running.
+            If the provider is not running, or only with TLS.
         """
-        if self._server is None:
-            raise RuntimeError("The storage provider is not running")
-        return int(self._server.server_address[1])
+        return self._port_of(_PLAIN)
+
+    @property
+    def tls_port(self) -> int:
+        """The TCP port that is listened on with TLS; raises RuntimeError like `port`."""
+        return self._port_of(_TLS)
+
+    def _port_of(self, name: str) -> int:
+        if name not in self._listeners:
+            raise RuntimeError(f"The storage provider is not running {name}")
+        return self._listeners[name].port
 
     def start(self) -> None:
-        """Bind the port and answer association requests in the background."""
+        """Bind the ports and answer association requests in the background.
+
+        Raises
+        ------
+        OSError
+            If a port cannot be listened on.
+        TlsFileError
+            If TLS has no usable files.
+        """
         set_up_dicom_stack()
         settings = self._settings
-        self._server = cast(
-            "ThreadedAssociationServer",
-            self._application_entity().start_server(
-                (settings.host, settings.port), block=False, evt_handlers=self._handlers()
-            ),
+        door = Door(
+            limits=settings.limits,
+            budget=ByteBudget(settings.limits.max_unfinished_bytes),
+            refusals=self.refusals,
+            knows_address=self._admission.knows_address,
+            max_associations=settings.max_associations,
         )
-        LOGGER.info("%s listens on %s port %s", settings.ae_title, settings.host, self.port)
+        entity = self._application_entity()
+        fresh = None if settings.tls is None else FreshContext(settings.tls)
+        try:
+            if settings.port is not None:
+                self._open(_PLAIN, entity, settings.port, door, None)
+            if fresh is not None:
+                self._open(_TLS, entity, settings.tls_port, door, fresh)
+        except OSError:
+            self.stop()
+            raise
+
+    def _open(
+        self, name: str, entity: AE, port: int, door: Door, tls: FreshContext | None
+    ) -> None:
+        settings = self._settings
+        try:
+            listener = Listener(
+                entity, (settings.host, port), handlers=self._handlers(), door=door, tls=tls
+            )
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{settings.host} port {port}: {error.strerror or error}"
+            ) from error
+        self._listeners[name] = listener
+        listener.start()
+        LOGGER.info(
+            "%s listens on %s port %s %s", settings.ae_title, settings.host, listener.port, name
+        )
 
     def stop(self, *, grace_s: float = 5.0) -> None:
-        """Close the port; associations may end within `grace_s` each, then they are aborted."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.shutdown()
-        for association in server.active_associations:
+        """Close the ports; associations may end within `grace_s` each, then they are aborted."""
+        listeners, self._listeners = list(self._listeners.values()), {}
+        for listener in listeners:
+            listener.shutdown()
+        for association in [one for each in listeners for one in each.active_associations]:
             association.join(timeout=grace_s)
-        for association in server.active_associations:
+        for association in [one for each in listeners for one in each.active_associations]:
             association.abort()
             association.join(timeout=grace_s)
         with self._lock:
@@ -220,11 +250,9 @@ class StorageScp:
             entity.add_supported_context(accepted.sop_class_uid, list(accepted.transfer_syntaxes))
         if self._commitment is not None:
             self._commitment.offer(entity)
-        entity.require_called_aet = True
-        entity.require_calling_aet = sorted(settings.calling_ae_titles or ())
-        entity.maximum_associations = settings.max_associations
-        entity.maximum_pdu_size = settings.max_pdu
-        entity.acse_timeout = settings.acse_timeout_s
+        entity.maximum_associations = _NO_LIMIT  # `Admission` has its own
+        entity.maximum_pdu_size = settings.limits.max_pdu
+        entity.acse_timeout = settings.limits.request_s + _LATER_S
         entity.dimse_timeout = settings.dimse_timeout_s
         entity.network_timeout = settings.network_timeout_s
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -234,12 +262,12 @@ class StorageScp:
     def _handlers(self) -> list[evt.EventHandlerType]:
         return [
             (evt.EVT_CONN_OPEN, self._on_connection),
+            (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_ESTABLISHED, self._on_established),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_RELEASED, self._on_end),
             (evt.EVT_ABORTED, self._on_end),
             (evt.EVT_CONN_CLOSE, self._on_disconnection),
-            (evt.EVT_ACSE_SENT, _log_rejection),
             *(self._commitment.handlers() if self._commitment is not None else ()),
         ]
 
@@ -258,6 +286,40 @@ class StorageScp:
         if left_open is not None:
             left_open.close()
         self._closed(event.assoc)
+
+    def _on_requested(self, event: evt.Event) -> None:
+        """Let a caller in, for what it may do, or reject it."""
+        association = event.assoc
+        request = association.requestor.primitive
+        if not isinstance(request, A_ASSOCIATE):  # the connection ended before it was one
+            association.is_aborted = True
+            association.kill()
+            return
+        call = Call(
+            calling=(request.calling_ae_title or "").strip(),
+            called=(request.called_ae_title or "").strip(),
+            address=association.requestor.address or "",
+        )
+        with self._lock:
+            self._calls = {one: kept for one, kept in self._calls.items() if one.is_alive()}
+            answer = self._admission.decide(call, list(self._calls.values()))
+            if isinstance(answer, Caller):
+                self._calls[association] = call
+        if isinstance(answer, Rejection):
+            self._reject(association, call, answer)
+            return
+        association.acceptor.supported_contexts = [
+            context
+            for context in association.acceptor.supported_contexts
+            if permission_for(str(context.abstract_syntax)) in answer.may
+        ]
+
+    def _reject(self, association: "Association", call: Call, answer: Rejection) -> None:
+        detail = f"called {call.called!r}" if call.called != self._settings.ae_title else ""
+        self.refusals.note(answer.kind, address=call.address, ae_title=call.calling, detail=detail)
+        association.requestor.ae_title = call.calling or "ANONYMOUS"
+        association.acse.send_reject(answer.result, answer.source, answer.diagnostic)
+        association.kill()
 
     def _on_established(self, event: evt.Event) -> None:
         requestor = event.assoc.requestor
@@ -279,7 +341,27 @@ class StorageScp:
         if sender is None:  # the connection broke while the request waited its turn
             return int(StoreStatus.UNFORESEEN)
         command = cast("C_STORE", event.request)
-        request = StoreRequest(
+        with contextlib.closing(cast("MeasuredDataSet", command.DataSet)) as data_set:
+            if data_set.refusal is None:
+                return int(handle_store(self._store_request(event, sender), self._intake))
+            return int(self._refuse(command, sender, data_set.refusal))
+
+    def _refuse(self, command: "C_STORE", sender: Sender, kind: RefusalKind) -> StoreStatus:
+        """Answer for a data set that was too much, of which nothing has been kept."""
+        status = STATUS_OF_REFUSAL[kind]
+        self.refusals.note(kind, address=sender.address, ae_title=sender.calling_ae_title)
+        LOGGER.warning(
+            "C-STORE of %s from %s refused with 0x%04X: %s",
+            command.AffectedSOPInstanceUID,
+            sender.calling_ae_title,
+            status,
+            REFUSAL_WORDS[kind],
+        )
+        return status
+
+    def _store_request(self, event: evt.Event, sender: Sender) -> StoreRequest:
+        command = cast("C_STORE", event.request)
+        return StoreRequest(
             sender=sender,
             sop_class_uid=str(command.AffectedSOPClassUID),
             sop_instance_uid=str(command.AffectedSOPInstanceUID),
@@ -287,7 +369,6 @@ class StorageScp:
             data_set=event.encoded_dataset(include_meta=False),
             received_at=self._clock(),
         )
-        return int(handle_store(request, self._intake))
 
     def _on_end(self, event: evt.Event) -> None:
         self._closed(event.assoc)
@@ -295,6 +376,7 @@ class StorageScp:
     def _closed(self, association: "Association") -> None:
         with self._lock:
             sender = self._senders.pop(association, None)
+            self._calls.pop(association, None)
         if sender is None:
             return
         try:
@@ -302,18 +384,3 @@ class StorageScp:
         except LedgerError as error:
             # The series waits for its force time instead; nothing is lost.
             LOGGER.warning("End of an association not recorded: %s", describe_error(error))
-
-
-def _log_rejection(event: evt.Event) -> None:
-    answer = getattr(event, "primitive", None)
-    if not isinstance(answer, A_ASSOCIATE) or answer.result in (None, _ACCEPTED):
-        return
-    requestor = event.assoc.requestor
-    request = requestor.primitive
-    LOGGER.warning(
-        "Association refused (%s): %r called %r from %s",
-        answer.reason_str,
-        request.calling_ae_title.strip() if request else "",
-        request.called_ae_title.strip() if request else "",
-        requestor.address,
-    )

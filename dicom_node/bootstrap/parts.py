@@ -17,11 +17,12 @@ from dicom_node.settings import (
 
 if TYPE_CHECKING:
     from dicom_node.association.peers import Peer
-    from dicom_node.association.storage_scp import ScpSettings
+    from dicom_node.association.scp_settings import ScpSettings
     from dicom_node.delivery.courier import DeliveryRules
     from dicom_node.intake.assembly import AssemblyRules
     from dicom_node.intake.selection import Preference, SelectionRules, TextRule
     from dicom_node.intake.spool import SpoolLimits
+    from dicom_node.jobs.commitment_ledger import CommitmentRules
     from dicom_node.jobs.worker import JobRules
 
 _MEGABYTE = 2**20
@@ -32,17 +33,20 @@ _BACKOFF_FACTOR = 2.0
 
 def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
-    from dicom_node.association.storage_scp import ScpSettings
+    from dicom_node.association.callers import Caller
+    from dicom_node.association.receive_limits import ReceiveLimits
+    from dicom_node.association.scp_settings import ScpSettings
 
     node = settings.node
-    anybody = ANY_CALLER in node.callers
     return ScpSettings(
         ae_title=node.ae_title,
         host=node.host,
         port=node.port,
-        calling_ae_titles=None if anybody else frozenset(node.callers),
+        callers=tuple(
+            Caller(ae_title=None if title == ANY_CALLER else title) for title in node.callers
+        ),
         max_associations=node.max_associations,
-        max_pdu=node.max_pdu_bytes,
+        limits=ReceiveLimits(max_pdu=node.max_pdu_bytes),
         network_timeout_s=node.network_timeout_s,
         dimse_timeout_s=node.network_timeout_s,
     )
@@ -63,6 +67,7 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
         acse_timeout_s=peer.association_timeout_s,
         dimse_timeout_s=peer.response_timeout_s,
         network_timeout_s=peer.response_timeout_s,
+        commitment=peer.commitment,
     )
 
 
@@ -170,6 +175,29 @@ def delivery_rules(settings: Settings) -> "DeliveryRules":
             factor=_BACKOFF_FACTOR,
             cap_s=delivery.longest_wait_s,
         ),
+    )
+
+
+def growth_bundle(settings: Settings) -> Path | None:
+    """Return the folder of the growth model; None where a site has none or wants no forecast.
+
+    Raises
+    ------
+    ModelBundleError
+        If there is no shipped bundle of that name.
+    """
+    name = settings.worker.growth_bundle
+    return bundle_path(name) if name and settings.results.forecast else None
+
+
+def commitment_rules(settings: Settings) -> "CommitmentRules":
+    """Return how patiently a destination is asked for storage commitment."""
+    from dicom_node.jobs.commitment_ledger import CommitmentRules
+
+    return CommitmentRules(
+        answer_s=settings.delivery.commitment_answer_s,
+        asks=settings.delivery.commitment_attempts,
+        retry=delivery_rules(settings).refusal,
     )
 
 

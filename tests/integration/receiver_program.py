@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_node.association.storage_scp import ScpSettings, StorageScp
+from dicom_node.association.callers import Caller
+from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.store_request import Sender
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.disk import Disk
@@ -97,7 +99,9 @@ def main() -> None:
     custody.recover(now())
     ledger.presence.enter(process, now())
     scp = StorageScp(
-        settings=ScpSettings(ae_title="ICHNODE", host="127.0.0.1", port=0, calling_ae_titles=None),
+        settings=ScpSettings(
+            ae_title="ICHNODE", host="127.0.0.1", port=0, callers=(Caller(ae_title=None),)
+        ),
         intake=custody,
         clock=now,
     )

@@ -18,10 +18,12 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, build_context, evt
 
+from dicom_node.association.callers import Caller
 from dicom_node.association.file_format import split_file
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import ACCEPTED
-from dicom_node.association.storage_scp import ScpSettings, StorageScp
+from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.storage_scu import SendKind, outgoing_file, send_files
 from dicom_node.association.verification import echo
 from dicom_node.errors import (
@@ -83,7 +85,7 @@ def running_scp(intake, **settings):
                 "ae_title": "ICHNODE",
                 "host": HOST,
                 "port": 0,
-                "calling_ae_titles": frozenset({"MODALITY"}),
+                "callers": (Caller(ae_title="MODALITY"),),
             }
             | settings
         ),
@@ -187,12 +189,12 @@ def test_strangers_are_rejected_with_the_right_reason(scp, caplog, titles, reaso
 def test_anybody_may_call_where_the_site_says_so(intake):
     """None is not an empty list."""
     with (
-        running_scp(intake, calling_ae_titles=None) as scp,
+        running_scp(intake, callers=(Caller(ae_title=None),)) as scp,
         association_with(scp.port, calling="STRANGER"),
     ):
         pass
-    with pytest.raises(ValueError, match="calling_ae_titles"):
-        ScpSettings(ae_title="A", host=HOST, port=0, calling_ae_titles=frozenset())
+    with pytest.raises(ValueError, match="callers must name"):
+        ScpSettings(ae_title="A", host=HOST, port=0, callers=())
 
 
 def test_too_many_associations_are_told_to_come_later(intake):

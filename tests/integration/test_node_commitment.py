@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role, evt
 
+from dicom_node.association.callers import Caller
 from dicom_node.association.commitment import (
     CommitmentReport,
     CommitmentRequest,
@@ -19,7 +20,8 @@ from dicom_node.association.commitment import (
 )
 from dicom_node.association.commitment_scp import CommitmentScp
 from dicom_node.association.peers import Peer
-from dicom_node.association.storage_scp import ScpSettings, StorageScp
+from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.storage_scp import StorageScp
 from dicom_node.errors import (
     CommitmentRefusedError,
     PeerUnreachableError,
@@ -140,7 +142,9 @@ def node(desk, **options):
     """Return the port of a running node."""
     options = {"answers_requests": True, "pause_s": 0.0} | options
     provider = StorageScp(
-        settings=ScpSettings(ae_title="ICHNODE", host="127.0.0.1", port=0, calling_ae_titles=None),
+        settings=ScpSettings(
+            ae_title="ICHNODE", host="127.0.0.1", port=0, callers=(Caller(ae_title=None),)
+        ),
         intake=None,
         clock=Clock(),
         commitment=CommitmentScp(desk, clock=Clock(), **options),

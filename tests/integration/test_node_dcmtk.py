@@ -15,9 +15,11 @@ from node_builders import (
     wait_for,
 )
 
+from dicom_node.association.callers import Caller
 from dicom_node.association.file_format import split_file
 from dicom_node.association.peers import Peer
-from dicom_node.association.storage_scp import ScpSettings, StorageScp
+from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.storage_scu import outgoing_file, send_files
 from dicom_node.association.verification import echo
 from dicom_node.intake.custody import Custody
@@ -57,7 +59,7 @@ def ledger(tmp_path):
 def scp(spool, ledger):
     provider = StorageScp(
         settings=ScpSettings(
-            ae_title="ICHNODE", host=HOST, port=0, calling_ae_titles=frozenset({"STORESCU"})
+            ae_title="ICHNODE", host=HOST, port=0, callers=(Caller(ae_title="STORESCU"),)
         ),
         intake=Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt),
         clock=Clock(),

@@ -15,9 +15,11 @@ from node_builders import FakeAnalyst, process_identity, small_series, wait_for
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 
+from dicom_node.association.callers import Caller
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import PROPOSED
-from dicom_node.association.storage_scp import ScpSettings, StorageScp
+from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.storage_scu import send_files
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.outbox import Outbox
@@ -79,7 +81,7 @@ class Node:
         custody.recover(now())
         self.scp = StorageScp(
             settings=ScpSettings(
-                ae_title="ICHNODE", host=HOST, port=0, calling_ae_titles=frozenset({"MODALITY"})
+                ae_title="ICHNODE", host=HOST, port=0, callers=(Caller(ae_title="MODALITY"),)
             ),
             intake=custody,
             clock=now,

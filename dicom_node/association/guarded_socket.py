@@ -1,0 +1,218 @@
+"""The transport of one incoming association: no PDU too long, none that takes for ever.
+
+pynetdicom reads a PDU of up to 4 GiB in one go and waits for its bytes without limit; two threads
+would hang on every caller that stops in the middle.
+"""
+
+import contextlib
+import ssl
+import struct
+import time
+from collections.abc import Callable
+from socket import socket
+from typing import TYPE_CHECKING, NoReturn
+
+from pynetdicom.pdu_primitives import A_P_ABORT
+from pynetdicom.transport import AssociationSocket
+
+from dicom_node.association.receive_limits import ReceiveLimits
+from dicom_node.association.refusals import RefusalKind
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+#: Type, reserved, length of what follows (PS3.8, section 9.3.1).
+_HEADER = struct.Struct(">BBL")
+
+_ASSOCIATE_RQ, _P_DATA = 0x01, 0x04
+_LAST_TYPE = 0x07
+
+#: 128 contexts with 20 transfer syntaxes each need 90 kB.
+_LONGEST_REQUEST = 256 * 1024
+
+#: A-ASSOCIATE-RJ, A-RELEASE and A-ABORT have four bytes, an A-ASSOCIATE-AC is no business here.
+_LONGEST_OTHER = 4096
+
+#: Some senders count the header of the PDU in, some do not.
+_HEADER_SLACK = _HEADER.size
+
+#: A-ABORT by the service provider: invalid PDU parameter value (PS3.8, section 9.3.8).
+_ABORT = bytes([0x07, 0, 0, 0, 0, 4, 0, 0, 0x02, 0x06])
+
+#: First bytes of a TLS handshake (RFC 8446, section 5.1).
+_TLS_HANDSHAKE = b"\x16\x03"
+
+_SHORTEST_WAIT_S = 0.001
+
+#: What waits to be served: the next message is read when the last one has been taken up, since
+#: asynchronous operations are not negotiated.
+_MOST_WAITING = 1
+
+#: Told of every violation: what it was, and details in the node's words.
+OnViolation = Callable[[RefusalKind, str], None]
+
+
+class GuardedSocket(AssociationSocket):
+    """A socket that keeps a caller to the limits.
+
+    Parameters
+    ----------
+    association
+        Whose transport it is.
+    plug
+        The connected socket.
+    limits
+        How much and how slowly may be sent.
+    on_violation
+        Told when the connection is given up.
+    timer
+        Returns seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        association: "Association",
+        plug: socket,
+        *,
+        limits: ReceiveLimits,
+        on_violation: OnViolation,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(association, client_socket=plug)
+        self._limits = limits
+        self._on_violation = on_violation
+        self._timer = timer
+        self._ahead = b""
+        self._deadline = timer() + limits.request_s
+        self._is_first = True
+        self._in_body = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a PDU may be read now and has begun to arrive."""
+        if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
+            return False  # the caller's TCP window closes, and it waits
+        if self._ahead:
+            return True
+        if not super().ready:
+            return False
+        return not isinstance(self.socket, ssl.SSLSocket) or self._has_data(self.socket)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Return the header or the body of a PDU, whichever comes next.
+
+        Raises
+        ------
+        OSError
+            If the PDU is too long or not complete in time, or the connection broke.
+        """
+        if self._in_body:
+            self._in_body = False
+            return self._read(nr_bytes)
+        if not self._is_first:
+            self._deadline = self._timer() + self._limits.pdu_s
+        header = self._read(nr_bytes)
+        self._check(header)
+        self._is_first = False
+        return header
+
+    def send(self, bytestream: bytes) -> None:
+        """Send a PDU; a caller that takes nothing is given up after the time for a PDU."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile; super() says so
+                self.socket.settimeout(self._limits.pdu_s)
+        super().send(bytestream)
+
+    def close(self) -> None:
+        """Close the connection; a caller that never asked for an association is told of."""
+        if self.socket is not None and self._is_first and self._timer() >= self._deadline:
+            self._on_violation(
+                RefusalKind.TOO_SLOW,
+                f"no association request within {self._limits.request_s:g} s",
+            )
+        super().close()
+
+    def _check(self, header: bytearray) -> None:
+        if len(header) < _HEADER.size:
+            self._wake_the_waiting()
+            return
+        kind, _, length = _HEADER.unpack(header)
+        if self._is_first and header.startswith(_TLS_HANDSHAKE):
+            self._give_up(RefusalKind.TLS_ON_PLAIN_PORT, "")
+        if self._is_first and kind != _ASSOCIATE_RQ:
+            self._give_up(RefusalKind.NOT_DICOM, "the first PDU is no association request")
+        if not 1 <= kind <= _LAST_TYPE:
+            self._give_up(RefusalKind.NOT_DICOM, f"PDU type {kind:02X}H")
+        longest = _LONGEST_OTHER
+        if kind == _ASSOCIATE_RQ:
+            longest = _LONGEST_REQUEST
+        elif kind == _P_DATA:
+            longest = self._limits.max_pdu + _HEADER_SLACK
+        if length > longest:
+            self._give_up(RefusalKind.PDU_TOO_LONG, f"{length} bytes, at most {longest} are taken")
+        self._in_body = True
+
+    def _read(self, count: int) -> bytearray:
+        """Return so many bytes, fewer if the connection ended."""
+        buffer = bytearray(count)
+        view = memoryview(buffer)
+        ahead, self._ahead = self._ahead[:count], self._ahead[count:]
+        view[: len(ahead)] = ahead
+        filled = len(ahead)
+        while filled < count:
+            if self._timer() > self._deadline:
+                self._too_slow()
+            got = self._receive_into(view[filled:])
+            if got == 0:
+                self._wake_the_waiting()
+                return bytearray(view[:filled])
+            filled += got
+        return buffer
+
+    def _receive_into(self, view: memoryview) -> int:
+        plug = self.socket
+        if plug is None:
+            raise ConnectionError("The connection is closed")
+        try:
+            # A time-out of zero would not wait, and not be one either.
+            plug.settimeout(max(self._deadline - self._timer(), _SHORTEST_WAIT_S))
+            return plug.recv_into(view)
+        except TimeoutError:
+            self._too_slow()
+        except OSError:
+            self._wake_the_waiting()
+            raise
+
+    def _too_slow(self) -> NoReturn:
+        what = "the association request" if self._is_first else "a PDU"
+        limit = self._limits.request_s if self._is_first else self._limits.pdu_s
+        self._give_up(RefusalKind.TOO_SLOW, f"{what} took longer than {limit:g} s")
+
+    def _give_up(self, kind: RefusalKind, detail: str) -> NoReturn:
+        """Say why, send A-ABORT if that is possible, and end the connection."""
+        self._on_violation(kind, detail)
+        plug = self.socket
+        if plug is not None and kind is not RefusalKind.TLS_ON_PLAIN_PORT:
+            with contextlib.suppress(OSError):
+                plug.settimeout(1.0)
+                plug.send(_ABORT)
+        self._wake_the_waiting()
+        raise ConnectionAbortedError(f"The caller broke a limit: {kind}")
+
+    def _wake_the_waiting(self) -> None:
+        """End an association that still waits for its request, instead of at its time-out."""
+        if self._is_first:
+            self.assoc.dul.to_user_queue.put(A_P_ABORT())
+
+    def _has_data(self, plug: ssl.SSLSocket) -> bool:
+        """Return whether there is data of the caller: TLS has messages of its own."""
+        if plug.pending():
+            return True
+        try:
+            plug.settimeout(0.0)
+            self._ahead = plug.recv(_HEADER.size)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True  # `recv` meets the same fault and reports it
+        return True
