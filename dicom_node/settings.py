@@ -204,6 +204,21 @@ class WebSettings(_Table):
     port: Port = 8180
 
 
+class WatchSettings(_Table):
+    """What counts as the outcome of a prediction, and what alarms; see `dicom_node.watch.rules`."""
+
+    earliest_follow_up_h: Annotated[float, Field(ge=0, le=240)] = 6.0
+    latest_follow_up_h: Annotated[float, Field(gt=0, le=240)] = 72.0
+    auc_width: Annotated[float, Field(ge=0.01, le=1)] = 0.1
+    share_half_width: Annotated[float, Field(ge=0.01, le=0.5)] = 0.1
+    least_auc: Annotated[float, Field(ge=0, le=1)] = 0.6
+    calibration_difference: Annotated[float, Field(ge=0, le=1)] = 0.1
+    window: Annotated[int, Field(ge=1, le=100_000)] = 200
+    minimum: Annotated[int, Field(ge=1, le=100_000)] = 50
+    drift_psi: Annotated[float, Field(gt=0, le=100)] = 0.25
+    drift_p_value: Annotated[float, Field(gt=0, le=1)] = 0.001
+
+
 class LogSettings(_Table):
     """What the processes write to standard error."""
 
@@ -221,6 +236,7 @@ class Settings(_Table):
     results: ResultSettings = ResultSettings()
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
+    watch: WatchSettings = WatchSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -19,6 +19,7 @@ from dicom_node.settings import (
     PreferenceSettings,
     RuleSettings,
     Settings,
+    WatchSettings,
     WorkerSettings,
 )
 
@@ -252,6 +253,10 @@ def _faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]
     )
     for first in ("first_retry_s", "refusal_first_retry_s"):
         yield from _out_of_order(document, "delivery", first, "longest_wait_s", DeliverySettings())
+    yield from _out_of_order(
+        document, "watch", "earliest_follow_up_h", "latest_follow_up_h", WatchSettings()
+    )
+    yield from _out_of_order(document, "watch", "minimum", "window", WatchSettings())
     yield from _thickness_reversed(document)
     node, web = _table(document, "node"), _table(document, "web")
     defaults = Settings()

@@ -50,9 +50,9 @@ class WatchRules:
     drift_p_value: float = 0.001
 
     def __post_init__(self) -> None:
-        if not 0 <= self.earliest_h < self.latest_h:
+        if not 0 <= self.earliest_h <= self.latest_h:
             raise ValueError(
-                f"0 <= earliest_h < latest_h is needed, got {self.earliest_h} and {self.latest_h}"
+                f"0 <= earliest_h <= latest_h is needed, got {self.earliest_h} and {self.latest_h}"
             )
         if not 1 <= self.minimum <= self.window:
             raise ValueError(
