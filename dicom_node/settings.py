@@ -97,6 +97,7 @@ class NodeSettings(_Table):
     max_associations: Annotated[int, Field(ge=1, le=500)] = 20
     network_timeout_s: Seconds = 60.0
     free_space_floor_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
+    answers_commitment: bool = False
 
 
 class PeerSettings(_Table):
@@ -107,6 +108,7 @@ class PeerSettings(_Table):
     host: Host
     port: Port
     receives_results: bool = False
+    commitment: bool = False
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0
     response_timeout_s: Seconds = 60.0
@@ -194,6 +196,8 @@ class DeliverySettings(_Table):
     longest_wait_s: Seconds = 3600.0
     refusal_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     refusal_first_retry_s: Seconds = 60.0
+    commitment_answer_s: Seconds = 3600.0
+    commitment_attempts: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
 class WebSettings(_Table):

@@ -74,6 +74,7 @@ def utc_now() -> datetime:
 def run_receiver(duty: Duty) -> None:
     """Take custody of what is sent, until told to stop."""
     from dicom_node.association.storage_scp import StorageScp
+    from dicom_node.bootstrap.deliverers import commitment_scp
     from dicom_node.intake.custody import Custody
     from dicom_node.intake.spool import Spool
 
@@ -81,7 +82,12 @@ def run_receiver(duty: Duty) -> None:
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
         custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
         custody.recover(utc_now())
-        scp = StorageScp(settings=parts.scp_settings(duty.settings), intake=custody, clock=utc_now)
+        scp = StorageScp(
+            settings=parts.scp_settings(duty.settings),
+            intake=custody,
+            clock=utc_now,
+            commitment=commitment_scp(duty.settings, ledger, utc_now),
+        )
         with _named_port(duty.settings.node.host, duty.settings.node.port):
             scp.start()
         try:
@@ -120,8 +126,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
 
 def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
-    from dicom_node.association.storage_scu import send_files
-    from dicom_node.delivery.courier import Courier
+    from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick, Timetable
@@ -136,34 +141,27 @@ def run_office(duty: Duty) -> None:
         )
         outbox = Outbox(duty.layout.outbox)
         sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
+        deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
         timetable = Timetable(
             [
                 Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
                 Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
+                Tick(name="reports", every_s=_SWEEP_EVERY_S, action=deliverers.report),
                 Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
             ]
-        )
-        courier = Courier(
-            name=name,
-            ledger=ledger.deliveries,
-            outbox=outbox,
-            peers=parts.destinations(settings),
-            rules=parts.delivery_rules(settings),
-            clock=utc_now,
-            send=send_files,
         )
         with _web(duty, ledger) as port:
             released = ledger.deliveries.release(name, utc_now())
             if released:
                 LOGGER.warning("The office before this one held %s objects", released)
             timetable.start()
-            courier.start()
+            deliverers.start()
             try:
                 duty.ready(web_port=port)
                 duty.stop.wait()
             finally:
                 timetable.stop()
-                courier.stop()
+                deliverers.stop()
 
 
 def _tidy(outbox: "Outbox", ledger: "Ledger") -> None:

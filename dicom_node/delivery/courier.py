@@ -178,20 +178,27 @@ class Courier:
         """Send what is in `waiting`; what has found its end is taken out of it."""
 
         def on_outcome(outcome: SendOutcome) -> None:
-            self._note(waiting, outcome)
+            self._note(parcel.destination, waiting, outcome)
             if waiting:
                 self._ledger.renew(parcel, now=self._clock(), lease_s=self._rules.lease_s)
 
         files = [self._file(item) for item in parcel.items]
         self._send(self._peers[parcel.destination], files, on_outcome=on_outcome)
 
-    def _note(self, waiting: dict[str, ParcelItem], outcome: SendOutcome) -> None:
+    def _note(
+        self, destination: str, waiting: dict[str, ParcelItem], outcome: SendOutcome
+    ) -> None:
         if outcome.status is not None and outcome.status in _OUT_OF_RESOURCES:
             raise PeerError(outcome.message)
         item = waiting.pop(outcome.file.sop_instance_uid)
         if outcome.accepted:
             LOGGER.info("%s delivered: %s", outcome.file.sop_instance_uid, outcome.message)
-            self._ledger.accept(item, outcome.message, now=self._clock())
+            self._ledger.accept(
+                item,
+                outcome.message,
+                now=self._clock(),
+                wants_commitment=self._peers[destination].commitment,
+            )
             return
         LOGGER.warning("%s not delivered: %s", outcome.file.sop_instance_uid, outcome.message)
         self._give_up_or_wait(item, outcome.message, refused=True)

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import LostLeaseError, UnknownEntryError
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.results_store import revive, settle_jobs
+from dicom_node.jobs.results_store import note_delivery, revive, settle_jobs
 from dicom_node.jobs.state import DeliveryState, move_delivery
-from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow
-from dicom_node.jobs.timeline import EventKind, record
+from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.timeline import EventKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +130,24 @@ class DeliveryLedger:
             for row in held:
                 row.lease_until = now + timedelta(seconds=lease_s)
 
-    def accept(self, item: ParcelItem, message: str, *, now: datetime) -> None:
-        """Note that the destination has the object. Raises LostLeaseError."""
+    def accept(
+        self, item: ParcelItem, message: str, *, now: datetime, wants_commitment: bool = False
+    ) -> None:
+        """Note that the destination has the object, and whether it shall commit itself to it.
+
+        Raises
+        ------
+        LostLeaseError
+            If the claim is no longer the courier's.
+        """
         with self._database.write() as session:
             row = _held(session, item)
             row.state = move_delivery(row.state, DeliveryState.ACCEPTED)
             row.accepted_at = now
-            _end_attempt(session, row, item, EventKind.ACCEPTED, message, now=now)
+            row.negotiation = ""
+            row.commitment_at = now if wants_commitment else None
+            row.commitment_asks = 0
+            _end_attempt(session, row, EventKind.ACCEPTED, message, now=now)
 
     def postpone(
         self,
@@ -175,7 +186,7 @@ class DeliveryLedger:
             else:
                 row.state = move_delivery(row.state, DeliveryState.PENDING)
                 row.next_attempt_at = again_at
-            _end_attempt(session, row, item, EventKind.NOT_ACCEPTED, reason, now=now)
+            _end_attempt(session, row, EventKind.NOT_ACCEPTED, reason, now=now)
 
     def retry(self, destination: str, now: datetime) -> int:
         """Try again at once what waits for a destination or gave up; return how many objects.
@@ -297,7 +308,6 @@ def _held(session: Session, item: ParcelItem) -> DeliveryRow:
 def _end_attempt(
     session: Session,
     row: DeliveryRow,
-    item: ParcelItem,
     kind: EventKind,
     text: str,
     *,
@@ -305,12 +315,5 @@ def _end_attempt(
 ) -> None:
     row.reason = text
     row.lease_until = None
-    series_uid, job_id = session.execute(
-        select(ResultSetRow.series_uid, JobRow.job_id)
-        .outerjoin(JobRow, JobRow.result_set_id == ResultSetRow.result_set_id)
-        .where(ResultSetRow.result_set_id == row.result_set_id)
-        .limit(1)
-    ).one()
-    record(session, now, series_uid, kind, f"{item.kind}: {text}", job_id=job_id)
-    session.flush()
+    note_delivery(session, row, kind, text, now)
     settle_jobs(session, row.result_set_id, now)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_node.jobs.arrivals import Arrivals
+from dicom_node.jobs.commitment_ledger import CommitmentLedger
+from dicom_node.jobs.commitment_requests import CommitmentRequests
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.delivery_ledger import DeliveryLedger
 from dicom_node.jobs.job_ledger import JobLedger
@@ -27,6 +29,10 @@ class Ledger:
         For workers.
     deliveries : DeliveryLedger
         For couriers.
+    commitments : CommitmentLedger
+        For storage commitment that the node asks for.
+    commitment_requests : CommitmentRequests
+        For storage commitment that the node is asked for.
     presence : PresenceLedger
         For every process.
     reports : Reports
@@ -41,6 +47,8 @@ class Ledger:
     series: SeriesLedger
     jobs: JobLedger
     deliveries: DeliveryLedger
+    commitments: CommitmentLedger
+    commitment_requests: CommitmentRequests
     presence: PresenceLedger
     reports: Reports
     patient_salt: bytes = field(repr=False)
@@ -74,6 +82,8 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         series=SeriesLedger(database),
         jobs=JobLedger(database),
         deliveries=DeliveryLedger(database),
+        commitments=CommitmentLedger(database),
+        commitment_requests=CommitmentRequests(database),
         presence=PresenceLedger(database),
         reports=Reports(database),
         patient_salt=database.patient_salt,

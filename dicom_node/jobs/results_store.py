@@ -86,7 +86,8 @@ def settle_jobs(session: Session, result_set_id: int, now: datetime) -> None:
         select(DeliveryRow).where(DeliveryRow.result_set_id == result_set_id)
     ).all()
     dead = [row for row in rows if row.state is DeliveryState.DEAD]
-    if any(row.state in {DeliveryState.PENDING, DeliveryState.SENDING} for row in rows):
+    cancelled = [row for row in rows if row.state is DeliveryState.CANCELLED]
+    if any(_is_open(row) for row in rows):
         return
     jobs = session.scalars(
         select(JobRow).where(
@@ -100,8 +101,32 @@ def settle_jobs(session: Session, result_set_id: int, now: datetime) -> None:
             record(session, now, job.series_uid, EventKind.FAILED, job.reason, job_id=job.job_id)
             continue
         job.state = move_job(job.state, JobState.DELIVERED)
-        job.reason = ""
+        job.reason = (
+            f"{len(cancelled)} of {len(rows)} deliveries were cancelled" if cancelled else ""
+        )
         record(session, now, job.series_uid, EventKind.DELIVERED, job_id=job.job_id)
+
+
+def note_delivery(
+    session: Session, row: DeliveryRow, kind: EventKind, text: str, now: datetime
+) -> None:
+    """Write down what happened to a delivery, with its series and job."""
+    series_uid, job_id, object_kind = session.execute(
+        select(ResultSetRow.series_uid, JobRow.job_id, ObjectRow.kind)
+        .join(ObjectRow, ObjectRow.result_set_id == ResultSetRow.result_set_id)
+        .outerjoin(JobRow, JobRow.result_set_id == ResultSetRow.result_set_id)
+        .where(ObjectRow.object_id == row.object_id)
+        .limit(1)
+    ).one()
+    record(session, now, series_uid, kind, f"{object_kind}: {text}", job_id=job_id)
+    session.flush()
+
+
+def _is_open(row: DeliveryRow) -> bool:
+    """Return whether something is still to happen to a delivery."""
+    if row.state is DeliveryState.ACCEPTED:
+        return row.commitment_at is not None
+    return row.state in {DeliveryState.PENDING, DeliveryState.SENDING}
 
 
 def _add_object(

@@ -30,6 +30,9 @@ class EventKind(StrEnum):
     WITHDRAWN = "withdrawn"  #: the job was overtaken by more images
     ACCEPTED = "accepted"  #: a destination has an object
     NOT_ACCEPTED = "not_accepted"  #: an attempt of delivery failed
+    COMMITTED = "committed"  #: a destination has taken responsibility for an object
+    NOT_COMMITTED = "not_committed"  #: it has not, or did not say
+    CANCELLED = "cancelled"  #: an operator does not want an object sent any more
     DELIVERED = "delivered"  #: every destination has every object
     RETRIED = "retried"  #: an operator asked for another attempt
 

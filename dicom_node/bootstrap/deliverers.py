@@ -1,0 +1,123 @@
+"""Delivery and storage commitment, put together from the settings."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dicom_node.bootstrap import parts
+from dicom_node.settings import Settings
+
+if TYPE_CHECKING:
+    from dicom_node.association.commitment_scp import CommitmentScp
+    from dicom_node.delivery.notary import Notary, Reporter
+    from dicom_node.delivery.outbox import Outbox
+    from dicom_node.jobs.ledger import Ledger
+
+
+def commitment_scp(
+    settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]
+) -> "CommitmentScp | None":
+    """Return what the receiver needs of it; None if the site uses none."""
+    from dicom_node.association.commitment_scp import CommitmentScp
+    from dicom_node.delivery.commitment_desk import LedgerDesk
+
+    committing = [peer for peer in settings.destinations if peer.commitment]
+    if not committing and not settings.node.answers_commitment:
+        return None
+    destinations_of: dict[str, list[str]] = {}
+    for peer in committing:
+        destinations_of.setdefault(peer.ae_title, []).append(peer.name)
+    desk = LedgerDesk(
+        requests=ledger.commitment_requests,
+        commitments=ledger.commitments,
+        destinations_of=destinations_of,
+        rules=parts.commitment_rules(settings),
+    )
+    return CommitmentScp(desk, clock=clock, answers_requests=settings.node.answers_commitment)
+
+
+class Deliverers:
+    """Whoever brings results to their destinations: courier, notary, reporter.
+
+    Parameters
+    ----------
+    settings
+        Says who the destinations are.
+    ledger, outbox
+        What is due, and the files.
+    name
+        Who claims.
+    clock
+        Returns the present as an aware time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledger: "Ledger",
+        outbox: "Outbox",
+        name: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        from dicom_node.association.storage_scu import send_files
+        from dicom_node.delivery.courier import Courier
+
+        self._courier = Courier(
+            name=name,
+            ledger=ledger.deliveries,
+            outbox=outbox,
+            peers=parts.destinations(settings),
+            rules=parts.delivery_rules(settings),
+            clock=clock,
+            send=send_files,
+        )
+        self._notary = _notary(settings, ledger, clock)
+        self._reporter = _reporter(settings, ledger, clock)
+
+    def report(self) -> None:
+        """Tell senders that have hung up what the node vouches for; for the timetable."""
+        self._reporter.tick()
+
+    def start(self) -> None:
+        """Begin to serve all destinations."""
+        self._courier.start()
+        self._notary.start()
+
+    def stop(self) -> None:
+        """End; what is in hand is brought to its end."""
+        self._courier.stop()
+        self._notary.stop()
+
+
+def _notary(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]) -> "Notary":
+    """Return who asks the destinations."""
+    from pydicom.uid import generate_uid
+
+    from dicom_node.association.commitment import ask_commitment
+    from dicom_node.delivery.notary import Notary
+
+    return Notary(
+        ledger=ledger.commitments,
+        peers={
+            name: peer for name, peer in parts.destinations(settings).items() if peer.commitment
+        },
+        rules=parts.commitment_rules(settings),
+        clock=clock,
+        new_uid=lambda: str(generate_uid(prefix=None)),
+        ask=ask_commitment,
+    )
+
+
+def _reporter(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]) -> "Reporter":
+    """Return who reports to senders that have hung up."""
+    from dicom_node.association.commitment import report_commitment
+    from dicom_node.delivery.notary import Reporter
+
+    return Reporter(
+        requests=ledger.commitment_requests,
+        peers={peer.ae_title: parts.peer_of(settings, peer) for peer in settings.peers},
+        retry=parts.delivery_rules(settings).network,
+        clock=clock,
+        tell=report_commitment,
+    )
