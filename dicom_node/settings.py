@@ -209,7 +209,7 @@ class WebSettings(_Table):
 
 
 class WatchSettings(_Table):
-    """What counts as the outcome of a prediction, and what alarms; see `dicom_node.watch.rules`."""
+    """What is the outcome of a prediction, and what alarms; see `dicom_node.watch.rules`."""
 
     earliest_follow_up_h: Annotated[float, Field(ge=0, le=240)] = 6.0
     latest_follow_up_h: Annotated[float, Field(gt=0, le=240)] = 72.0
