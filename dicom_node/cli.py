@@ -88,6 +88,13 @@ def analyze(
         str | None,
         typer.Option(metavar="BUNDLE", help="Classification model instead of the settings'."),
     ] = None,
+    growth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Growth model for a forecast, instead of the settings'; empty for none.",
+        ),
+    ] = None,
     uncertainty_map: Annotated[
         bool | None,
         typer.Option(
@@ -100,8 +107,8 @@ def analyze(
 ) -> None:
     """Analyse one head CT series from a folder, without any network.
 
-    Writes the DICOM objects (SEG, SC, SR, on demand a Parametric Map), summary.png, summary.html
-    and analysis.json.
+    Writes the DICOM objects (SEG, SC, SR, on demand a Parametric Map and the SEG of a forecast),
+    summary.png, summary.html and analysis.json.
     Exit code 0: analysed, with or without hematoma. 3: the series cannot be analysed. 1: failure.
 
     For example:
@@ -117,6 +124,7 @@ def analyze(
     wishes = Wishes(
         segmentation=segmentation,
         classification=classification,
+        growth=growth,
         uncertainty_map=uncertainty_map,
     )
     raise typer.Exit(run(folder, output=output, series_uid=series, wishes=wishes, config=config))

@@ -61,7 +61,7 @@ _SENDER = """
 | --- | --- |
 | Calling AE title | `node.ae_title` |
 | Associations | one per destination at a time |
-| Order of objects | secondary captures, segmentation, uncertainty map, report |
+| Order of objects | secondary captures, segmentation, forecast, uncertainty map, report |
 | Retry | a destination that cannot be reached: {attempts} attempts, waiting from \
 {first:g} s, doubled up to {longest:g} s (`delivery.*`); an object that is refused: \
 {refusal} attempts |
@@ -78,11 +78,15 @@ _SENDER = """
 | Capture | Secondary Capture Image Storage | one RGB image per slice of the triplet, \
 with the Grad-CAM overlay, a legend, the probability and RESEARCH USE ONLY |
 | Segmentation | Segmentation Storage | the hematoma, binary, on the grid of the source series |
+| Forecast | Segmentation Storage | the hematoma as a growth model expects it at follow-up if it \
+expands, binary, in a series of its own with a private property type; never merged with the \
+measured one; only where `worker.growth_bundle` names a model and `results.forecast` is true |
 | Uncertainty map | Parametric Map Storage | entropy of the segmentation in nats on the grid of \
 the source series, 32-bit floats with a real world value mapping; only where \
 `results.uncertainty_map` is true |
 | Report | Comprehensive 3D SR Storage | measurements with the 95 % range of the volume, \
-prediction, other findings, quality flags, model identity |
+prediction, forecast volume in a measurement group of its own, other findings, quality flags, \
+model identity |
 
 All objects belong to the study, patient and frame of reference of the source series. Their UIDs
 are derived from the source instances, the model and its configuration: the same input

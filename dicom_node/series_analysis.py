@@ -24,15 +24,27 @@ from dicom_node.results.identity import ModelIdentity, model_line
 from dicom_node.results.scan_time import scan_time
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
 from pipeline import __version__
-from pipeline.analysis import Opinion, analyze
+from pipeline.analysis import Forecaster, Opinion, analyze
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionReason
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
 
 
+class NamedForecaster(Forecaster, Protocol):
+    """A growth model that says who it is."""
+
+    @property
+    def card(self) -> ModelIdentity:
+        """Card of the growth model."""
+
+
 class NodeModels(Opinion, Protocol):
     """Models that say who they are."""
+
+    @property
+    def forecaster(self) -> NamedForecaster | None:
+        """The growth model; None where there is none."""
 
     @property
     def segmentation_card(self) -> ModelIdentity:
@@ -157,7 +169,7 @@ class SeriesAnalyst:
     Parameters
     ----------
     models : NodeModels
-        Segmentation and classification.
+        Segmentation, classification and, where there is one, growth.
     clock : Callable
         Returns the present as an aware time; it is stored in the results.
     timer : Callable
@@ -181,9 +193,11 @@ class SeriesAnalyst:
 
     @property
     def model_digest(self) -> str:
-        """Digest of both models' names, versions and weights."""
-        cards = (self._models.segmentation_card, self._models.classification_card)
-        return hashlib.sha256("\n".join(model_line(card) for card in cards).encode()).hexdigest()
+        """Digest of all models' names, versions and weights."""
+        cards = [self._models.segmentation_card, self._models.classification_card]
+        if self._models.forecaster is not None:
+            cards.append(self._models.forecaster.card)
+        return hashlib.sha256("\n".join(map(model_line, cards)).encode()).hexdigest()
 
     @property
     def configuration_digest(self) -> str:
@@ -215,7 +229,7 @@ class SeriesAnalyst:
         on_step : Callable
             Told the name of each step before it begins.
         on_progress : Callable
-            Told tile by tile which share of the segmentation is done.
+            Told tile by tile which share of segmentation or forecast is done.
 
         Raises
         ------
@@ -241,7 +255,11 @@ class SeriesAnalyst:
         source = [pydicom.dcmread(path) for path in files]
         volume = read_ct_series(source)
         analysis = analyze(
-            volume, self._models, on_step=steps.begin, on_progress=steps.on_progress
+            volume,
+            self._models,
+            forecaster=self._models.forecaster,
+            on_step=steps.begin,
+            on_progress=steps.on_progress,
         )
         steps.begin(SeriesStep.ENCODE)
         context = self._context()
@@ -275,9 +293,11 @@ class SeriesAnalyst:
         return RejectedSeries(reason=reason, record=record)
 
     def _context(self) -> ResultContext:
+        forecaster = self._models.forecaster
         return ResultContext(
             segmentation_card=self._models.segmentation_card,
             classification_card=self._models.classification_card,
+            growth_card=None if forecaster is None else forecaster.card,
             now=self._clock(),
             configuration_digest=self.configuration_digest,
             software_versions=(__version__,),

@@ -247,3 +247,5 @@ class Settings(_Table):
     def destinations(self) -> tuple[PeerSettings, ...]:
         """The peers that are sent results."""
         return tuple(peer for peer in self.peers if peer.receives_results)
+    growth_bundle: str = ""
+    forecast: bool = True

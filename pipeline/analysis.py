@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import EmptyHematomaError
 from pipeline.finding import Compartment, Segmentation, VolumeRange
-from pipeline.finding_flags import assess_finding, assess_prediction
+from pipeline.finding_flags import assess_finding, assess_forecast, assess_prediction
+from pipeline.growth.forecast import GrowthForecast
 from pipeline.measurement import HematomaMeasurements, measure, volume_ml
 from pipeline.prediction import HePrediction
 from pipeline.quality import assess_mask, assess_volume
@@ -37,6 +39,9 @@ class HematomaFound:
         Volumes of what else the network tells apart.
     uncertainty_zyx : ndarray of float32, shape (Z, Y, X), or None
         Entropy of the voxels' classes in nats, on the source grid.
+    forecast : GrowthForecast or None
+        The hematoma at follow-up, if it expands; None without a growth model, or where that
+        could make none, which the flag NO_FORECAST says.
     """
 
     mask: HematomaMask
@@ -50,6 +55,7 @@ class HematomaFound:
         default_factory=lambda: MappingProxyType({})
     )
     uncertainty_zyx: NDArray[np.float32] | None = None
+    forecast: GrowthForecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,7 @@ class Step(StrEnum):
     MEASURE = "measure"  #: volumes, diameters, densities
     CLASSIFY = "classify"  #: crop the triplet and judge it
     EXPLAIN = "explain"  #: Grad-CAM of the judgement
+    FORECAST = "forecast"  #: the hematoma at follow-up, if there is a growth model
 
 
 class Opinion(Protocol):
@@ -104,10 +111,27 @@ class Opinion(Protocol):
         """Return what spoke for expansion, slice by slice."""
 
 
+class Forecaster(Protocol):
+    """Whatever forecasts the hematoma of the follow-up scan."""
+
+    def forecast(
+        self,
+        volume: CtVolume,
+        hematoma: HematomaMask,
+        *,
+        on_progress: OnProgress = ignore_progress,
+    ) -> GrowthForecast:
+        """Return how the hematoma may look at follow-up if it expands.
+
+        Raises EmptyHematomaError if it is too small to be seen by the network.
+        """
+
+
 def analyze(
     volume: CtVolume,
     models: Opinion,
     *,
+    forecaster: Forecaster | None = None,
     on_step: Callable[[Step], None] = lambda step: None,  # noqa: ARG005 - listens to nothing
     on_progress: OnProgress = ignore_progress,
 ) -> IchAnalysis:
@@ -119,10 +143,12 @@ def analyze(
         The series in Hounsfield units.
     models : Opinion
         Segmentation and classification.
+    forecaster : Forecaster, optional
+        The growth model; without one there is no forecast.
     on_step : callable
         Told of each step before it begins.
     on_progress : callable
-        Told within the segmentation, the long step, which share of it is done.
+        Told within segmentation and forecast, the long steps, which share of them is done.
 
     Returns
     -------
@@ -151,6 +177,11 @@ def analyze(
     prediction = models.classify(triplet)
     on_step(Step.EXPLAIN)
     saliency = models.explain(triplet, prediction)
+    forecast = None
+    if forecaster is not None:
+        on_step(Step.FORECAST)
+        forecast = _forecast(forecaster, volume, mask, on_progress=on_progress)
+        flags |= assess_forecast(forecast)
     return HematomaFound(
         mask=mask,
         measurements=measurements,
@@ -161,4 +192,16 @@ def analyze(
         volume_range=found.volume_range,
         compartments_ml=compartments_ml,
         uncertainty_zyx=found.uncertainty_zyx,
+        forecast=forecast,
     )
+
+
+def _forecast(
+    forecaster: Forecaster, volume: CtVolume, mask: HematomaMask, *, on_progress: OnProgress
+) -> GrowthForecast | None:
+    """Return the forecast; None for a hematoma that the network cannot see or lets vanish."""
+    try:
+        forecast = forecaster.forecast(volume, mask, on_progress=on_progress)
+    except EmptyHematomaError:
+        return None
+    return None if forecast.follow_up.is_empty else forecast

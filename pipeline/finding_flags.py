@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from pipeline.decision_limits import limits_within
 from pipeline.finding import Compartment, VolumeRange
+from pipeline.growth.forecast import GrowthForecast
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 
@@ -77,6 +78,11 @@ def assess_finding(
 def assess_prediction(prediction: HePrediction) -> frozenset[QualityFlag]:
     """Return UNFAMILIAR where the opinion is on a patient unlike the training cases."""
     return frozenset({QualityFlag.UNFAMILIAR} if prediction.is_unfamiliar else ())
+
+
+def assess_forecast(forecast: GrowthForecast | None) -> frozenset[QualityFlag]:
+    """Return NO_FORECAST where a forecast was wanted and there is none."""
+    return frozenset({QualityFlag.NO_FORECAST} if forecast is None else ())
 
 
 def answerable(

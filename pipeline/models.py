@@ -15,16 +15,25 @@ from pipeline.volume import CtVolume, HematomaMask
 if TYPE_CHECKING:
     import torch
 
+    from pipeline.growth.forecaster import GrowthForecaster
+
 
 class Models:
-    """Segmentation and classification on one device, loaded once.
+    """Segmentation, classification and, on demand, growth on one device, loaded once.
 
     Parameters
     ----------
     segmentation, classification : ModelBundle
         Card and weights of both models.
+    growth : ModelBundle, optional
+        Card and weights of the model that forecasts the follow-up; none, no forecast.
     device : torch.device
-        Where both run.
+        Where all run.
+
+    Attributes
+    ----------
+    forecaster : GrowthForecaster or None
+        The growth model, whose `card` says who it is.
 
     Raises
     ------
@@ -36,10 +45,12 @@ class Models:
         self,
         segmentation: ModelBundle,
         classification: ModelBundle,
+        growth: ModelBundle | None = None,
         *,
         device: "torch.device",
     ) -> None:
         from pipeline.classification.classifier import Classifier
+        from pipeline.growth.forecaster import load_forecaster
         from pipeline.segmentation.segmenter import load_segmenter
 
         self.segmentation_card: ModelCard = segmentation.card
@@ -47,6 +58,15 @@ class Models:
         self.device = str(device)
         self._segmenter = load_segmenter(segmentation, device=device)
         self._classifier = Classifier(classification, device=device)
+        self.forecaster: GrowthForecaster | None = (
+            None if growth is None else load_forecaster(growth, device=device)
+        )
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Every model's card: segmentation, classification and, where there is one, growth."""
+        both = (self.segmentation_card, self.classification_card)
+        return both if self.forecaster is None else (*both, self.forecaster.card)
 
     def warm_up(self) -> None:
         """Run everything once on nothing, so that the first series does not pay for it.
@@ -56,6 +76,8 @@ class Models:
         """
         self._segmenter.warm_up()
         self._classifier.warm_up()
+        if self.forecaster is not None:
+            self.forecaster.warm_up()
 
     def segment(
         self, volume: CtVolume, *, on_progress: OnProgress = ignore_progress
@@ -76,13 +98,21 @@ class Models:
         return self._classifier.explain(triplet, prediction)
 
 
-def load_models(*, segmentation: Path, classification: Path, device: str = "auto") -> Models:
-    """Return both models, loaded from their bundle folders.
+def load_models(
+    *,
+    segmentation: Path,
+    classification: Path,
+    growth: Path | None = None,
+    device: str = "auto",
+) -> Models:
+    """Return the models, loaded from their bundle folders.
 
     Parameters
     ----------
     segmentation, classification : Path
         Bundle folders.
+    growth : Path, optional
+        Bundle folder of the forecast.
     device : str
         ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -95,6 +125,7 @@ def load_models(*, segmentation: Path, classification: Path, device: str = "auto
     return Models(
         load_bundle(segmentation, task="segmentation"),
         load_bundle(classification, task="classification"),
+        None if growth is None else load_bundle(growth, task="growth"),
         device=chosen,
     )
 

@@ -25,3 +25,4 @@ class QualityFlag(StrEnum):
     INTRAVENTRICULAR_EXTENSION = "intraventricular_extension"  #: hematoma and ventricular blood
     VOLUME_UNCERTAIN = "volume_uncertain"  #: range of the volume spans a decision limit
     UNFAMILIAR = "unfamiliar"  #: hematoma unlike those that the expansion model has learned from
+    NO_FORECAST = "no_forecast"  #: the growth model could say nothing of this hematoma

@@ -19,7 +19,8 @@ from dicom_node.results.context import ResultContext
 from pipeline.analysis import HematomaFound, IchAnalysis, NoHematomaFound
 from pipeline.ct_series import read_ct_series
 from pipeline.finding import Compartment, VolumeRange
-from pipeline.measurement import AxialDiameter, HematomaMeasurements
+from pipeline.growth.forecast import GrowthForecast
+from pipeline.measurement import AxialDiameter, HematomaMeasurements, volume_ml
 from pipeline.operating_point import FamiliarityLimit, OperatingPoint
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
@@ -44,6 +45,7 @@ class Card:
 
 SEGMENTATION_CARD = Card(name="ich-seg")
 CLASSIFICATION_CARD = Card(name="he-vit", weights_sha256="cd" * 32)
+GROWTH_CARD = Card(name="growth-unet", version="0.3.0", weights_sha256="ef" * 32)
 
 
 def context(**changed) -> ResultContext:
@@ -166,7 +168,12 @@ class Case:
     analysis: IchAnalysis
 
     def encode(self, **changed) -> ResultObjects:
-        """Return the result objects; keywords change the context."""
+        """Return the result objects; keywords change the context.
+
+        A forecast is of the growth model `GROWTH_CARD`.
+        """
+        if isinstance(self.analysis, HematomaFound) and self.analysis.forecast is not None:
+            changed.setdefault("growth_card", GROWTH_CARD)
         return encode(
             self.analysis, source=self.series, volume=self.volume, context=context(**changed)
         )
@@ -223,6 +230,35 @@ def case_with_everything(**options) -> Case:
         flags=told.flags | found,
     )
     return replace(case, analysis=analysis)
+
+
+#: What the forecast's range is, in mL; the ball of `GROWN` has 50.97.
+FORECAST_RANGE = VolumeRange(low_ml=30.5, high_ml=71.25)
+#: The clot grown by 3 mm and moved by 2 mm, so that it covers neither more nor less of it.
+GROWN = Ball(
+    center_lps_mm=tuple(np.add(BALL.center_lps_mm, (2.0, 0.0, 0.0))), radius_mm=BALL.radius_mm + 3
+)
+
+
+def forecast_of(volume: CtVolume, baseline: HematomaMask) -> GrowthForecast:
+    """Return the forecast that the clot becomes the grown one; the field is not what counts."""
+    follow_up = ball_mask(volume, GROWN)
+    return GrowthForecast(
+        follow_up=follow_up,
+        baseline_ml=volume_ml(baseline),
+        follow_up_ml=volume_ml(follow_up),
+        volume_range=FORECAST_RANGE,
+        displacement_zyx_mm=np.zeros((3, *volume.grid.shape_zyx), dtype=np.float32),
+        displacement_grid=volume.grid,
+        folding=0.0,
+    )
+
+
+def case_with_forecast(**options) -> Case:
+    """Return a hematoma and how it is forecast to grow."""
+    case = case_with_everything(**options)
+    forecast = forecast_of(case.volume, case.analysis.mask)
+    return replace(case, analysis=replace(case.analysis, forecast=forecast))
 
 
 def case_with_ventricular_blood(**options) -> Case:

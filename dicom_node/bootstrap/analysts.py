@@ -110,10 +110,7 @@ def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
         clock=utc_now,
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
-            fitted=(
-                *fitted_facts(models.segmentation_card),
-                *fitted_facts(models.classification_card),
-            ),
+            fitted=tuple(fact for card in models.cards for fact in fitted_facts(card)),
         ),
     )
 
@@ -137,6 +134,7 @@ def load_node_models(settings: Settings) -> "Models":
     return load_models(
         segmentation=parts.bundle_path(worker.segmentation_bundle),
         classification=parts.bundle_path(worker.classification_bundle),
+        growth=parts.growth_bundle(settings),
         device=worker.device,
     )
 

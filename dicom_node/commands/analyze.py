@@ -27,14 +27,15 @@ class Wishes:
 
     Attributes
     ----------
-    segmentation, classification : str or None
-        Models: shipped names or folders.
+    segmentation, classification, growth : str or None
+        Models: shipped names or folders; an empty growth leaves the forecast out.
     uncertainty_map : bool or None
         Whether the Parametric Map is made.
     """
 
     segmentation: str | None = None
     classification: str | None = None
+    growth: str | None = None
     uncertainty_map: bool | None = None
 
     def over(self, settings: Settings) -> Settings:
@@ -42,11 +43,14 @@ class Wishes:
         asked = {
             "segmentation_bundle": self.segmentation,
             "classification_bundle": self.classification,
+            "growth_bundle": self.growth,
         }
         named = {key: value for key, value in asked.items() if value is not None}
         worker, results = settings.worker.model_copy(update=named), settings.results
         if self.uncertainty_map is not None:
             results = results.model_copy(update={"uncertainty_map": self.uncertainty_map})
+        if self.growth is not None:
+            results = results.model_copy(update={"forecast": True})
         return settings.model_copy(update={"worker": worker, "results": results})
 
 
@@ -135,6 +139,8 @@ def _tell(outcome: AnalyzedSeries, *, output: Path, objects: list[Path]) -> None
             f"ABC/2 {record['abc2_volume_ml']:.1f}; "
             f"probability of expansion {record['he_probability']:.2f} ({record['he_label']})"
         )
+    if record["forecast"]:
+        say(f"forecast {wording.forecast_of_record(record)}")
     if record["compartments_ml"]:
         say(wording.compartment_words(wording.compartments_of_record(record)))
     if record["flags"]:

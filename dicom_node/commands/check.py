@@ -135,12 +135,13 @@ def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
         models = load_models(
             segmentation=parts.bundle_path(worker.segmentation_bundle),
             classification=parts.bundle_path(worker.classification_bundle),
+            growth=parts.growth_bundle(settings),
             device=worker.device,
         )
     except (ModelBundleError, RuntimeError, OSError) as error:
         yield Finding(subject=f"{prefix}models", good=False, detail=str(error))
         return
-    for card in (models.segmentation_card, models.classification_card):
+    for card in models.cards:
         kind = "; trained on simulated data, for demonstration only" if card.demonstration else ""
         yield Finding(
             subject=f"{prefix}{card.task} model",

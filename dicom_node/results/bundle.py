@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results.context import ResultContext
+from dicom_node.results.forecast import encode_forecast
 from dicom_node.results.identity import ResultIdentity, result_identity
 from dicom_node.results.report import encode_report
 from dicom_node.results.saliency_capture import encode_captures
@@ -106,12 +107,13 @@ def encode(
     captures, segmentation = _pictures(
         analysis, source=series, volume=volume, identity=identity, context=context
     )
+    forecast = _forecast(analysis, source=series, identity=identity, context=context)
     uncertainty_map = _uncertainty_map(analysis, source=series, identity=identity, context=context)
     report = encode_report(
         analysis,
         source=series,
         volume=volume,
-        segmentation=segmentation,
+        segmentations=[each for each in (segmentation, forecast) if each is not None],
         pictures=captures if uncertainty_map is None else (*captures, uncertainty_map),
         identity=identity,
         context=context,
@@ -120,6 +122,7 @@ def encode(
     return ResultObjects(
         captures=captures,
         segmentation=segmentation,
+        forecast=forecast,
         uncertainty_map=uncertainty_map,
         report=report,
         source_series_uid=series.series_instance_uid,
@@ -144,6 +147,19 @@ def _pictures(
         analysis.mask, source=source, identity=identity, context=context
     )
     return captures, segmentation
+
+
+def _forecast(
+    analysis: IchAnalysis,
+    *,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset | None:
+    """Return the SEG of the forecast where there is one."""
+    if not isinstance(analysis, HematomaFound) or analysis.forecast is None:
+        return None
+    return encode_forecast(analysis.forecast, source=source, identity=identity, context=context)
 
 
 def _uncertainty_map(

@@ -14,6 +14,7 @@ from pydicom.filewriter import dcmwrite
 
 from dicom_node.results import wording
 from dicom_node.results.bundle import ResultObjects
+from dicom_node.results.check_forecast import forecast_faults
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.check_report import report_faults
 from dicom_node.results.check_segmentation import segmentation_faults
@@ -65,9 +66,24 @@ def check_results(
             results.segmentation,
             segmentation_faults(results.segmentation, frames, analysis.mask),
         )
+        faults += _forecast_faults(results, frames, analysis)
         faults += _map_faults(results, frames, analysis)
     if faults:
         raise ResultCheckError(faults)
+
+
+def _forecast_faults(
+    results: ResultObjects, frames: SourceFrames, analysis: HematomaFound
+) -> list[str]:
+    """Return what is wrong with the forecast's SEG, if one is sent."""
+    made, measured = results.forecast, results.segmentation
+    if made is None or measured is None or analysis.forecast is None:
+        return []
+    mask = analysis.forecast.follow_up
+    return [
+        f"forecast {each}"
+        for each in _named(made, forecast_faults(made, frames, mask, measured=measured))
+    ]
 
 
 def _map_faults(
@@ -98,13 +114,16 @@ def _set_faults(
         yield f"{len(results.captures)} captures, expected {expected_captures}"
     if (results.segmentation is not None) != found:
         yield "a segmentation must be there exactly when there is a hematoma"
+    expected_forecast = isinstance(analysis, HematomaFound) and analysis.forecast is not None
+    if (results.forecast is not None) != expected_forecast:
+        yield "a forecast must be there exactly when the growth model made one"
     if results.uncertainty_map is not None and not found:
         yield "an uncertainty map without a hematoma"
     uids = Counter(str(result.get("SOPInstanceUID")) for result in objects)
     for uid, count in uids.items():
         if count > 1 or uid in frames.sop_instance_uids:
             yield f"SOP Instance UID {uid} is used more than once"
-    series = {(str(r.get("SeriesInstanceUID")), str(r.get("SOPClassUID"))) for r in objects}
+    series = {(str(r.get("SeriesInstanceUID")), kind) for kind, r in results.with_kinds}
     if len({uid for uid, _ in series}) != len({kind for _, kind in series}) or (
         len(series) != len({uid for uid, _ in series})
     ):

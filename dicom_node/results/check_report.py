@@ -15,6 +15,7 @@ from dicom_node.results.bundle import ResultObjects
 from dicom_node.results.source_frames import SourceFrames
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.finding import Compartment
+from pipeline.growth.forecast import GrowthForecast
 from pipeline.quality_flags import QualityFlag
 
 #: Rounding of the report: two decimals of a volume, four of a probability.
@@ -74,13 +75,24 @@ def _evaluation_faults(report: Dataset, analysis: IchAnalysis) -> Iterator[str]:
         known = compartment in analysis.compartments_ml
         if len(_answers(container, codes.COMPARTMENT[compartment])) != int(known):
             yield f"the compartment {compartment} must be answered exactly if it is known"
-    for flag in QualityFlag:
+    for flag in _asked_flags(analysis):
         answers = _answers(container, codes.QUALITY_FLAG[flag])
         if len(answers) != 1 or (answers[0] == codes.PRESENT.value) != (flag in analysis.flags):
             yield f"the quality flag {flag} is not answered as it was raised"
     texts = [str(item.TextValue) for item in _named(container, codes.COMMENT)]
     if wording.RESEARCH_STATEMENT not in texts:
         yield "the research use statement is missing"
+    forecast = isinstance(analysis, HematomaFound) and analysis.forecast is not None
+    if any(text.startswith("Forecast") and "if it expands" in text for text in texts) != forecast:
+        yield "a forecast must be told with its condition, and only where there is one"
+
+
+def _asked_flags(analysis: IchAnalysis) -> Iterator[QualityFlag]:
+    """Yield every flag; whether a forecast failed is asked only where one was tried."""
+    made = isinstance(analysis, HematomaFound) and analysis.forecast is not None
+    for flag in QualityFlag:
+        if flag is not QualityFlag.NO_FORECAST or made or flag in analysis.flags:
+            yield flag
 
 
 def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis) -> Iterator[str]:
@@ -101,8 +113,17 @@ def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis
         ):
             yield f"{name.meaning} must be given {len(expected)} times, in {unit}, as measured"
     segments = [item for group in groups for item in _named(group, codes.REFERENCED_SEGMENT)]
-    if not _refers_to_segment(segments, results.segmentation):
-        yield "the referenced segment is not that of the segmentation"
+    if not _refer_to_segments(segments, (results.segmentation, results.forecast)):
+        yield "the referenced segments are not those of segmentation and forecast"
+    yield from _mixed_lesions(groups)
+
+
+def _mixed_lesions(groups: list[Dataset]) -> Iterator[str]:
+    """Yield whether something measured is tracked as the same thing as something forecast."""
+    forecast = {_tracking(group) for group in groups if _holds(group, codes.FORECAST_VOLUME)}
+    measured = {_tracking(group) for group in groups if _holds(group, codes.VOLUME_BY_VOXELS)}
+    if forecast & measured:
+        yield "measured and forecast volume are tracked as one"
 
 
 def _expected_numbers(
@@ -119,19 +140,34 @@ def _expected_numbers(
     high: tuple[float, ...] = ()
     spread: tuple[float, ...] = ()
     unfamiliarity: tuple[float, ...] = ()
+    forecast: GrowthForecast | None = None
     if isinstance(analysis, HematomaFound):
+        forecast = analysis.forecast
         volumes = (analysis.measurements.volume_ml,)
         probabilities = (analysis.prediction.probability,)
         spread = _known(analysis.prediction.spread)
         unfamiliarity = _known(analysis.prediction.unfamiliarity)
         reach = analysis.volume_range
         low, high = ((), ()) if reach is None else ((reach.low_ml,), (reach.high_ml,))
+    yield from _expected_forecast(forecast)
     yield codes.VOLUME_BY_VOXELS, "cm3", volumes, _VOLUME_TOLERANCE
     yield codes.VOLUME_LOW, "cm3", low, _VOLUME_TOLERANCE
     yield codes.VOLUME_HIGH, "cm3", high, _VOLUME_TOLERANCE
     yield codes.HE_PROBABILITY, "1", probabilities, _PROBABILITY_TOLERANCE
     yield codes.HE_PROBABILITY_SPREAD, "1", spread, _PROBABILITY_TOLERANCE
     yield codes.HE_UNFAMILIARITY, "1", unfamiliarity, _PROBABILITY_TOLERANCE
+
+
+def _expected_forecast(
+    forecast: GrowthForecast | None,
+) -> Iterator[tuple[Code, str, tuple[float, ...], float]]:
+    """Yield the forecast volume and the ends of its range, as `_expected_numbers`."""
+    reach = None if forecast is None else forecast.volume_range
+    volume = None if forecast is None else forecast.follow_up_ml
+    yield codes.FORECAST_VOLUME, "cm3", _known(volume), _VOLUME_TOLERANCE
+    low, high = (None, None) if reach is None else (reach.low_ml, reach.high_ml)
+    yield codes.FORECAST_LOW, "cm3", _known(low), _VOLUME_TOLERANCE
+    yield codes.FORECAST_HIGH, "cm3", _known(high), _VOLUME_TOLERANCE
 
 
 def _known(value: float | None) -> tuple[float, ...]:
@@ -194,6 +230,10 @@ def _tracking(group: Dataset) -> str:
     return next((str(item.UID) for item in _named(group, codes.TRACKING_UID)), "")
 
 
+def _holds(group: Dataset, name: Code) -> bool:
+    return any(_named(group, name))
+
+
 def _has_coordinates(group: Dataset) -> bool:
     return any(child.get("ValueType") == "SCOORD" for child in group.ContentSequence)
 
@@ -206,10 +246,10 @@ def _measures(item: Dataset, unit: str, expected: float, tolerance: float) -> bo
     )
 
 
-def _refers_to_segment(items: list[Dataset], segmentation: Dataset | None) -> bool:
-    """Return whether segment 1 of the segmentation is referred to once, or none if none is."""
+def _refer_to_segments(items: list[Dataset], segmentations: tuple[Dataset | None, ...]) -> bool:
+    """Return whether segment 1 of each that there is is referred to once, in order."""
     references = [item.ReferencedSOPSequence[0] for item in items]
-    expected = [] if segmentation is None else [(str(segmentation.SOPInstanceUID), 1)]
+    expected = [(str(made.SOPInstanceUID), 1) for made in segmentations if made is not None]
     return expected == [
         (str(r.ReferencedSOPInstanceUID), int(r.get("ReferencedSegmentNumber", 0)))
         for r in references

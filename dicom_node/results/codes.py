@@ -19,7 +19,7 @@ PRIVATE_SCHEME: Final = "99HENODE"
 PRIVATE_SCHEME_UID: Final = "2.25.58063075999144467901759633010424134309"
 PRIVATE_SCHEME_NAME: Final = "Concepts of the ichnode hematoma expansion node"
 #: Raised whenever a code is added; a code is never given another meaning.
-PRIVATE_SCHEME_VERSION: Final = "3"
+PRIVATE_SCHEME_VERSION: Final = "4"
 PRIVATE_SCHEME_ORGANIZATION: Final = "ichnode project"
 
 
@@ -59,6 +59,12 @@ ENTROPY: Final = _private("HE_ENTROPY", "Entropy of the segmentation")
 
 # What a network may tell apart from the hematoma: the finding, and its volume
 COMPARTMENT: Final[dict[Compartment, Code]] = {
+# What is forecast and not measured: never under the codes of what is there
+FORECAST_HEMATOMA: Final = _private("HE_PREDHEM", "Predicted hematoma at follow-up")
+FORECAST_VOLUME: Final = _private("HE_FC_VOL", "Forecast volume at follow-up, if it expands")
+FORECAST_LOW: Final = _private("HE_FC_VOL_LO95", "Lower limit of the forecast volume, 95% range")
+FORECAST_HIGH: Final = _private("HE_FC_VOL_HI95", "Upper limit of the forecast volume, 95% range")
+
     Compartment.EXTRA_AXIAL: _private("HE_EAH", "Extra-axial hemorrhage"),
     Compartment.EDEMA: Code("2032001", "SCT", "Cerebral edema"),
     Compartment.INTRAVENTRICULAR: _private("HE_IVH", "Intraventricular hemorrhage"),
@@ -116,6 +122,7 @@ QUALITY_FLAG: Final[dict[QualityFlag, Code]] = {
     QualityFlag.UNFAMILIAR: _private("HE_QC_UNLIKE", "Unlike the training cases"),
 }
 
+    QualityFlag.NO_FORECAST: _private("HE_QC_NOFC", "No forecast could be made"),
 # Document and derivation
 REPORT_TITLE: Final = Code("126000", "DCM", "Imaging Measurement Report")
 ENGLISH: Final = Code("en", "RFC5646", "English")
@@ -163,3 +170,39 @@ VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
+
+# What changed since an earlier scan
+BASELINE_EVENT: Final = Code("121079", "DCM", "Baseline")
+BASELINE_TIME_POINT: Final = Code("C1442488", "UMLS", "Baseline")
+HOUR: Final = Code("h", "UCUM", "hour")
+PERCENT: Final = Code("%", "UCUM", "Percent")
+VOLUME_CHANGE: Final = _private("HE_CHG", "Change of hematoma volume since baseline")
+VOLUME_CHANGE_RELATIVE: Final = _private("HE_CHG_REL", "Relative change of volume since baseline")
+VOLUME_CHANGE_LOW: Final = _private("HE_CHG_LO95", "Lower limit of the change, 95% range")
+VOLUME_CHANGE_HIGH: Final = _private("HE_CHG_HI95", "Upper limit of the change, 95% range")
+HEMATOMA_EXPANSION: Final = _private("HE_EXPANSION", "Hematoma expansion since baseline")
+EXPANSION_CERTAIN: Final = _private("HE_EXP_SURE", "Same verdict at both ends of the range")
+SIDE_BY_SIDE: Final = _private("HE_SIDE_BY_SIDE", "Baseline and follow-up side by side")
+CRITERION: Final[dict[Criterion, Code]] = {
+    Criterion.ABSOLUTE: _private("HE_EXP_ABS", "Growth by more than 6 mL"),
+    Criterion.RELATIVE: _private("HE_EXP_REL", "Growth by more than 33 percent"),
+    Criterion.NEW_INTRAVENTRICULAR: _private("HE_EXP_IVHNEW", "New blood in the ventricles"),
+    Criterion.INTRAVENTRICULAR_GROWTH: _private(
+        "HE_EXP_IVHGROW", "Growth in the ventricles by 1 mL or more"
+    ),
+}
+#: One question per flag of a comparison, as with `QUALITY_FLAG`.
+FOLLOW_UP_FLAG: Final[dict[FollowUpFlag, Code]] = {
+    FollowUpFlag.REGISTRATION_POOR: _private("HE_FU_REG", "Heads of the scans do not match"),
+    FollowUpFlag.SURGERY_SUSPECTED: _private("HE_FU_SURGERY", "Surgery between scans suspected"),
+    FollowUpFlag.SHARP_FALL: _private("HE_FU_FALL", "Volume fell sharply, no sign of surgery"),
+    FollowUpFlag.BASELINE_NO_HEMATOMA: _private("HE_FU_NOBASE", "No hematoma on the baseline"),
+    FollowUpFlag.HEMATOMA_CUT_OFF: _private("HE_FU_CUT", "Hematoma reaches the edge of a scan"),
+    FollowUpFlag.INTERVAL_SHORT: _private("HE_FU_SHORT", "Follow-up within 6 hours"),
+    FollowUpFlag.INTERVAL_LONG: _private("HE_FU_LONG", "Follow-up beyond the time window"),
+    FollowUpFlag.TIME_ZONE_MISSING: _private("HE_FU_ZONE", "Time zone of a scan unknown"),
+    FollowUpFlag.OTHER_SCANNER: _private("HE_FU_SCANNER", "Scans of different scanners"),
+    FollowUpFlag.TILT_DIFFERS: _private("HE_FU_TILT", "Slices cut the head at other angles"),
+    FollowUpFlag.THICKNESS_DIFFERS: _private("HE_FU_THICK", "Slices of different thickness"),
+    FollowUpFlag.CONTRAST_DIFFERS: _private("HE_FU_CONTRAST", "Contrast agent in one scan only"),
+}

@@ -17,6 +17,8 @@ class ResultContext:
     ----------
     segmentation_card, classification_card : ModelIdentity
         Cards of the two models (`pipeline.model_bundle.ModelCard`).
+    growth_card : ModelIdentity or None
+        Card of the model that forecasts the follow-up; None where there is none.
     now : datetime
         One aware time for all objects of the result; it is stored with them.
     configuration_digest : str
@@ -38,6 +40,7 @@ class ResultContext:
 
     segmentation_card: ModelIdentity
     classification_card: ModelIdentity
+    growth_card: ModelIdentity | None = None
     now: datetime
     configuration_digest: str
     manufacturer: str = "ichnode project"
@@ -62,9 +65,10 @@ class ResultContext:
                 raise ValueError(f"A device text has 1 to 64 characters, got {text!r}")
 
     @property
-    def models(self) -> tuple[ModelIdentity, ModelIdentity]:
-        """Both cards, segmentation first."""
-        return (self.segmentation_card, self.classification_card)
+    def models(self) -> tuple[ModelIdentity, ...]:
+        """Every card: segmentation, classification and, where there is one, growth."""
+        both = (self.segmentation_card, self.classification_card)
+        return both if self.growth_card is None else (*both, self.growth_card)
 
     @property
     def is_demonstration(self) -> bool:

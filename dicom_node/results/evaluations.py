@@ -30,7 +30,8 @@ def evaluations(
     """Return the findings, one answer per flag, and what must be said in words.
 
     Compartments that the network does not know are neither present nor absent: they are left
-    out, and flags about them are undetermined.
+    out, and flags about them are undetermined. Whether a forecast failed is asked only where
+    one was tried.
     """
     found = isinstance(analysis, HematomaFound)
     return [
@@ -41,7 +42,11 @@ def evaluations(
             )
             for name, ml in _in_order(analysis)
         ),
-        *(_answer(codes.QUALITY_FLAG[flag], flag_answer(flag, analysis)) for flag in QualityFlag),
+        *(
+            _answer(codes.QUALITY_FLAG[flag], flag_answer(flag, analysis))
+            for flag in QualityFlag
+            if flag is not QualityFlag.NO_FORECAST or _was_forecast(analysis)
+        ),
         *map(_comment, _comments(analysis, slice_count, context)),
     ]
 
@@ -67,6 +72,12 @@ def _knows_familiarity(analysis: IchAnalysis) -> bool:
     return isinstance(analysis, HematomaFound) and analysis.prediction.unfamiliarity is not None
 
 
+def _was_forecast(analysis: IchAnalysis) -> bool:
+    return QualityFlag.NO_FORECAST in analysis.flags or (
+        isinstance(analysis, HematomaFound) and analysis.forecast is not None
+    )
+
+
 def _in_order(analysis: IchAnalysis) -> list[tuple[Compartment, float]]:
     volumes = analysis.compartments_ml
     return [(name, volumes[name]) for name in Compartment if name in volumes]
@@ -86,6 +97,7 @@ def _comments(analysis: IchAnalysis, slice_count: int, context: ResultContext) -
             f"Probability of expansion {wording.probability_words(analysis.prediction)}."
         )
         comments += wording.doubt_sentences(analysis.prediction)
+        comments += _forecast_sentences(analysis, context)
     else:
         comments.append(wording.no_hematoma_sentence(slice_count, analysis.compartments_ml))
     if analysis.compartments_ml:
@@ -93,6 +105,20 @@ def _comments(analysis: IchAnalysis, slice_count: int, context: ResultContext) -
     comments += wording.model_sentences(*context.models)
     comments += wording.flag_sentences(analysis.flags)
     return comments
+
+
+def _forecast_sentences(analysis: HematomaFound, context: ResultContext) -> list[str]:
+    forecast, model = analysis.forecast, context.growth_card
+    if forecast is None or model is None:
+        return []
+    reach = forecast.volume_range
+    return [
+        wording.forecast_sentence(
+            forecast.follow_up_ml,
+            None if reach is None else (reach.low_ml, reach.high_ml),
+            is_demonstration=model.demonstration,
+        )
+    ]
 
 
 def picture_comment(picture: Dataset) -> TextContentItem:

@@ -32,6 +32,13 @@ _SCANNER: Final = (
     "InstitutionalDepartmentName",
 )
 
+#: What each of a context's models does, in their order.
+_MODEL_TASKS: Final = (
+    "Segmentation of the hematoma",
+    "Prediction of expansion",
+    "Forecast of the hematoma at follow-up",
+)
+
 
 def stamp(
     result: Dataset,
@@ -86,7 +93,7 @@ def _local(now: datetime, header: Dataset) -> datetime:
 
 
 def _contributing_equipment(source: SourceSeries, context: ResultContext) -> list[Dataset]:
-    """Return the scanner, the node and both models (IHE AIR lists every algorithm)."""
+    """Return the scanner, the node and all models (IHE AIR lists every algorithm)."""
     scanner = _equipment(
         codes.ACQUISITION_EQUIPMENT,
         manufacturer=str(source.header.get("Manufacturer") or "UNKNOWN"),
@@ -108,8 +115,10 @@ def _contributing_equipment(source: SourceSeries, context: ResultContext) -> lis
     return [
         scanner,
         node,
-        _model_equipment(context, context.segmentation_card, "Segmentation of the hematoma"),
-        _model_equipment(context, context.classification_card, "Prediction of expansion"),
+        *(
+            _model_equipment(context, model, task)
+            for model, task in zip(context.models, _MODEL_TASKS, strict=False)
+        ),
     ]
 
 

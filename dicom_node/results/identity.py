@@ -44,6 +44,9 @@ class ResultRole(StrEnum):
     SEGMENTATION_SERIES = "segmentation series"
     SEGMENTATION = "segmentation"
     SEGMENTATION_DIMENSIONS = "segmentation dimensions"
+    FORECAST_SERIES = "forecast series"
+    FORECAST = "forecast"
+    FORECAST_DIMENSIONS = "forecast dimensions"
     UNCERTAINTY_SERIES = "uncertainty series"
     UNCERTAINTY_MAP = "uncertainty map"
     UNCERTAINTY_DIMENSIONS = "uncertainty dimensions"
@@ -51,6 +54,17 @@ class ResultRole(StrEnum):
     CAPTURE = "capture"
     SLICE_TRACKING = "slice tracking"
     ANALYSIS_TRACKING = "analysis tracking"
+    COMPARISON_REPORT_SERIES = "comparison report series"
+    COMPARISON_REPORT = "comparison report"
+    COMPARISON_CAPTURE_SERIES = "comparison capture series"
+    COMPARISON_CAPTURE = "comparison capture"
+    COMPARED_BASELINE_SERIES = "compared baseline series"
+    COMPARED_BASELINE = "compared baseline"
+    COMPARED_BASELINE_DIMENSIONS = "compared baseline dimensions"
+    COMPARED_FOLLOW_UP_SERIES = "compared follow-up series"
+    COMPARED_FOLLOW_UP = "compared follow-up"
+    COMPARED_FOLLOW_UP_DIMENSIONS = "compared follow-up dimensions"
+    COMPARISON_TRACKING = "comparison tracking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

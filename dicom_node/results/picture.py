@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicom_node.results import wording
 from dicom_node.results.chinese_line import chinese_line
+from dicom_node.results.dashed_outline import DASH, DASH_PX, GAP, draw_dashed, rim
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.triplet import RegionOfInterest, TripletPosition
 from pipeline.windowing import brain_window
@@ -65,6 +66,12 @@ class CapturePicture:
         Name and version of software and models.
     is_demonstration : bool
         Whether a model was trained on simulated data.
+    forecast_yx : ndarray of bool, shape (Y, X), or None
+        The hematoma on this slice as it is forecast at follow-up; None without a forecast.
+    forecast_ml : float or None
+        Forecast volume.
+    growth_model : str
+        Name and version of the growth model; empty where there is none.
     """
 
     hu_yx: NDArray[np.int16]
@@ -81,16 +88,23 @@ class CapturePicture:
     segmentation_model: str
     classification_model: str
     is_demonstration: bool
+    forecast_yx: NDArray[np.bool_] | None = None
+    forecast_ml: float | None = None
+    growth_model: str = ""
 
 
 def draw_capture(picture: CapturePicture) -> NDArray[np.uint8]:
     """Return the capture on the native pixel grid, shape (Y, X, 3), RGB."""
-    pixels = overlay(picture.hu_yx, picture.mask_yx, picture.roi, picture.heat_yx)
+    pixels = overlay(
+        picture.hu_yx, picture.mask_yx, picture.roi, picture.heat_yx, picture.forecast_yx
+    )
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     px = max(_SMALLEST_TEXT_PX, round(min(image.size) * _TEXT_PART))
     _corner_text(draw, picture, px)
     _legend(draw, px, image.size)
+    if picture.forecast_yx is not None:
+        _outline_legend(draw, px, image.size)
     _numbers_and_warning(image, draw, picture, px)
     return np.asarray(image, dtype=np.uint8)
 
@@ -100,10 +114,12 @@ def overlay(
     mask_yx: NDArray[np.bool_],
     roi: RegionOfInterest,
     heat_yx: NDArray[np.float32],
+    forecast_yx: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Return brain window, heat inside the region, and the hematoma's outline, (Y, X, 3).
 
-    The outline lies on the pixels just outside, so that no hematoma pixel is hidden.
+    Outlines lie on the pixels just outside, so that no hematoma pixel is hidden. That of the
+    forecast is dashed, and lies under that of the measured hematoma.
     """
     grey = brain_window(hu_yx)
     pixels = np.repeat(grey[..., np.newaxis], 3, axis=2).astype(np.float64)
@@ -111,7 +127,9 @@ def overlay(
     opacity = (_HEAT_OPACITY * np.sqrt(np.clip(heat_yx, 0, 1)))[..., np.newaxis]
     pixels[window] = pixels[window] * (1 - opacity) + heat_color(heat_yx) * opacity
     _frame(pixels, roi)
-    pixels[_rim(mask_yx)] = _CONTOUR
+    if forecast_yx is not None:
+        draw_dashed(pixels, forecast_yx)
+    pixels[rim(mask_yx)] = _CONTOUR
     return np.asarray(np.rint(pixels), dtype=np.uint8)
 
 
@@ -129,13 +147,6 @@ def font(px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / name, px)
 
 
-def _rim(mask_yx: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels that touch the mask with an edge and do not belong to it."""
-    padded = np.pad(mask_yx, 1)
-    near = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-    return np.asarray(near & ~mask_yx, dtype=np.bool_)
-
-
 def _frame(pixels: NDArray[np.float64], roi: RegionOfInterest) -> None:
     """Draw the border of the region half transparent, on its outermost pixels."""
     edge = np.zeros(pixels.shape[:2], dtype=bool)
@@ -147,7 +158,8 @@ def _frame(pixels: NDArray[np.float64], roi: RegionOfInterest) -> None:
 def _corner_text(draw: ImageDraw.ImageDraw, picture: CapturePicture, px: int) -> None:
     _write(draw, (px // 2, px // 2), picture.node, px, bold=True)
     small = max(_SMALLEST_TEXT_PX, round(px * 0.85))
-    for line, text in enumerate((picture.segmentation_model, picture.classification_model)):
+    models = (picture.segmentation_model, picture.classification_model, picture.growth_model)
+    for line, text in enumerate(models):
         place = (px // 2, round(px * (1.9 + 1.15 * line)))
         _write(draw, place, text, small, color=_GREY)
     width = draw.im.size[0]
@@ -173,6 +185,21 @@ def _legend(draw: ImageDraw.ImageDraw, px: int, size: tuple[int, int]) -> None:
     _write(draw, (edge, bottom + round(px * 0.2)), "0", small, anchor="ra")
 
 
+def _outline_legend(draw: ImageDraw.ImageDraw, px: int, size: tuple[int, int]) -> None:
+    """Say which outline is which, at the left border."""
+    top = round(size[1] * 0.36)
+    small = max(_SMALLEST_TEXT_PX, round(px * 0.85))
+    for line, (text, is_forecast) in enumerate((("measured", False), ("forecast*", True))):
+        y = top + round(line * 1.4 * px)
+        left, width = px // 2, 2 * px
+        for x in range(left, left + width):
+            is_gap = int((x - left) // DASH_PX) % 2 == 1
+            color = (GAP if is_gap else DASH) if is_forecast else _CONTOUR
+            draw.line([(x, y + px // 2 - 1), (x, y + px // 2)], fill=color)
+        _write(draw, (left + width + px // 2, y), text, small)
+    _write(draw, (px // 2, top + round(2.8 * px)), "* if it expands", small, color=_GREY)
+
+
 def _numbers_and_warning(
     image: Image.Image, draw: ImageDraw.ImageDraw, picture: CapturePicture, px: int
 ) -> None:
@@ -196,11 +223,18 @@ def _numbers_and_warning(
         (wording.CATEGORY[prediction.label], _AMBER if is_he else _WHITE, True),
         (share, _GREY, False),
         (f"HE probability {prediction.probability:.2f}", _WHITE, True),
+        *_forecast_line(picture),
         (f"Volume {picture.volume_ml:.1f} mL", _WHITE, True),
     )
     for text, color, bold in lines:
         y -= line_px
         _write(draw, (px // 2, y), text, px, bold=bold, color=color)
+
+
+def _forecast_line(picture: CapturePicture) -> list[tuple[str, tuple[int, int, int], bool]]:
+    if picture.forecast_ml is None:
+        return []
+    return [(f"Forecast if it expands {picture.forecast_ml:.1f} mL", _GREY, False)]
 
 
 def _paste_chinese(image: Image.Image, top_middle: tuple[int, int], px: int) -> None:

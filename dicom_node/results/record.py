@@ -9,6 +9,7 @@ from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.finding import Compartment
+from pipeline.growth.forecast import GrowthForecast
 from pipeline.prediction import HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionReason
@@ -52,7 +53,8 @@ def analysis_record(
         `volume_range_ml` is [low, high] or None, `compartments_ml` holds what the network knows.
         `familiarity` (Mahalanobis distance from the training cases, its limit, the share of
         validation cases within it) is None if the model has no limit; `operating_points` are
-        the card's, each with its label.
+        the card's, each with its label. `forecast` is None where there is none; it holds for
+        hematomas that expand, and whether this one does is `he_probability`.
     """
     record = _record(series_instance_uid, context, steps_s)
     record["flags"] = [flag.value for flag in QualityFlag if flag in analysis.flags]
@@ -82,6 +84,7 @@ def analysis_record(
         "he_label": prediction.label.name,
         "slice_probabilities": [round(p, _DECIMALS) for p in prediction.slice_probabilities],
         **_doubt(prediction),
+        "forecast": _forecast(analysis.forecast, context),
     }
     return record
 
@@ -122,10 +125,8 @@ def _record(
         "he_probability_spread": None,
         "familiarity": None,
         "operating_points": [],
-        "model": {
-            "segmentation": _model(context.segmentation_card),
-            "classification": _model(context.classification_card),
-        },
+        "forecast": None,
+        "model": _models(context),
         "seconds": round(sum(steps_s.values()), 3),
         "seconds_per_step": {step: round(seconds, 3) for step, seconds in steps_s.items()},
     }
@@ -157,6 +158,33 @@ def _doubt(prediction: HePrediction) -> dict[str, Any]:
             for point in prediction.operating_points
         ],
     }
+
+
+def _forecast(forecast: GrowthForecast | None, context: ResultContext) -> dict[str, Any] | None:
+    """Return what the growth model expects at follow-up, and on which condition."""
+    if forecast is None or context.growth_card is None:
+        return None
+    reach = forecast.volume_range
+    return {
+        "volume_ml": round(forecast.follow_up_ml, _DECIMALS),
+        "volume_range_ml": None
+        if reach is None
+        else [round(reach.low_ml, _DECIMALS), round(reach.high_ml, _DECIMALS)],
+        "baseline_ml": round(forecast.baseline_ml, _DECIMALS),
+        "model": _model(context.growth_card),
+        "conditional_on": "expansion",
+    }
+
+
+def _models(context: ResultContext) -> dict[str, Any]:
+    """Return the models by task; growth only where there is one."""
+    models = {
+        "segmentation": _model(context.segmentation_card),
+        "classification": _model(context.classification_card),
+    }
+    if context.growth_card is not None:
+        models["growth"] = _model(context.growth_card)
+    return models
 
 
 def _model(model: ModelIdentity) -> dict[str, str | bool]:

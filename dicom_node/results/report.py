@@ -28,6 +28,7 @@ from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.evaluations import evaluations, picture_comment
+from dicom_node.results.forecast import forecast_groups
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.image_library import image_library
@@ -50,7 +51,7 @@ def encode_report(
     *,
     source: SourceSeries,
     volume: CtVolume,
-    segmentation: Dataset | None,
+    segmentations: Sequence[Dataset],
     pictures: Sequence[Dataset],
     identity: ResultIdentity,
     context: ResultContext,
@@ -64,8 +65,9 @@ def encode_report(
         What was found.
     volume : CtVolume
         The volume that was analysed.
-    segmentation : Dataset or None
-        The SEG of the same result; None where there is no hematoma.
+    segmentations : sequence of Dataset
+        The SEG of the hematoma and, if there is a forecast, that of the forecast; none without a
+        hematoma.
     pictures : sequence of Dataset
         The captures of the same result, and its uncertainty map if there is one.
     supersedes : sequence of PredecessorObject
@@ -81,7 +83,7 @@ def encode_report(
         analysis,
         source=source,
         volume=volume,
-        segmentation=segmentation,
+        segmentations=segmentations,
         identity=identity,
         context=context,
     )
@@ -94,9 +96,7 @@ def encode_report(
     ]
     root = ContainerContentItem(name=codes.REPORT_TITLE, template_id="1500")
     root.ContentSequence = ContentSequence(items)
-    evidence = [*_source_evidence(source), *pictures]
-    if segmentation is not None:
-        evidence.append(segmentation)
+    evidence = [*_source_evidence(source), *pictures, *segmentations]
     report = _document(root, evidence, source=source, identity=identity, context=context)
     earlier = [each for each in supersedes if each.sop_class_uid == report.SOPClassUID]
     if earlier:
@@ -109,7 +109,7 @@ def _groups(
     *,
     source: SourceSeries,
     volume: CtVolume,
-    segmentation: Dataset | None,
+    segmentations: Sequence[Dataset],
     identity: ResultIdentity,
     context: ResultContext,
 ) -> list[Group]:
@@ -119,15 +119,24 @@ def _groups(
                 analysis, volume=volume, source=source, identity=identity, context=context
             )
         ]
-    if segmentation is None:
-        raise ValueError("A report on a hematoma needs its segmentation")
-    return measurement_groups(
+    if len(segmentations) != 1 + (analysis.forecast is not None):
+        raise ValueError("A report on a hematoma needs its segmentation, and its forecast's")
+    groups = measurement_groups(
         analysis,
         source=source,
-        segmentation=segmentation,
+        segmentation=segmentations[0],
         identity=identity,
         context=context,
     )
+    if analysis.forecast is not None:
+        groups += forecast_groups(
+            analysis.forecast,
+            source=source,
+            segmentation=segmentations[1],
+            identity=identity,
+            context=context,
+        )
+    return groups
 
 
 def _document(

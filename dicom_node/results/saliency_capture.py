@@ -22,6 +22,11 @@ from pipeline.volume import CtVolume
 SERIES_NUMBER: Final = 907
 SERIES_DESCRIPTION: Final = f"AI Grad-CAM overlay {wording.RESEARCH_MARK}"
 
+_DASHED: Final = (
+    "Dashed outline: forecast of the hematoma at follow-up by the growth model, if it expands; "
+    "not measured."
+)
+
 
 def encode_captures(
     analysis: HematomaFound,
@@ -35,6 +40,8 @@ def encode_captures(
     captures = []
     for number, saliency in enumerate(analysis.saliency.slices, start=1):
         capture = _capture(saliency, number, source=source, identity=identity)
+        if analysis.forecast is not None:
+            capture.DerivationDescription += f" {_DASHED}"
         _set_pixels(capture, _picture(analysis, saliency, number - 1, volume, context))
         stamp(
             capture,
@@ -55,6 +62,7 @@ def _picture(
     context: ResultContext,
 ) -> CapturePicture:
     index = saliency.slice_index
+    forecast, growth = analysis.forecast, context.growth_card
     return CapturePicture(
         hu_yx=volume.hu_zyx[index],
         mask_yx=analysis.mask.voxels_zyx[index],
@@ -70,6 +78,9 @@ def _picture(
         segmentation_model=_name(context.segmentation_card),
         classification_model=_name(context.classification_card),
         is_demonstration=context.is_demonstration,
+        forecast_yx=None if forecast is None else forecast.follow_up.voxels_zyx[index],
+        forecast_ml=None if forecast is None else forecast.follow_up_ml,
+        growth_model="" if growth is None else _name(growth),
     )
 
 

@@ -124,10 +124,15 @@ def _description(record: Mapping[str, Any], status: RecordStatus) -> str:
         return "The series was not analysed; the picture repeats the reason."
     if status is RecordStatus.NO_HEMATOMA_FOUND:
         return "Three slices of the head in the brain window; no hematoma was found."
+    dashed = (
+        " The dashed outline is the forecast of the hematoma at follow-up if it expands."
+        if record["forecast"]
+        else ""
+    )
     return (
         f"{len(record['slice_probabilities'])} slices with the outline of a hematoma of "
         f"{wording.volume_of_record(record)} and the Grad-CAM map of the expansion model, "
-        "where red is important."
+        f"where red is important.{dashed}"
     )
 
 
@@ -149,8 +154,15 @@ def _numbers(record: Mapping[str, Any], status: RecordStatus) -> list[tuple[str,
         ("Category", wording.CATEGORY_OF_NAME[record["he_label"]].capitalize()),
         ("Probability slice by slice, inferior first", slices),
         *_doubts(record),
+        *_forecast(record),
         *others,
     ]
+
+
+def _forecast(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the forecast with its condition; nothing where there is none."""
+    words = wording.forecast_of_record(record)
+    return [("Forecast volume, not measured", words)] if words else []
 
 
 def _doubts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -93,6 +93,7 @@ def _panels(analysis: IchAnalysis | None, volume: CtVolume) -> list[_Panel]:
                     analysis.mask.voxels_zyx[saliency.slice_index],
                     saliency.roi,
                     saliency.heat_yx,
+                    _forecast_on(analysis, saliency.slice_index),
                 ),
                 heading=f"{saliency.position.value.capitalize()}: probability {probability:.2f}",
                 caption=f"slice {saliency.slice_index + 1} of {count}",
@@ -110,6 +111,10 @@ def _panels(analysis: IchAnalysis | None, volume: CtVolume) -> list[_Panel]:
         )
         for index in indices
     ]
+
+
+def _forecast_on(analysis: HematomaFound, index: int) -> NDArray[np.bool_] | None:
+    return None if analysis.forecast is None else analysis.forecast.follow_up.voxels_zyx[index]
 
 
 def _draw_panels(
@@ -202,13 +207,13 @@ def _legend(draw: ImageDraw.ImageDraw) -> None:
 
 def _notes(record: Mapping[str, Any]) -> list[str]:
     models = record["model"]
-    names = " and ".join(
-        f"{models[task]['name']} {models[task]['version']}"
-        for task in ("segmentation", "classification")
-    )
+    *others, last = (f"{model['name']} {model['version']}" for model in models.values())
+    names = f"{', '.join(others)} and {last}"
+    forecast = wording.forecast_of_record(record)
     flags = wording.flag_sentences(QualityFlag(value) for value in record["flags"])
-    others = wording.compartment_words(wording.compartments_of_record(record))
-    notes = [f"Other findings: {others}"] if others else []
+    beside = wording.compartment_words(wording.compartments_of_record(record))
+    notes = [f"Dashed outline: forecast {forecast}; not measured"] if forecast else []
+    notes += [f"Other findings: {beside}"] if beside else []
     notes += [*(f"Note: {flag}" for flag in flags), f"Models: {names}"]
     if any(model["demonstration"] for model in models.values()):
         notes.append(wording.DEMONSTRATION)

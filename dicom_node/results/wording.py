@@ -32,6 +32,10 @@ UNCERTAINTY_MAP: Final = (
     "Map of the segmentation's doubt: entropy in nats, 0 where the model is sure. "
     f"{RESEARCH_USE_ONLY}."
 )
+FORECAST_MASK: Final = (
+    "Forecast by a growth model of the hematoma at follow-up, if it expands. Not measured: never "
+    f"to be added to the hematoma that was found. {RESEARCH_USE_ONLY}."
+)
 
 CATEGORY: Final[dict[HeLabel, str]] = {
     HeLabel.HE: "EXPANSION PREDICTED",
@@ -72,6 +76,8 @@ FLAG: Final[dict[QualityFlag, str]] = {
     f"({' or '.join(f'{limit.volume_ml:.0f}' for limit in DECISION_LIMITS)} mL).",
     QualityFlag.UNFAMILIAR: "The hematoma is unlike those that the expansion model has learned "
     "from; its probability is a guess.",
+    QualityFlag.NO_FORECAST: "The growth model could make no forecast of this hematoma: it is too "
+    "small for its grid.",
 }
 
 COMPARTMENT: Final[dict[Compartment, str]] = {
@@ -98,11 +104,14 @@ def flag_sentences(flags: Iterable[QualityFlag]) -> tuple[str, ...]:
     return tuple(FLAG[flag] for flag in QualityFlag if flag in raised)
 
 
-def model_sentences(segmentation: ModelIdentity, classification: ModelIdentity) -> tuple[str, str]:
-    """Return name, version and the first digits of the weights' digest of both models."""
-    return (
-        f"Segmentation model: {_model_words(segmentation)}.",
-        f"Expansion model: {_model_words(classification)}.",
+def model_sentences(*models: ModelIdentity) -> tuple[str, ...]:
+    """Return name, version and the first digits of the weights' digest of each model.
+
+    Segmentation, expansion and, where there is one, growth model, in this order.
+    """
+    tasks = ("Segmentation", "Expansion", "Growth")
+    return tuple(
+        f"{task} model: {_model_words(model)}." for task, model in zip(tasks, models, strict=False)
     )
 
 
@@ -154,6 +163,31 @@ def volume_words(volume_ml: float, range_ml: tuple[float, float] | None) -> str:
     if range_ml is None:
         return f"{volume_ml:.1f} mL"
     return f"{volume_ml:.1f} mL (95 % range {range_ml[0]:.1f}-{range_ml[1]:.1f})"
+
+
+def forecast_words(volume_ml: float, range_ml: tuple[float, float] | None) -> str:
+    """Return a forecast volume with its condition, e.g. ``24.1 mL if it expands``."""
+    return f"{volume_words(volume_ml, range_ml)} at follow-up if it expands"
+
+
+def forecast_sentence(
+    volume_ml: float, range_ml: tuple[float, float] | None, *, is_demonstration: bool
+) -> str:
+    """Return the forecast as a reader must take it: conditional, not measured."""
+    simulated = " The growth model was trained on simulated hematomas." if is_demonstration else ""
+    return (
+        f"Forecast: {forecast_words(volume_ml, range_ml)}. It is not measured, and it does not "
+        f"say whether the hematoma expands.{simulated}"
+    )
+
+
+def forecast_of_record(record: Mapping[str, Any]) -> str:
+    """Return the forecast volume of a record with its range; empty where there is none."""
+    forecast = record["forecast"]
+    if forecast is None:
+        return ""
+    reach = forecast["volume_range_ml"]
+    return forecast_words(forecast["volume_ml"], None if reach is None else (reach[0], reach[1]))
 
 
 def volume_of_record(record: Mapping[str, Any]) -> str:

@@ -53,6 +53,12 @@ class GrowthForecaster:
         self._spacing, self._patch, self._intensity = _grid_of(card)
         self._network = network.to(device).eval()
 
+    def warm_up(self) -> None:
+        """Run the network once on nothing, so that the first scan does not pay for it."""
+        device = next(self._network.parameters()).device
+        with torch.inference_mode():
+            self._network(torch.zeros((1, 2, *self._patch), device=device))
+
     def forecast(
         self,
         volume: CtVolume,

@@ -43,6 +43,7 @@ class StandInModels:
 
     segmentation_card = StandInCard(name="stand-in segmentation")
     classification_card = StandInCard(name="stand-in classification")
+    forecaster = None
 
     def segment(self, volume, *, on_progress=ignore_progress):
         """Return the voxels with the density of blood, in one go."""

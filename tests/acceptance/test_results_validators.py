@@ -14,6 +14,7 @@ from result_cases import (
     SMALL,
     case_of,
     case_with_everything,
+    case_with_forecast,
     case_with_hematoma,
     case_with_ventricular_blood,
     case_without_hematoma,
@@ -59,6 +60,8 @@ CASES = {
     "none": case_without_hematoma,
     "range and map": case_with_everything,
     "tilted, range and map": lambda: case_with_everything(tilt_deg=18.0),
+    "forecast": case_with_forecast,
+    "tilted, forecast": lambda: case_with_forecast(tilt_deg=18.0),
     "ventricular blood alone": case_with_ventricular_blood,
 }
 
@@ -117,7 +120,9 @@ def test_dcmtk_draws_the_captures(files):
 
 
 @pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
-@pytest.mark.parametrize("make", [case_with_hematoma, case_without_hematoma, case_with_everything])
+@pytest.mark.parametrize(
+    "make", [case_with_hematoma, case_without_hematoma, case_with_everything, case_with_forecast]
+)
 def test_pixelmed_finds_no_error_in_the_report(make, tmp_path):
     """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""
     absent = [path.name for path in PIXELMED if not path.is_file()]

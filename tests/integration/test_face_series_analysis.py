@@ -65,7 +65,8 @@ def test_a_hematoma_becomes_objects_summary_and_record(analyst, bleeding, tmp_pa
     assert set(record) >= KEYS
     assert record["volume_ml"] == pytest.approx(Ball().volume_ml, rel=0.05)
     assert record["series_instance_uid"] == series.uid
-    assert steps == [SeriesStep.READ, *Step, *list(SeriesStep)[1:]]
+    line = [step for step in Step if step is not Step.FORECAST]
+    assert steps == [SeriesStep.READ, *line, *list(SeriesStep)[1:]]
     assert {path.name for path in tmp_path.iterdir()} == {
         "analysis.json",
         "summary.html",

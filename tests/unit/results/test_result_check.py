@@ -173,7 +173,7 @@ def test_references_must_resolve(case, results):
 
     faults = faults_of(case, results)
 
-    assert "the referenced segment is not that of the segmentation" in faults
+    assert "the referenced segments are not those of segmentation and forecast" in faults
     assert "result 1.2.3 is not referred to" in faults
 
 

@@ -39,7 +39,7 @@ def picture(shape=(512, 512), **changed):
 
 
 def test_nothing_that_is_drawn_could_hold_a_patient():
-    """The drawing takes arrays, numbers, enums and three names of software, by type."""
+    """The drawing takes arrays, numbers, enums and four names of software, by type."""
     allowed = {
         NDArray[np.int16],
         NDArray[np.bool_],
@@ -50,6 +50,8 @@ def test_nothing_that_is_drawn_could_hold_a_patient():
         int,
         float,
         bool,
+        NDArray[np.bool_] | None,
+        float | None,
     }
     hints = typing.get_type_hints(CapturePicture)
 
@@ -57,6 +59,7 @@ def test_nothing_that_is_drawn_could_hold_a_patient():
         "node",
         "segmentation_model",
         "classification_model",
+        "growth_model",
     }
     assert {hint for hint in hints.values() if hint is not str} <= allowed
     assert list(typing.get_type_hints(draw_capture)) == ["picture", "return"]
@@ -75,6 +78,36 @@ def test_the_outline_hides_no_hematoma_pixel():
     assert magenta[260, 250:290].all()
     assert magenta[230:260, 249].all()
     assert magenta[230:260, 290].all()
+
+
+def test_the_forecast_is_dashed_outside_its_mask_and_under_the_measured_outline():
+    """White and black by turns of 4 pixels just outside; where both meet, magenta is seen."""
+    mask = picture().mask_yx
+    forecast = np.zeros_like(mask)
+    forecast[230:270, 250:300] = True
+    nowhere = RegionOfInterest(y0=0, y1=1, x0=0, x1=1)
+
+    pixels = overlay(picture().hu_yx, mask, nowhere, np.zeros((1, 1)), forecast)
+
+    white = (pixels == 255).all(axis=-1)
+    black = (pixels == 0).all(axis=-1)
+    assert not ((white | black) & forecast).any()
+    assert (white | black)[270, 250:300].all()
+    runs = np.diff(np.flatnonzero(np.diff(white[270, 250:300].astype(int))))
+    assert set(runs.tolist()) <= {3, 4, 5}
+    assert (pixels[229, 250:290] == (255, 0, 255)).all()
+
+
+def test_a_slice_that_the_forecast_does_not_reach_has_no_dashes_but_its_volume():
+    """Round the measured hematoma nothing changes; volume and legend are written elsewhere."""
+    plain = draw_capture(picture())
+    empty = np.zeros_like(picture().mask_yx)
+    told = draw_capture(
+        picture(forecast_yx=empty, forecast_ml=30.0, growth_model="growth-unet 0.3.0")
+    )
+
+    assert (told[220:270, 240:300] == plain[220:270, 240:300]).all()
+    assert (told != plain).any()
 
 
 def test_heat_stays_inside_the_region():
