@@ -10,6 +10,7 @@ from dicom_node.jobs.database import Database
 from dicom_node.jobs.delivery_ledger import DeliveryLedger
 from dicom_node.jobs.job_ledger import JobLedger
 from dicom_node.jobs.presence import PresenceLedger
+from dicom_node.jobs.prior_ledger import PriorLedger
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.series_ledger import SeriesLedger
@@ -35,6 +36,8 @@ class Ledger:
         For storage commitment that the node is asked for.
     presence : PresenceLedger
         For every process.
+    priors : PriorLedger
+        For whoever looks for earlier scans.
     reports : Reports
         For whoever only looks.
     patient_salt : bytes
@@ -50,6 +53,7 @@ class Ledger:
     commitments: CommitmentLedger
     commitment_requests: CommitmentRequests
     presence: PresenceLedger
+    priors: PriorLedger
     reports: Reports
     patient_salt: bytes = field(repr=False)
     database: Database
@@ -85,6 +89,7 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         commitments=CommitmentLedger(database),
         commitment_requests=CommitmentRequests(database),
         presence=PresenceLedger(database),
+        priors=PriorLedger(database),
         reports=Reports(database),
         patient_salt=database.patient_salt,
         database=database,

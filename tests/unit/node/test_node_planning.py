@@ -1,22 +1,13 @@
 """What the ledger queues when an analysis has results: comparisons, shadows, searches."""
 
-from datetime import timedelta
-
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
+from node_builders import Clock, opened_ledger
+from site_builder import ADMISSION, LATER, NEXT_DAY, PAIRING, Site, scan
 from sqlalchemy import select
 
-from dicom_node.intake.assembly import AssemblyRules
-from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.jobs.office import AssemblyOffice
-from dicom_node.jobs.pairing import PairingRules
 from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.state import JobKind, JobState, SeriesState
-from dicom_node.jobs.tables import JobRow, PriorSearchRow, PriorSeriesRow
-
-PAIRING = PairingRules(window=timedelta(hours=72), minimum_interval=timedelta(hours=1))
-COMPARE = PlanningRules(pairing=PAIRING)
-ADMISSION, NEXT_DAY, LATER = "2026-01-05T08:00:00", "2026-01-06T08:00:00", "2026-01-06T20:00:00"
+from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow
 
 
 @pytest.fixture
@@ -30,65 +21,9 @@ def ledger(tmp_path):
         yield ledger
 
 
-class Site:
-    """Sends scans to a ledger and works off its jobs, as receiver, office and worker would."""
-
-    def __init__(self, ledger, clock, plans=COMPARE):
-        self.ledger, self.clock, self.plans = ledger, clock, plans
-        self.sent = 0
-
-    def send(self, series):
-        self.sent += 1
-        arrive(self.ledger, series, self.clock, association_id=f"association-{self.sent}")
-        self.clock.turn(5)
-        AssemblyOffice(
-            ledger=self.ledger,
-            assembly=AssemblyRules(),
-            selection=DEFAULT_RULES,
-            clock=self.clock,
-        ).tick()
-
-    def claim(self, worker="worker-0"):
-        return self.ledger.jobs.claim(worker, now=self.clock(), lease_s=60, time_limit_s=600)
-
-    def complete(self, held, **record):
-        self.ledger.jobs.complete(
-            held,
-            stored_objects(str(held.task.job_id)),
-            model_digest="m",
-            configuration_digest="c",
-            destinations=(),
-            record=record,
-            now=self.clock(),
-            plans=self.plans,
-        )
-        self.clock.turn(1)
-        return held.task
-
-    def analyze(self, series, acquired_at, status="hematoma_found"):
-        """Send a scan and finish its analysis, whatever else waits."""
-        self.send(series)
-        return self.finish(acquired_at, status)
-
-    def finish(self, acquired_at, status="hematoma_found"):
-        held = self.claim()
-        assert held.task.kind is JobKind.ANALYSIS
-        return self.complete(held, acquired_at=acquired_at, status=status)
-
-    def jobs(self, kind):
-        with self.ledger.database.read() as session:
-            rows = session.scalars(select(JobRow).where(JobRow.kind == kind)).all()
-            return [(row.baseline_job_id, row.analysis_job_id, row.state) for row in rows]
-
-
 @pytest.fixture
 def site(ledger, clock):
     return Site(ledger, clock)
-
-
-def scan(number, **options):
-    """Return a series of another study of the same patient."""
-    return small_series(seed=number, study_uid=f"1.2.{number}", **options)
 
 
 def kinds(ledger, series_uid):
