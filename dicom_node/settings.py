@@ -175,6 +175,7 @@ class WorkerSettings(_Table):
     classification_bundle: str = "demo-classification"
     shadow_segmentation_bundle: str = ""
     shadow_classification_bundle: str = ""
+    growth_bundle: str = ""
     time_limit_s: Seconds = 600.0
     lease_s: Seconds = 30.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
@@ -186,6 +187,7 @@ class ResultSettings(_Table):
     """What is made beside segmentation, captures and report."""
 
     uncertainty_map: bool = False
+    forecast: bool = True
 
 
 class DeliverySettings(_Table):
@@ -247,5 +249,3 @@ class Settings(_Table):
     def destinations(self) -> tuple[PeerSettings, ...]:
         """The peers that are sent results."""
         return tuple(peer for peer in self.peers if peer.receives_results)
-    growth_bundle: str = ""
-    forecast: bool = True

@@ -57,14 +57,14 @@ HE_THRESHOLD: Final = _private("HE_THR", "Cut-off of expansion probability")
 SLICES_WITHOUT_HEMATOMA: Final = _private("HE_SLICES_NONE", "Slices without hematoma")
 ENTROPY: Final = _private("HE_ENTROPY", "Entropy of the segmentation")
 
-# What a network may tell apart from the hematoma: the finding, and its volume
-COMPARTMENT: Final[dict[Compartment, Code]] = {
 # What is forecast and not measured: never under the codes of what is there
 FORECAST_HEMATOMA: Final = _private("HE_PREDHEM", "Predicted hematoma at follow-up")
 FORECAST_VOLUME: Final = _private("HE_FC_VOL", "Forecast volume at follow-up, if it expands")
 FORECAST_LOW: Final = _private("HE_FC_VOL_LO95", "Lower limit of the forecast volume, 95% range")
 FORECAST_HIGH: Final = _private("HE_FC_VOL_HI95", "Upper limit of the forecast volume, 95% range")
 
+# What a network may tell apart from the hematoma: the finding, and its volume
+COMPARTMENT: Final[dict[Compartment, Code]] = {
     Compartment.EXTRA_AXIAL: _private("HE_EAH", "Extra-axial hemorrhage"),
     Compartment.EDEMA: Code("2032001", "SCT", "Cerebral edema"),
     Compartment.INTRAVENTRICULAR: _private("HE_IVH", "Intraventricular hemorrhage"),
@@ -120,9 +120,9 @@ QUALITY_FLAG: Final[dict[QualityFlag, Code]] = {
     ),
     QualityFlag.VOLUME_UNCERTAIN: _private("HE_QC_VOLUME", "Volume range spans a decision limit"),
     QualityFlag.UNFAMILIAR: _private("HE_QC_UNLIKE", "Unlike the training cases"),
+    QualityFlag.NO_FORECAST: _private("HE_QC_NOFC", "No forecast could be made"),
 }
 
-    QualityFlag.NO_FORECAST: _private("HE_QC_NOFC", "No forecast could be made"),
 # Document and derivation
 REPORT_TITLE: Final = Code("126000", "DCM", "Imaging Measurement Report")
 ENGLISH: Final = Code("en", "RFC5646", "English")
