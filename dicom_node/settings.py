@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 #: Longest AE title (PS3.5, section 6.2, VR AE).
 MAX_AE_TITLE_LENGTH = 16
@@ -72,6 +72,22 @@ def _caller_title(value: str) -> str:
     return value if value == ANY_CALLER else _ae_title(value)
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(
+            "an IP address or network, for example 10.0.0.7 or 10.0.0.0/24"
+        ) from error
+    return value
+
+
+def _file(value: str) -> str:
+    if value and not value.startswith(("/", "~")):
+        raise ValueError("a path that begins with / or ~")
+    return str(_home(Path(value))) if value else value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallerTitle = Annotated[str, AfterValidator(_caller_title)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -79,10 +95,43 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Millimetres = Annotated[float, Field(gt=0, le=50)]
 HomePath = Annotated[Path, AfterValidator(_home)]
+Network = Annotated[str, AfterValidator(_network)]
+FileName = Annotated[str, AfterValidator(_file)]  #: empty for none
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CallerPermission(StrEnum):
+    """What a caller may do."""
+
+    ECHO = "echo"  #: C-ECHO
+    STORE = "store"  #: C-STORE
+    COMMIT = "commit"  #: storage commitment
+
+
+class CallerSettings(_Table):
+    """An entry of ``node.callers`` that says more than a title."""
+
+    ae_title: CallerTitle
+    address: Network | None = None
+    may: Annotated[tuple[CallerPermission, ...], Field(min_length=1)] = tuple(CallerPermission)
+    max_associations: Annotated[int, Field(ge=1, le=500)] | None = None
+
+
+#: How the two forms of an entry of ``node.callers`` are called in the place of a fault.
+CALLER_TAGS = ("caller title", "caller table")
+
+
+def _caller_form(value: object) -> str:
+    return CALLER_TAGS[isinstance(value, dict | CallerSettings)]
+
+
+CallerEntry = Annotated[
+    Annotated[CallerTitle, Tag(CALLER_TAGS[0])] | Annotated[CallerSettings, Tag(CALLER_TAGS[1])],
+    Discriminator(_caller_form),
+]
 
 
 class NodeSettings(_Table):
@@ -91,13 +140,34 @@ class NodeSettings(_Table):
     ae_title: AeTitle = "ICHNODE"
     host: Host = "127.0.0.1"
     port: Port = 11112
-    callers: Annotated[tuple[CallerTitle, ...], Field(min_length=1)] = DEFAULT_CALLERS
+    plain: bool = True
+    callers: Annotated[tuple[CallerEntry, ...], Field(min_length=1)] = DEFAULT_CALLERS
     data_dir: HomePath = Field(default_factory=lambda: _home(DEFAULT_DATA_DIR))
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
     max_associations: Annotated[int, Field(ge=1, le=500)] = 20
+    max_associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 10
+    request_time_s: Seconds = 15.0
+    pdu_time_s: Seconds = 30.0
+    message_time_s: Seconds = 600.0
     network_timeout_s: Seconds = 60.0
+    max_object_mb: Annotated[int, Field(ge=1, le=65536)] = 1024
+    max_unfinished_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     free_space_floor_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
     answers_commitment: bool = False
+
+
+class TlsSettings(_Table):
+    """TLS of the listener, and the certificate that the node shows to peers."""
+
+    enabled: bool = False
+    port: Port = 2762
+    certificate: FileName = ""
+    key: FileName = ""
+    trusted: FileName = ""
+    revoked: FileName = ""
+    callers_need_certificate: bool = True
+    only_1_3: bool = False
+    warn_days: Annotated[int, Field(ge=0, le=3650)] = 30
 
 
 class PeerSettings(_Table):
@@ -108,6 +178,9 @@ class PeerSettings(_Table):
     host: Host
     port: Port
     receives_results: bool = False
+    tls: bool = False
+    tls_name: str = ""
+    tls_checks_name: bool = True
     commitment: bool = False
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0
@@ -235,6 +308,7 @@ class Settings(_Table):
     """Everything that a site can set; the whole of ``config/node.toml``."""
 
     node: NodeSettings = NodeSettings()
+    tls: TlsSettings = TlsSettings()
     peers: tuple[PeerSettings, ...] = ()
     assembly: AssemblySettings = AssemblySettings()
     selection: SelectionSettings = SelectionSettings()
@@ -249,3 +323,8 @@ class Settings(_Table):
     def destinations(self) -> tuple[PeerSettings, ...]:
         """The peers that are sent results."""
         return tuple(peer for peer in self.peers if peer.receives_results)
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether anything speaks TLS."""
+        return self.tls.enabled or any(peer.tls for peer in self.peers)

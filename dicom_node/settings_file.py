@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dicom_node.settings import (
+    CALLER_TAGS,
     AssemblySettings,
+    CallerSettings,
     DeliverySettings,
     PeerSettings,
     PreferenceSettings,
@@ -211,6 +213,8 @@ def _fault(details: ErrorDetails) -> SettingsFault:
 def _key(location: tuple[int | str, ...]) -> str:
     key = ""
     for part in location:
+        if part in CALLER_TAGS:
+            continue
         if isinstance(part, int):
             key += f"[{part + 1}]"
         else:
@@ -222,7 +226,7 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
     """Return the keys that may stand in place of an unknown one: the likeliest, or all."""
     model: type[BaseModel] = Settings
     for part in location[:-1]:
-        if isinstance(part, str):
+        if isinstance(part, str) and part not in CALLER_TAGS:
             model = _table_model(model, part)
     known = list(model.model_fields)
     likely = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
@@ -232,6 +236,7 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
 def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
     rows: dict[str, type[BaseModel]] = {
         "peers": PeerSettings,
+        "callers": CallerSettings,
         "include": RuleSettings,
         "exclude": RuleSettings,
         "prefer": PreferenceSettings,
@@ -258,21 +263,55 @@ def _faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]
     )
     yield from _out_of_order(document, "watch", "minimum", "window", WatchSettings())
     yield from _thickness_reversed(document)
-    node, web = _table(document, "node"), _table(document, "web")
-    defaults = Settings()
-    if web.get("enabled", True) is True:
-        port = node.get("port", defaults.node.port)
-        if web.get("port", defaults.web.port) == port:
-            yield SettingsFault(
-                key="web.port", found=str(port), expected="another port than node.port"
-            )
-    data_dir = node.get("data_dir")
+    yield from _ports_shared(document)
+    yield from _tls_incomplete(document)
+    data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
             key="node.data_dir",
             found=json.dumps(data_dir),
             expected="a path that begins with / or ~",
         )
+
+
+def _ports_shared(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return every port that two listeners want, and whether there is no listener at all."""
+    node, tls = _table(document, "node"), _table(document, "tls")
+    web, defaults = _table(document, "web"), Settings()
+    used: dict[object, str] = {}
+    listeners = [
+        ("node.port", node.get("plain", True), node.get("port", defaults.node.port)),
+        ("tls.port", tls.get("enabled", False), tls.get("port", defaults.tls.port)),
+        ("web.port", web.get("enabled", True), web.get("port", defaults.web.port)),
+    ]
+    for key, is_on, port in listeners:
+        if is_on is not True:
+            continue
+        if port in used:
+            yield SettingsFault(
+                key=key, found=str(port), expected=f"another port than {used[port]}"
+            )
+        used.setdefault(port, key)
+    if node.get("plain", True) is False and tls.get("enabled", False) is False:
+        yield SettingsFault(
+            key="node.plain", found="false", expected="true, or tls.enabled = true beside it"
+        )
+
+
+def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return the files that TLS needs and the settings do not name."""
+    tls, peers = _table(document, "tls"), document.get("peers")
+    users = ["tls.enabled"] if tls.get("enabled") is True else []
+    for number, peer in enumerate(peers if isinstance(peers, list) else [], start=1):
+        if isinstance(peer, dict) and peer.get("tls") is True:
+            users.append(f"peers[{number}].tls")
+    for key in ("certificate", "key", "trusted"):
+        if users and not tls.get(key):
+            yield SettingsFault(
+                key=f"tls.{key}",
+                found=json.dumps(tls.get(key, "")),
+                expected=f"the path of a PEM file, for {users[0]} is true",
+            )
 
 
 def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[SettingsFault]:

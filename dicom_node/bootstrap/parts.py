@@ -4,20 +4,25 @@ Each process needs a few of them, so each function imports its part when it is c
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.settings import (
     ANY_CALLER,
+    CallerSettings,
     PeerSettings,
     PreferenceSettings,
     RuleSettings,
     Settings,
+    TlsSettings,
 )
 
 if TYPE_CHECKING:
+    from dicom_node.association.callers import Caller
     from dicom_node.association.peers import Peer
     from dicom_node.association.scp_settings import ScpSettings
+    from dicom_node.association.tls import TlsFiles
     from dicom_node.delivery.courier import DeliveryRules
     from dicom_node.intake.assembly import AssemblyRules
     from dicom_node.intake.selection import Preference, SelectionRules, TextRule
@@ -33,29 +38,76 @@ _BACKOFF_FACTOR = 2.0
 
 def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
-    from dicom_node.association.callers import Caller
     from dicom_node.association.receive_limits import ReceiveLimits
     from dicom_node.association.scp_settings import ScpSettings
+    from dicom_node.association.tls import ServerTls
 
-    node = settings.node
+    node, tls = settings.node, settings.tls
     return ScpSettings(
         ae_title=node.ae_title,
         host=node.host,
-        port=node.port,
-        callers=tuple(
-            Caller(ae_title=None if title == ANY_CALLER else title) for title in node.callers
-        ),
+        port=node.port if node.plain else None,
+        callers=tuple(caller_of(entry) for entry in node.callers),
+        tls=ServerTls(
+            files=tls_files(tls),
+            requires_certificate=tls.callers_need_certificate,
+            only_1_3=tls.only_1_3,
+        )
+        if tls.enabled
+        else None,
+        tls_port=tls.port,
         max_associations=node.max_associations,
-        limits=ReceiveLimits(max_pdu=node.max_pdu_bytes),
+        max_per_caller=node.max_associations_per_caller,
+        limits=ReceiveLimits(
+            request_s=node.request_time_s,
+            pdu_s=node.pdu_time_s,
+            message_s=node.message_time_s,
+            max_pdu=node.max_pdu_bytes,
+            max_object_bytes=node.max_object_mb * _MEGABYTE,
+            max_unfinished_bytes=node.max_unfinished_mb * _MEGABYTE,
+        ),
         network_timeout_s=node.network_timeout_s,
         dimse_timeout_s=node.network_timeout_s,
+    )
+
+
+def caller_of(entry: str | CallerSettings) -> "Caller":
+    """Return an entry of ``node.callers`` as the association package knows it."""
+    from dicom_node.association.callers import Caller, Permission
+
+    if isinstance(entry, str):
+        entry = CallerSettings(ae_title=entry)
+    return Caller(
+        ae_title=None if entry.ae_title == ANY_CALLER else entry.ae_title,
+        network=None if entry.address is None else ip_network(entry.address),
+        may=frozenset(Permission(one.value) for one in entry.may),
+        max_associations=entry.max_associations,
+    )
+
+
+def tls_files(tls: TlsSettings) -> "TlsFiles":
+    """Return the files of TLS."""
+    from dicom_node.association.tls import TlsFiles
+
+    return TlsFiles(
+        certificate=Path(tls.certificate),
+        key=Path(tls.key),
+        trusted=Path(tls.trusted),
+        revoked=Path(tls.revoked) if tls.revoked else None,
     )
 
 
 def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
     """Return a peer as the association package calls it."""
     from dicom_node.association.peers import Peer
+    from dicom_node.association.tls import ClientTls
 
+    tls = ClientTls(
+        files=tls_files(settings.tls),
+        server_name=peer.tls_name,
+        checks_name=peer.tls_checks_name,
+        only_1_3=settings.tls.only_1_3,
+    )
     return Peer(
         name=peer.name,
         ae_title=peer.ae_title,
@@ -67,6 +119,7 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
         acse_timeout_s=peer.association_timeout_s,
         dimse_timeout_s=peer.response_timeout_s,
         network_timeout_s=peer.response_timeout_s,
+        tls=tls if peer.tls else None,
         commitment=peer.commitment,
     )
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from dicom_node.association.callers import Permission
 from dicom_node.intake import selection
 from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.settings import PeerSettings, SeriesAttribute, Settings
+from dicom_node.settings import CallerPermission, PeerSettings, SeriesAttribute, Settings
 from dicom_node.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,11 @@ def test_a_rule_may_look_at_what_the_intake_can_see():
     assert [one.value for one in SeriesAttribute] == [
         one.value for one in selection.SeriesAttribute
     ]
+
+
+def test_a_caller_may_do_what_the_receiver_can_tell_apart():
+    """Likewise a list of its own."""
+    assert list(CallerPermission) == [one.value for one in Permission]
 
 
 @pytest.mark.parametrize(("table", "key"), list(keys()))
