@@ -145,7 +145,8 @@ class PriorSeeker:
         """End; a search under way is broken off and tried again later."""
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def seek_once(self, name: str) -> bool:
         """Do one search at a peer; return whether there was one. Raises LedgerError."""
