@@ -170,8 +170,16 @@ class TlsSettings(_Table):
     warn_days: Annotated[int, Field(ge=0, le=3650)] = 30
 
 
+class PriorsBy(StrEnum):
+    """How a peer gives earlier scans."""
+
+    NOT = ""  #: it is not asked
+    MOVE = "move"  #: C-MOVE to the node's own listener
+    GET = "get"  #: C-GET over the association that asks
+
+
 class PeerSettings(_Table):
-    """An AE that the node calls: a destination of results, or only a partner for echo and send."""
+    """An AE that the node calls: destination of results, source of earlier scans, or neither."""
 
     name: Annotated[str, AfterValidator(_peer_name)]
     ae_title: AeTitle
@@ -182,6 +190,7 @@ class PeerSettings(_Table):
     tls_name: str = ""
     tls_checks_name: bool = True
     commitment: bool = False
+    gives_priors: PriorsBy = PriorsBy.NOT
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0
     response_timeout_s: Seconds = 60.0
@@ -263,6 +272,20 @@ class ResultSettings(_Table):
     forecast: bool = True
 
 
+class FollowUpSettings(_Table):
+    """When a scan is compared with an earlier one of the patient, and where that one is sought."""
+
+    enabled: bool = True
+    window_h: Annotated[float, Field(gt=0, le=720)] = 72.0
+    minimum_interval_h: Annotated[float, Field(gt=0, le=72)] = 1.0
+    with_ventricles: bool = False
+    search_priors: bool = True
+    search_attempts: Annotated[int, Field(ge=1, le=1000)] = 8
+    first_retry_s: Seconds = 60.0
+    longest_wait_s: Seconds = 3600.0
+    fetch_limit_s: Seconds = 600.0
+
+
 class DeliverySettings(_Table):
     """How often a result that could not be delivered is sent again."""
 
@@ -314,6 +337,7 @@ class Settings(_Table):
     selection: SelectionSettings = SelectionSettings()
     worker: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
+    follow_up: FollowUpSettings = FollowUpSettings()
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
     watch: WatchSettings = WatchSettings()
@@ -323,6 +347,13 @@ class Settings(_Table):
     def destinations(self) -> tuple[PeerSettings, ...]:
         """The peers that are sent results."""
         return tuple(peer for peer in self.peers if peer.receives_results)
+
+    @property
+    def prior_sources(self) -> tuple[PeerSettings, ...]:
+        """The peers that are searched for earlier scans."""
+        if not (self.follow_up.enabled and self.follow_up.search_priors):
+            return ()
+        return tuple(peer for peer in self.peers if peer.gives_priors)
 
     @property
     def needs_tls(self) -> bool:

@@ -17,6 +17,7 @@ from dicom_node.settings import (
     AssemblySettings,
     CallerSettings,
     DeliverySettings,
+    FollowUpSettings,
     PeerSettings,
     PreferenceSettings,
     RuleSettings,
@@ -256,6 +257,8 @@ def _faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]
     yield from _out_of_order(
         document, "worker", "first_retry_s", "longest_wait_s", WorkerSettings()
     )
+    for low, high in (("minimum_interval_h", "window_h"), ("first_retry_s", "longest_wait_s")):
+        yield from _out_of_order(document, "follow_up", low, high, FollowUpSettings())
     for first in ("first_retry_s", "refusal_first_retry_s"):
         yield from _out_of_order(document, "delivery", first, "longest_wait_s", DeliverySettings())
     yield from _out_of_order(

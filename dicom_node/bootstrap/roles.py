@@ -99,6 +99,7 @@ def run_receiver(duty: Duty) -> None:
 
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
+    from dicom_node.bootstrap.follow_up import planning_rules
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.worker import Worker
 
@@ -112,6 +113,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
             store=Outbox(duty.layout.outbox),
             destinations=tuple(parts.destinations(duty.settings)),
             rules=rules,
+            plans=planning_rules(duty.settings),
             clock=utc_now,
             on_overrun=lambda: os._exit(os.EX_SOFTWARE),
         )
@@ -127,6 +129,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
 def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
     from dicom_node.bootstrap.deliverers import Deliverers
+    from dicom_node.bootstrap.follow_up import prior_seeker
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick, Timetable
@@ -142,6 +145,7 @@ def run_office(duty: Duty) -> None:
         outbox = Outbox(duty.layout.outbox)
         sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
         deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
+        seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
         timetable = Timetable(
             [
                 Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
@@ -156,11 +160,13 @@ def run_office(duty: Duty) -> None:
                 LOGGER.warning("The office before this one held %s objects", released)
             timetable.start()
             deliverers.start()
+            seeker.start()
             try:
                 duty.ready(web_port=port)
                 duty.stop.wait()
             finally:
                 timetable.stop()
+                seeker.stop()
                 deliverers.stop()
 
 
