@@ -9,7 +9,9 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
+from pipeline.expansion import Criterion
 from pipeline.finding import Compartment
+from pipeline.follow_up.flags import FollowUpFlag
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 

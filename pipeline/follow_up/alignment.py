@@ -10,8 +10,10 @@ from pipeline.follow_up.sampling import plane_points, sample
 from pipeline.resampling import canonical_grid, resample_volume
 from pipeline.volume import AIR_HU, CtVolume, VoxelGrid
 
-#: Voxel size on which scans of different grids are brought together; mm. Half of what the last
-#: step of registration looks at.
+#: Voxel size on which heads are matched, that of registration's last step; mm.
+MATCHING_SPACING_MM = (3.0, 3.0, 3.0)
+
+#: Voxel size of the grid on which scans are looked at together: a catheter is 3 mm thick.
 COMMON_SPACING_MM = (1.5, 1.5, 1.5)
 
 #: Below every Hounsfield unit: marks what the follow-up scan does not reach.
@@ -52,8 +54,6 @@ class AlignedScans:
 
     Attributes
     ----------
-    alignment : ScanAlignment
-        What brought them together.
     grid : VoxelGrid
         Regular, without tilt.
     baseline_hu_zyx, follow_up_hu_zyx : ndarray of float32, shape (Z, Y, X)
@@ -62,40 +62,47 @@ class AlignedScans:
         What the follow-up scan shows.
     """
 
-    alignment: ScanAlignment
     grid: VoxelGrid
     baseline_hu_zyx: NDArray[np.float32]
     follow_up_hu_zyx: NDArray[np.float32]
     scanned_zyx: NDArray[np.bool_]
 
 
-def align_scans(baseline: CtVolume, follow_up: CtVolume) -> AlignedScans:
-    """Return both scans on one grid; spacing, tilt, matrix and scanner may differ.
+def align_scans(baseline: CtVolume, follow_up: CtVolume) -> ScanAlignment:
+    """Return where the baseline lies in the follow-up; spacing, tilt and scanner may differ.
 
     Raises
     ------
     ValueError
         If a scan shows no head, is not axial, or the heads cannot be matched.
     """
-    first, second = (
-        canonical_grid(scan.grid, COMMON_SPACING_MM) for scan in (baseline, follow_up)
+    scans = (baseline, follow_up)
+    first, second = (canonical_grid(scan.grid, MATCHING_SPACING_MM) for scan in scans)
+    found = register(
+        resample_volume(baseline, first),
+        resample_volume(follow_up, second),
+        MATCHING_SPACING_MM,
     )
-    baseline_hu = resample_volume(baseline, first)
-    found = register(baseline_hu, resample_volume(follow_up, second), COMMON_SPACING_MM)
     from_first, to_second = _axes(first), _axes(second)
     matrix = to_second @ np.array(found.matrix) @ from_first.T
     origin, target = (np.array(grid.slice_origins_lps_mm[0]) for grid in (first, second))
-    alignment = ScanAlignment(
+    return ScanAlignment(
         matrix=matrix,
         translation_mm=target + to_second @ np.array(found.translation_mm) - matrix @ origin,
         correlation=found.correlation,
     )
-    moved = on_grid(follow_up.hu_zyx, follow_up.grid, alignment, first, outside=_NOT_SCANNED)
+
+
+def on_common_grid(
+    baseline: CtVolume, follow_up: CtVolume, alignment: ScanAlignment
+) -> AlignedScans:
+    """Return both scans on one regular grid over the baseline."""
+    grid = canonical_grid(baseline.grid, COMMON_SPACING_MM)
+    moved = on_grid(follow_up.hu_zyx, follow_up.grid, alignment, grid, outside=_NOT_SCANNED)
     scanned = moved > _NOT_SCANNED / 2
     return AlignedScans(
-        alignment=alignment,
-        grid=first,
-        baseline_hu_zyx=baseline_hu,
+        grid=grid,
+        baseline_hu_zyx=resample_volume(baseline, grid),
         follow_up_hu_zyx=np.where(scanned, moved, np.float32(AIR_HU)),
         scanned_zyx=scanned,
     )
