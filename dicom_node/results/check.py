@@ -52,7 +52,7 @@ def check_results(
         *(
             fault
             for result in results.in_send_order
-            for fault in _named(result, (*_object_faults(result, frames), *iod_faults(result)))
+            for fault in _named(result, (*object_faults(result, frames), *iod_faults(result)))
         ),
         *(
             fault
@@ -132,7 +132,7 @@ def _set_faults(
         yield "a result lies in the series of its source"
 
 
-def _object_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
+def object_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
     """Yield what is wrong with one object, whatever its kind."""
     for keyword in _SAME:
         here, there = result.get(keyword), frames.header.get(keyword)

@@ -16,13 +16,8 @@ _TITLE: Final = {
     RecordStatus.REJECTED: "Not analysed",
 }
 
-_PAGE: Final = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }} - {{ research }}</title>
-<style>
+#: Of every summary page: light and dark, wide and narrow.
+STYLE: Final = """\
 :root { color-scheme: light dark; --line: #8884; --mark: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --mark: #ff8a80; } }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem; }
@@ -35,7 +30,16 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; padding: .3rem 1.5rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 500; }
 td { font-variant-numeric: tabular-nums; }
-code { overflow-wrap: anywhere; }
+code { overflow-wrap: anywhere; }"""
+
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }} - {{ research }}</title>
+<style>
+{{ style }}
 </style>
 </head>
 <body>
@@ -107,6 +111,7 @@ def summary_page(record: Mapping[str, Any], picture_png: bytes) -> str:
     template = Environment(autoescape=True).from_string(_PAGE)
     return template.render(
         record=record,
+        style=STYLE,
         title=title_of(record),
         research=wording.RESEARCH_USE_ONLY,
         research_zh=wording.RESEARCH_USE_ONLY_ZH,
