@@ -193,6 +193,36 @@ def status(
 
 
 @app.command()
+def watch(
+    *,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw ROC curve, reliability and drift as PNG."),
+    ] = None,
+) -> None:
+    """Show how good the predictions were, and whether the scans have changed.
+
+    Every comparison with a follow-up scan is an outcome of a prediction: AUC, sensitivity,
+    predictive values and calibration with intervals, what is missing for useful ones, drift, and
+    models on trial beside those in use.
+    Exit code 0: no alarm. 4: an alarm stands. 1: failure.
+
+    For example:
+
+        ichnode watch
+
+        ichnode watch --plot watch.png
+
+        ichnode watch --json
+    """
+    from dicom_node.commands.watch import run
+
+    raise typer.Exit(run(config=config, as_json=as_json, plot=plot))
+
+
+@app.command()
 def check(*, config: ConfigOption = None) -> None:
     """Test settings, peers, weights, disk and ports; name every fault at once.
 

@@ -10,6 +10,7 @@ class ExitCode(IntEnum):
     FAILED = 1  #: tried, and something did not work
     USAGE = 2  #: wrong arguments or settings; nothing was tried
     REJECTED = 3  #: the series cannot be analysed; the reason is printed
+    ALARM = 4  #: done, and an alarm of the watch stands
 
 
 class OperatorError(Exception):

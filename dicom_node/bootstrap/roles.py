@@ -33,6 +33,7 @@ MOST_WORKERS = 32
 _ASSEMBLY_EVERY_S = 0.5
 _SWEEP_EVERY_S = 5.0
 _TIDY_EVERY_S = 3600.0
+_WATCH_EVERY_S = 900.0
 
 
 class Ready(Protocol):
@@ -130,6 +131,7 @@ def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
     from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.bootstrap.follow_up import prior_seeker
+    from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick, Timetable
@@ -146,12 +148,14 @@ def run_office(duty: Duty) -> None:
         sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
         deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
         seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+        node_watch = NodeWatch(ledger.database, settings)
         timetable = Timetable(
             [
                 Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
                 Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
                 Tick(name="reports", every_s=_SWEEP_EVERY_S, action=deliverers.report),
                 Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
+                Tick(name="watch", every_s=_WATCH_EVERY_S, action=node_watch.tick),
             ]
         )
         with _web(duty, ledger) as port:
@@ -231,13 +235,17 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
         yield None
         return
     from dicom_node.bootstrap.status import LedgerStatus
+    from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.web.app import create_app
     from dicom_node.web.server import WebServer
 
     status = LedgerStatus(ledger.reports, settings=duty.settings, clock=utc_now)
-    server = WebServer(
-        create_app(status, title=duty.settings.node.ae_title), host=web.host, port=web.port
+    app = create_app(
+        status,
+        title=duty.settings.node.ae_title,
+        watch=NodeWatch(ledger.database, duty.settings),
     )
+    server = WebServer(app, host=web.host, port=web.port)
     with _named_port(web.host, web.port):
         server.start()
     try:

@@ -106,7 +106,7 @@ def watch(
     if not versions:
         return WatchReport(rules=rules, versions=(), drifts=(), shadows=shadows, alarms=())
     present = versions[0].version
-    drifts = drift_of(by_version[present], rules, statistics=_known(present, statistics))
+    drifts = drift_of(by_version[present], rules, statistics=known_statistics(present, statistics))
     return WatchReport(
         rules=rules,
         versions=versions,
@@ -116,7 +116,7 @@ def watch(
     )
 
 
-def _known(
+def known_statistics(
     version: ModelVersion, statistics: Mapping[str, TrainingStatistics]
 ) -> Sequence[TrainingStatistics]:
     """Return the statistics of a version's bundles; of the segmentation first."""

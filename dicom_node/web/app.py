@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from dicom_node.web.source import StatusSource
+from dicom_node.web.watch_page import WatchSource, add_watch
 
 #: Everything comes from this server, and nothing on the page runs as a script.
 _CONTENT_SECURITY_POLICY = (
@@ -28,7 +29,7 @@ _HEADERS = {
 _STATIC = Path(__file__).parent / "static"
 
 
-def create_app(source: StatusSource, *, title: str) -> FastAPI:
+def create_app(source: StatusSource, *, title: str, watch: WatchSource | None = None) -> FastAPI:
     """Return the web application.
 
     Parameters
@@ -37,11 +38,19 @@ def create_app(source: StatusSource, *, title: str) -> FastAPI:
         Answers what is shown.
     title : str
         AE title of the node, for the head of the page.
+    watch : WatchSource, optional
+        Answers what the page of the watch shows; without it there is none.
     """
     app = FastAPI(title=f"{title} status", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_with_headers)
-    _add_pages(app, source, title=title)
+    templates = Environment(
+        loader=PackageLoader("dicom_node.web"), autoescape=select_autoescape(default=True)
+    )
+    templates.filters["seconds"] = _seconds
+    _add_pages(app, source, templates=templates, title=title, watch=watch)
     _add_answers(app, source)
+    if watch is not None:
+        add_watch(app, watch, templates=templates, title=title)
     return app
 
 
@@ -53,17 +62,24 @@ async def _with_headers(
     return response
 
 
-def _add_pages(app: FastAPI, source: StatusSource, *, title: str) -> None:
+def _add_pages(
+    app: FastAPI,
+    source: StatusSource,
+    *,
+    templates: Environment,
+    title: str,
+    watch: WatchSource | None,
+) -> None:
     """Add what people read."""
-    templates = Environment(
-        loader=PackageLoader("dicom_node.web"), autoescape=select_autoescape(default=True)
-    )
-    templates.filters["seconds"] = _seconds
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> HTMLResponse:
         html = templates.get_template("status.html").render(
-            title=title, rows=source.rows(), health=source.health()
+            title=title,
+            rows=source.rows(),
+            health=source.health(),
+            watch=watch is not None,
+            alarms=() if watch is None else watch.standing(),
         )
         return HTMLResponse(html)
 

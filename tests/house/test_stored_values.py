@@ -56,6 +56,7 @@ def test_exit_codes_are_a_contract_with_scripts():
         "FAILED": 1,
         "USAGE": 2,
         "REJECTED": 3,
+        "ALARM": 4,
     }
 
 

@@ -1,0 +1,104 @@
+"""The watch of a node: its ledger, its rules and what its bundles state, brought together."""
+
+import logging
+from collections.abc import Mapping
+
+from dicom_node.bootstrap import parts
+from dicom_node.jobs.alarm_memory import AlarmMemory
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.pairs import AnalysisEntry, PairLedger
+from dicom_node.settings import Settings
+from dicom_node.watch.alarms import SENTENCES, Alarm
+from dicom_node.watch.history import drift_history
+from dicom_node.watch.model_version import version_of
+from dicom_node.watch.report import known_statistics, watch
+from dicom_node.watch.rules import WatchRules
+from dicom_node.watch.watched import Watched
+from pipeline.errors import ModelBundleError
+from pipeline.model_bundle import load_card
+from pipeline.training_statistics import TrainingStatistics
+
+LOGGER = logging.getLogger(__name__)
+
+
+class NodeWatch:
+    """Looks at the ledger whenever it is asked.
+
+    Parameters
+    ----------
+    database : Database
+        Of the ledger.
+    settings : Settings
+        Rules, and which bundles are in use or on trial.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._pairs = PairLedger(database)
+        self._memory = AlarmMemory(database)
+        self._settings = settings
+        self._rules = watch_rules(settings)
+
+    def look(self) -> Watched:
+        """Return the watch at this moment."""
+        jobs, statistics = self._pairs.watched(), bundle_statistics(self._settings)
+        report = watch(jobs, self._rules, statistics=statistics)
+        if not report.versions:
+            return Watched(report=report, history={})
+        present = report.versions[0].version
+        analyses: list[AnalysisEntry] = [
+            one for one in jobs.analyses if version_of(one.record) == present
+        ]
+        known = known_statistics(present, statistics)
+        return Watched(
+            report=report, history=drift_history(analyses, self._rules, statistics=known)
+        )
+
+    def standing(self) -> tuple[str, ...]:
+        """Return the sentences of the alarms that stood when the office last looked."""
+        names = self._memory.standing()
+        return tuple(SENTENCES[alarm] for alarm in Alarm if alarm.value in names)
+
+    def tick(self) -> None:
+        """Log which alarms have come or gone since the last time, each once."""
+        jobs, statistics = self._pairs.watched(), bundle_statistics(self._settings)
+        standing = watch(jobs, self._rules, statistics=statistics).alarms
+        before = self._memory.exchange(one.value for one in standing)
+        for alarm in Alarm:
+            if alarm in standing and alarm.value not in before:
+                LOGGER.warning("Watch: %s", SENTENCES[alarm])
+            if alarm not in standing and alarm.value in before:
+                LOGGER.info("Watch: no longer so: %s", SENTENCES[alarm])
+
+
+def watch_rules(settings: Settings) -> WatchRules:
+    """Return what counts as an outcome, and what alarms."""
+    wanted = settings.watch
+    return WatchRules(
+        earliest_h=wanted.earliest_follow_up_h,
+        latest_h=wanted.latest_follow_up_h,
+        auc_width=wanted.auc_width,
+        share_half_width=wanted.share_half_width,
+        least_auc=wanted.least_auc,
+        calibration_difference=wanted.calibration_difference,
+        window=wanted.window,
+        minimum=wanted.minimum,
+        drift_psi=wanted.drift_psi,
+        drift_p_value=wanted.drift_p_value,
+    )
+
+
+def bundle_statistics(settings: Settings) -> Mapping[str, TrainingStatistics]:
+    """Return the training statistics of the bundles in use, by the digest of their weights.
+
+    A bundle that cannot be read is left out: `ichnode check` names it, and the watch goes on.
+    """
+    found = {}
+    worker = settings.worker
+    for name in (worker.segmentation_bundle, worker.classification_bundle):
+        try:
+            card = load_card(parts.bundle_path(name))
+        except ModelBundleError:
+            continue
+        if card.training_statistics is not None:
+            found[card.weights_sha256] = card.training_statistics
+    return found
