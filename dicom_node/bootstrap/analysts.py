@@ -2,15 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
-
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.encoding import encoded
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.pair_analyst import PairAnalyst
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import ShadowAnalyst, has_shadow, shadow_settings
 from dicom_node.jobs.state import JobKind
@@ -18,9 +16,7 @@ from dicom_node.jobs.task import (
     AnalysisOutcome,
     AnalysisTask,
     Analyzed,
-    ObjectKind,
     Rejected,
-    ResultObject,
 )
 from dicom_node.jobs.worker import Analyst
 from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, SeriesAnalyst
@@ -88,10 +84,15 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
     ModelBundleError
         If a bundle is missing or altered.
     """
+    from dicom_node.bootstrap.comparers import series_comparer
+
     models = load_node_models(settings)
     models.warm_up()
     analysis = WorkerAnalyst(series_analyst(settings, models), layout)
-    analysts: dict[JobKind, Analyst] = {JobKind.ANALYSIS: analysis}
+    analysts: dict[JobKind, Analyst] = {
+        JobKind.ANALYSIS: analysis,
+        JobKind.COMPARISON: PairAnalyst(series_comparer(settings, models), layout),
+    }
     if has_shadow(settings):
         analysts[JobKind.SHADOW] = ShadowAnalyst(lambda: _make_shadow(settings, layout))
     return AnalystOfKinds(analysts)
@@ -136,18 +137,4 @@ def load_node_models(settings: Settings) -> "Models":
         classification=parts.bundle_path(worker.classification_bundle),
         growth=parts.growth_bundle(settings),
         device=worker.device,
-    )
-
-
-def encoded(kind: ObjectKind, result: Dataset) -> ResultObject:
-    """Return a result object as the file that is stored and sent."""
-    buffer = BytesIO()
-    result.save_as(buffer, enforce_file_format=True)
-    return ResultObject(
-        kind=kind,
-        sop_class_uid=str(result.SOPClassUID),
-        sop_instance_uid=str(result.SOPInstanceUID),
-        series_instance_uid=str(result.SeriesInstanceUID),
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
-        encoded=buffer.getvalue(),
     )
