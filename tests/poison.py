@@ -2,11 +2,12 @@
 
 import struct
 from copy import deepcopy
+from functools import cache
 from io import BytesIO
 
 import pydicom
 from pydicom import config
-from pydicom.datadict import DicomDictionary
+from pydicom.datadict import DicomDictionary, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -38,16 +39,16 @@ NEEDED = {
 _NO_DATA_GROUPS = {0x0000, 0x0002, 0x0004, 0xFFFA, 0xFFFC, 0xFFFE}
 
 
-def poisoned(source: Dataset) -> bytes:
-    """Return a file of the same object with the marker wherever there is room for it."""
+def poisoned(source: Dataset, *, spared: frozenset[str] = frozenset()) -> bytes:
+    """Return a file of the same object with the marker wherever there is room for it.
+
+    `spared` are attributes that keep their values, beside `NEEDED`.
+    """
+    needed = NEEDED | spared
     ds = deepcopy(source)
     for item in _items(ds):
         for keyword in ("CodeMeaning", "SegmentLabel", "ImageComments", "PatientID"):
             item.add(_element(keyword, MARKER))
-    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
-        is_free = keyword and keyword not in ds and keyword not in NEEDED
-        if vr == "SQ" and is_free and tag >> 16 not in _NO_DATA_GROUPS:
-            ds.add(DataElement(Tag(tag), "SQ", Sequence([_item()])))
     ds.ImageType = [*ds.ImageType, MARKER]
     block = ds.private_block(0x0009, MARKER, create=True)
     block.add_new(1, "LO", MARKER)
@@ -56,11 +57,10 @@ def poisoned(source: Dataset) -> bytes:
     ds["PixelData"].VR = "OW" if int(ds.BitsAllocated) > _BYTE else "OB"
     encoded = {int(element.tag): _encoded(element) for element in ds}
     encoded[0x60003000] = _raw(0x60003000, "OB", MARKER)  # an overlay
-    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
-        if keyword and keyword not in NEEDED and tag >> 16 not in _NO_DATA_GROUPS:
-            text = _TEXT_OF.get(vr, MARKER if vr in _TEXTS | _BYTES else "")
-            if text:
-                encoded[tag] = _raw(tag, vr.split(maxsplit=1)[0], text)
+    for tag, (keyword, element) in _everything().items():
+        is_there = keyword in ds and dictionary_VR(tag) == "SQ"  # its items are full already
+        if keyword not in needed and not is_there:
+            encoded[tag] = element
     data_set = b"".join(encoded[tag] for tag in sorted(encoded))
     return MARKER.encode().ljust(128) + b"DICM" + _file_meta(ds) + data_set
 
@@ -78,6 +78,22 @@ def marked(content: bytes) -> list[str]:
         texts = (marker.lower(), marker.lower()[:6]) if marker is MARKER else (marker,)
         for encoding in ("ascii", "utf-16-le", "utf-16-be"):
             found += [text for text in texts if text.encode(encoding) in low]
+    return found
+
+
+@cache
+def _everything() -> dict[int, tuple[str, bytes]]:
+    """Return an element with a marker for every attribute that can hold one, by tag."""
+    found = {}
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
+        if not keyword or tag >> 16 in _NO_DATA_GROUPS:
+            continue
+        text = _TEXT_OF.get(vr, MARKER if vr in _TEXTS | _BYTES else "")
+        if text:
+            found[tag] = (keyword, _raw(tag, vr.split(maxsplit=1)[0], text))
+        elif vr == "SQ":
+            element = DataElement(Tag(tag), "SQ", Sequence([_item()]))
+            found[tag] = (keyword, _encoded(element))
     return found
 
 
@@ -123,5 +139,5 @@ def _items(ds: Dataset):
 
 
 def _element(keyword: str, value: str) -> DataElement:
-    vr = pydicom.datadict.dictionary_VR(keyword)
+    vr = dictionary_VR(keyword)
     return DataElement(Tag(keyword), vr, value, validation_mode=config.IGNORE)
