@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import models_cli
+from dicom_node import folder_cli, models_cli
+from dicom_node.config_option import ConfigOption
 from dicom_node.operator_error import ExitCode, OperatorError
 
 app = typer.Typer(
@@ -32,15 +33,6 @@ app = typer.Typer(
 )
 
 app.add_typer(models_cli.app)
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="Settings file. Default: $ICHNODE_CONFIG, ./config/node.toml, or the shipped one.",
-    ),
-]
 
 
 @app.command()
@@ -71,63 +63,8 @@ def serve(
     run(config, only=only, supervised=supervised)
 
 
-@app.command()
-def analyze(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with DICOM files.")],
-    *,
-    output: Annotated[Path, typer.Option(help="Folder for the results; made if needed.")],
-    series: Annotated[
-        str | None,
-        typer.Option(metavar="UID", help="Series Instance UID, if the folder holds several."),
-    ] = None,
-    segmentation: Annotated[
-        str | None,
-        typer.Option(metavar="BUNDLE", help="Segmentation model instead of the settings'."),
-    ] = None,
-    classification: Annotated[
-        str | None,
-        typer.Option(metavar="BUNDLE", help="Classification model instead of the settings'."),
-    ] = None,
-    growth: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BUNDLE",
-            help="Growth model for a forecast, instead of the settings'; empty for none.",
-        ),
-    ] = None,
-    uncertainty_map: Annotated[
-        bool | None,
-        typer.Option(
-            "--uncertainty-map/--no-uncertainty-map",
-            help="Parametric Map of the segmentation's doubt, instead of the settings.",
-            show_default=False,
-        ),
-    ] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Analyse one head CT series from a folder, without any network.
-
-    Writes the DICOM objects (SEG, SC, SR, on demand a Parametric Map and the SEG of a forecast),
-    summary.png, summary.html and analysis.json.
-    Exit code 0: analysed, with or without hematoma. 3: the series cannot be analysed. 1: failure.
-
-    For example:
-
-        ichnode analyze /data/head-ct --output out
-
-        ichnode analyze /data/study --series 1.2.840.113619.2.1 --output out
-
-        ichnode analyze /data/head-ct --segmentation /models/blast-ct --output out
-    """
-    from dicom_node.commands.analyze import Wishes, run
-
-    wishes = Wishes(
-        segmentation=segmentation,
-        classification=classification,
-        growth=growth,
-        uncertainty_map=uncertainty_map,
-    )
-    raise typer.Exit(run(folder, output=output, series_uid=series, wishes=wishes, config=config))
+app.command()(folder_cli.analyze)
+app.command()(folder_cli.compare)
 
 
 @app.command()

@@ -68,7 +68,7 @@ def run(
     set_up_logs("analyze", level="ERROR")
     everything = folder_series(dicom_files(folder))
     choice = choose(everything, parts.selection_rules(settings), wanted_uid=series_uid)
-    _tell_choice(everything, choice)
+    tell_choice(everything, choice)
     if choice.series is None:
         say("none of them may be analysed by the rules; --series UID takes one all the same")
         return ExitCode.REJECTED
@@ -111,7 +111,8 @@ def _write_objects(outcome: AnalyzedSeries, output: Path) -> list[Path]:
     return paths
 
 
-def _tell_choice(everything: tuple[FolderSeries, ...], choice: Choice) -> None:
+def tell_choice(everything: tuple[FolderSeries, ...], choice: Choice) -> None:
+    """Print which of a folder's series are taken, and why; nothing where there is only one."""
     if len(everything) == 1:
         return
     taken = choice.series.uid if choice.series else ""

@@ -9,7 +9,9 @@ from typing import Final
 
 from pydicom.sr.coding import Code
 
+from pipeline.expansion import Criterion
 from pipeline.finding import Compartment
+from pipeline.follow_up.flags import FollowUpFlag
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 
@@ -170,3 +172,39 @@ VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
 SOURCE_IMAGE: Final = Code("121322", "DCM", "Source image for image processing operation")
 ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
+
+# What changed since an earlier scan
+BASELINE_EVENT: Final = Code("121079", "DCM", "Baseline")
+BASELINE_TIME_POINT: Final = Code("C1442488", "UMLS", "Baseline")
+HOUR: Final = Code("h", "UCUM", "hour")
+PERCENT: Final = Code("%", "UCUM", "Percent")
+VOLUME_CHANGE: Final = _private("HE_CHG", "Change of hematoma volume since baseline")
+VOLUME_CHANGE_RELATIVE: Final = _private("HE_CHG_REL", "Relative change of volume since baseline")
+VOLUME_CHANGE_LOW: Final = _private("HE_CHG_LO95", "Lower limit of the change, 95% range")
+VOLUME_CHANGE_HIGH: Final = _private("HE_CHG_HI95", "Upper limit of the change, 95% range")
+HEMATOMA_EXPANSION: Final = _private("HE_EXPANSION", "Hematoma expansion since baseline")
+EXPANSION_CERTAIN: Final = _private("HE_EXP_SURE", "Same verdict at both ends of the range")
+SIDE_BY_SIDE: Final = _private("HE_SIDE_BY_SIDE", "Baseline and follow-up side by side")
+CRITERION: Final[dict[Criterion, Code]] = {
+    Criterion.ABSOLUTE: _private("HE_EXP_ABS", "Growth by more than 6 mL"),
+    Criterion.RELATIVE: _private("HE_EXP_REL", "Growth by more than 33 percent"),
+    Criterion.NEW_INTRAVENTRICULAR: _private("HE_EXP_IVHNEW", "New blood in the ventricles"),
+    Criterion.INTRAVENTRICULAR_GROWTH: _private(
+        "HE_EXP_IVHGROW", "Growth in the ventricles by 1 mL or more"
+    ),
+}
+#: One question per flag of a comparison, as with `QUALITY_FLAG`.
+FOLLOW_UP_FLAG: Final[dict[FollowUpFlag, Code]] = {
+    FollowUpFlag.REGISTRATION_POOR: _private("HE_FU_REG", "Heads of the scans do not match"),
+    FollowUpFlag.SURGERY_SUSPECTED: _private("HE_FU_SURGERY", "Surgery between scans suspected"),
+    FollowUpFlag.SHARP_FALL: _private("HE_FU_FALL", "Volume fell sharply, no sign of surgery"),
+    FollowUpFlag.BASELINE_NO_HEMATOMA: _private("HE_FU_NOBASE", "No hematoma on the baseline"),
+    FollowUpFlag.HEMATOMA_CUT_OFF: _private("HE_FU_CUT", "Hematoma reaches the edge of a scan"),
+    FollowUpFlag.INTERVAL_SHORT: _private("HE_FU_SHORT", "Follow-up within 6 hours"),
+    FollowUpFlag.INTERVAL_LONG: _private("HE_FU_LONG", "Follow-up beyond the time window"),
+    FollowUpFlag.TIME_ZONE_MISSING: _private("HE_FU_ZONE", "Time zone of a scan unknown"),
+    FollowUpFlag.OTHER_SCANNER: _private("HE_FU_SCANNER", "Scans of different scanners"),
+    FollowUpFlag.TILT_DIFFERS: _private("HE_FU_TILT", "Slices cut the head at other angles"),
+    FollowUpFlag.THICKNESS_DIFFERS: _private("HE_FU_THICK", "Slices of different thickness"),
+    FollowUpFlag.CONTRAST_DIFFERS: _private("HE_FU_CONTRAST", "Contrast agent in one scan only"),
+}

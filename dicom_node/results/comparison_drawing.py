@@ -88,10 +88,10 @@ def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any], node: str) -> 
     verdict = comparison_wording.title_of(record)
     color = {True: _AMBER, False: _GREEN, None: _RED}[record["expanded"]]
     draw.text((_MARGIN, 12), verdict, font=font(26, bold=True), fill=color)
-    draw.text((_WIDTH - _MARGIN, 16), node, font=font(16), fill=_GREY, anchor="ra")
     model = record["model"]["segmentation"]
-    name = f"{model['name']} {model['version']}"
-    draw.text((_WIDTH - _MARGIN, 38), name, font=font(16), fill=_GREY, anchor="ra")
+    for line, made_by in enumerate((node, f"{model['name']} {model['version']}")):
+        place = (_WIDTH - _MARGIN, 88 + 22 * line)
+        draw.text(place, made_by, font=font(16), fill=_GREY, anchor="ra")
     if record["change_ml"] is None:
         return
     change = f"Volume {comparison_wording.change_of_record(record)}"

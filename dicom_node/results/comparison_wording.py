@@ -14,6 +14,14 @@ CRITERION: Final[dict[Criterion, str]] = {
     Criterion.INTRAVENTRICULAR_GROWTH: "growth in the ventricles by 1 mL or more",
 }
 
+#: The same for a heading.
+SHORT_CRITERION: Final[dict[Criterion, str]] = {
+    Criterion.ABSOLUTE: "> 6 mL",
+    Criterion.RELATIVE: "> 33 %",
+    Criterion.NEW_INTRAVENTRICULAR: "new in ventricles",
+    Criterion.INTRAVENTRICULAR_GROWTH: "more in ventricles",
+}
+
 FLAG: Final[dict[FollowUpFlag, str]] = {
     FollowUpFlag.REGISTRATION_POOR: "The heads of the two scans do not match: another patient, or "
     "a scan that is cut off or broken.",
@@ -58,7 +66,7 @@ def flag_sentences(flags: Iterable[FollowUpFlag]) -> tuple[str, ...]:
 
 def verdict_words(comparison: FollowUpComparison) -> str:
     """Return the verdict with the criteria that are met, e.g. ``EXPANDED (growth by ...)``."""
-    return _verdict(is_expansion=comparison.is_expansion, criteria=comparison.change.criteria)
+    return _verdict(comparison.is_expansion, comparison.change.criteria, CRITERION)
 
 
 def change_words(change: VolumeChange) -> str:
@@ -77,16 +85,15 @@ def elapsed_words(hours: float) -> str:
 
 
 def title_of(record: Mapping[str, Any]) -> str:
-    """Return the outcome of a comparison's record in a few words."""
-    return NOT_COMPARED if record["change_ml"] is None else verdict_of_record(record)
+    """Return the outcome of a comparison's record in a few words, as a heading."""
+    if record["change_ml"] is None:
+        return NOT_COMPARED
+    return _verdict(record["expanded"], record["criteria"], SHORT_CRITERION)
 
 
 def verdict_of_record(record: Mapping[str, Any]) -> str:
-    """Return the verdict of a comparison's record."""
-    return _verdict(
-        is_expansion=record["expanded"],
-        criteria=frozenset(Criterion(name) for name in record["criteria"]),
-    )
+    """Return the verdict of a comparison's record, with the criteria that are met."""
+    return _verdict(record["expanded"], record["criteria"], CRITERION)
 
 
 def change_of_record(record: Mapping[str, Any]) -> str:
@@ -113,13 +120,17 @@ def withheld_sentences(flags: Iterable[FollowUpFlag]) -> tuple[str, ...]:
 _HOURS_IN_DAYS: Final = 72.0
 
 
-def _verdict(*, is_expansion: bool | None, criteria: frozenset[Criterion]) -> str:
-    if is_expansion is None:
+def _verdict(
+    expanded: bool | None,  # noqa: FBT001 - the record's value, and no option
+    criteria: Iterable[str],
+    words: Mapping[Criterion, str],
+) -> str:
+    if expanded is None:
         return NO_VERDICT
-    if not is_expansion:
+    if not expanded:
         return NOT_EXPANDED
-    met = ", ".join(CRITERION[criterion] for criterion in Criterion if criterion in criteria)
-    return f"{EXPANDED} ({met})"
+    raised = frozenset(criteria)
+    return f"{EXPANDED} ({', '.join(words[each] for each in Criterion if each in raised)})"
 
 
 def _change(absolute_ml: float, relative: float | None, reach: tuple[float, float] | None) -> str:
