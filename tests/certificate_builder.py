@@ -144,7 +144,7 @@ class Authority:
                 .revocation_date(NOW - _DAY)
                 .build()
             )
-        path = self.folder / "revoked.pem"
+        path = self.folder / "revocation-list.pem"
         path.write_bytes(
             builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )

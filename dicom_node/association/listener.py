@@ -33,6 +33,10 @@ _SPARE_CONNECTIONS = 16
 _MOST_UNINTRODUCED = 8
 
 
+#: How soon a listener notices that it shall close.
+_POLL_S = 0.2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """What listeners share.
@@ -113,7 +117,7 @@ class Listener(ThreadedAssociationServer):
     def start(self) -> None:
         """Accept connections in the background."""
         threading.Thread(
-            target=self.serve_forever, name=f"Listener@{self.port}", daemon=True
+            target=self.serve_forever, args=(_POLL_S,), name=f"Listener@{self.port}", daemon=True
         ).start()
 
     def shutdown(self) -> None:

@@ -175,6 +175,16 @@ class StorageScp:
         """The TCP port that is listened on with TLS; raises RuntimeError like `port`."""
         return self._port_of(_TLS)
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every TCP port that is listened on, as ``port`` and ``tls_port``."""
+        names = {"port": _PLAIN, "tls_port": _TLS}
+        return {
+            key: self._listeners[name].port
+            for key, name in names.items()
+            if name in self._listeners
+        }
+
     def _port_of(self, name: str) -> int:
         if name not in self._listeners:
             raise RuntimeError(f"The storage provider is not running {name}")

@@ -12,14 +12,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
+    from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.ledger import Ledger
+    from dicom_node.jobs.timetable import Tick
     from dicom_node.jobs.worker import Analyst
 
 LOGGER = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ _ASSEMBLY_EVERY_S = 0.5
 _SWEEP_EVERY_S = 5.0
 _TIDY_EVERY_S = 3600.0
 _WATCH_EVERY_S = 900.0
+_CERTIFICATES_EVERY_S = 24 * 3600.0
 
 
 class Ready(Protocol):
@@ -89,10 +93,9 @@ def run_receiver(duty: Duty) -> None:
             clock=utc_now,
             commitment=commitment_scp(duty.settings, ledger, utc_now),
         )
-        with _named_port(duty.settings.node.host, duty.settings.node.port):
-            scp.start()
+        scp.start()
         try:
-            duty.ready(port=scp.port)
+            duty.ready(**scp.ports)
             duty.stop.wait()
         finally:
             scp.stop()
@@ -131,37 +134,20 @@ def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
     from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.bootstrap.follow_up import prior_seeker
-    from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.delivery.outbox import Outbox
-    from dicom_node.jobs.office import AssemblyOffice, Sweeper
-    from dicom_node.jobs.timetable import Tick, Timetable
+    from dicom_node.jobs.timetable import Timetable
 
     settings = duty.settings
     with _alone(duty, Role.OFFICE) as name, _process(duty, name) as ledger:
-        assembly = AssemblyOffice(
-            ledger=ledger,
-            assembly=parts.assembly_rules(settings),
-            selection=parts.selection_rules(settings),
-            clock=utc_now,
-        )
         outbox = Outbox(duty.layout.outbox)
-        sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
         deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
         seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
-        node_watch = NodeWatch(ledger.database, settings)
-        timetable = Timetable(
-            [
-                Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
-                Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
-                Tick(name="reports", every_s=_SWEEP_EVERY_S, action=deliverers.report),
-                Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
-                Tick(name="watch", every_s=_WATCH_EVERY_S, action=node_watch.tick),
-            ]
-        )
+        timetable = Timetable(_ticks(settings, ledger, outbox, deliverers))
         with _web(duty, ledger) as port:
             released = ledger.deliveries.release(name, utc_now())
             if released:
                 LOGGER.warning("The office before this one held %s objects", released)
+            log_certificates(settings, utc_now)
             timetable.start()
             deliverers.start()
             seeker.start()
@@ -172,6 +158,36 @@ def run_office(duty: Duty) -> None:
                 timetable.stop()
                 seeker.stop()
                 deliverers.stop()
+
+
+def _ticks(
+    settings: Settings, ledger: "Ledger", outbox: "Outbox", deliverers: "Deliverers"
+) -> "list[Tick]":
+    """Return what the office does again and again."""
+    from dicom_node.bootstrap.watch import NodeWatch
+    from dicom_node.jobs.office import AssemblyOffice, Sweeper
+    from dicom_node.jobs.timetable import Tick
+
+    assembly = AssemblyOffice(
+        ledger=ledger,
+        assembly=parts.assembly_rules(settings),
+        selection=parts.selection_rules(settings),
+        clock=utc_now,
+    )
+    sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
+    node_watch = NodeWatch(ledger.database, settings)
+    return [
+        Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
+        Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
+        Tick(name="reports", every_s=_SWEEP_EVERY_S, action=deliverers.report),
+        Tick(
+            name="certificates",
+            every_s=_CERTIFICATES_EVERY_S,
+            action=lambda: log_certificates(settings, utc_now),
+        ),
+        Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
+        Tick(name="watch", every_s=_WATCH_EVERY_S, action=node_watch.tick),
+    ]
 
 
 def _tidy(outbox: "Outbox", ledger: "Ledger") -> None:

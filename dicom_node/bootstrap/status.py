@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.jobs.reports import Reports
 from dicom_node.processes import Role
@@ -85,6 +86,8 @@ class LedgerStatus:
         ]
         if free_mb < floor_mb:
             faults.append(f"{free_mb} MB free, at least {floor_mb} MB are needed")
+        certificates = certificate_state(self._settings, now)
+        faults += certificates.faults
         overview = self._reports.overview(limit=1)
         return Health(
             healthy=not faults,
@@ -96,6 +99,8 @@ class LedgerStatus:
                 str(state): count for state, count in overview.deliveries_by_state.items()
             },
             version=__version__,
+            warnings=certificates.alarms,
+            certificate_days=certificates.days_left,
         )
 
     def _has_picture(self, job_id: int) -> bool:

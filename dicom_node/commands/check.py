@@ -8,11 +8,14 @@ from pathlib import Path
 
 from dicom_node.association.verification import echo
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
+from dicom_node.errors import TlsFileError
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
@@ -101,8 +104,12 @@ def _ledger(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
 
 
 def _ports(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
-    node, web = settings.node, settings.web
-    yield _port("DICOM port", node.host, node.port, ours=_is_held(layout.lock(Role.RECEIVER)))
+    node, tls, web = settings.node, settings.tls, settings.web
+    receives = _is_held(layout.lock(Role.RECEIVER))
+    if node.plain:
+        yield _port("DICOM port", node.host, node.port, ours=receives)
+    if tls.enabled:
+        yield _port("DICOM TLS port", node.host, tls.port, ours=receives)
     if web.enabled:
         yield _port("web port", web.host, web.port, ours=_is_held(layout.lock(Role.OFFICE)))
 
@@ -117,6 +124,28 @@ def _port(subject: str, host: str, port: int, *, ours: bool) -> Finding:
     except OSError as error:
         return Finding(subject=subject, good=False, detail=f"{where}: {error.strerror or error}")
     return Finding(subject=subject, good=True, detail=f"{where}: free")
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    state = certificate_state(settings, utc_now())
+    for words in (*state.faults, *state.alarms):
+        yield Finding(subject="TLS", good=False, detail=words)
+    for name, days in state.days_left.items():
+        if days >= settings.tls.warn_days:
+            yield Finding(subject="TLS", good=True, detail=f"{name}: holds for {days} days")
+    if settings.needs_tls and not state.faults:
+        yield from _tls_contexts(settings)
+
+
+def _tls_contexts(settings: Settings) -> Iterator[Finding]:
+    """Test what reading the files cannot: that the TLS library takes them."""
+    from dicom_node.association.tls import ClientTls, client_context
+
+    files = parts.tls_files(settings.tls)
+    try:
+        client_context(ClientTls(files=files))
+    except TlsFileError as error:
+        yield Finding(subject="TLS", good=False, detail=str(error))
 
 
 def _is_held(lock: Path) -> bool:

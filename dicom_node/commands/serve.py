@@ -111,11 +111,13 @@ RUNS: dict[Role, Run] = {
 def _welcome(settings: Settings, facts: Mapping[Role, Mapping[str, object]]) -> None:
     """Print the one line that says where the node can be reached."""
     node, web = settings.node, settings.web
-    port = facts[Role.RECEIVER].get("port", node.port)
+    receiver = facts[Role.RECEIVER]
+    ports = [f"port {receiver['port']}"] if "port" in receiver else []
+    ports += [f"port {receiver['tls_port']} with TLS"] if "tls_port" in receiver else []
     page = f"http://{web.host}:{facts[Role.OFFICE].get('web_port')}/" if web.enabled else "off"
     names = ", ".join(peer.name for peer in settings.destinations)
     sys.stdout.write(
-        f"ready: AE title {node.ae_title}, {node.host} port {port}; status page {page}; "
+        f"ready: AE title {node.ae_title}, {node.host} {' and '.join(ports)}; status page {page}; "
         f"results to {names or 'nobody yet (no peer receives results)'}; "
         f"data in {node.data_dir}. RESEARCH USE ONLY\n"
     )

@@ -52,6 +52,8 @@ def show(source: LedgerStatus, *, as_json: bool) -> None:
         say("no series received yet")
     for fault in health.faults:
         say(fault, style="red")
+    for warning in health.warnings:
+        say(warning, style="yellow")
 
 
 def _cells(row: SeriesRow) -> Sequence[str]:

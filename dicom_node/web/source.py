@@ -1,7 +1,7 @@
 """What the status page asks for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,10 @@ class Health:
         Every process lives and the disk has room.
     faults : tuple of str
         What is wrong, in words.
+    warnings : tuple of str
+        What will be wrong soon, or is odd, in words.
+    certificate_days : Mapping
+        Whole days that each certificate still holds.
     processes : Mapping
         Seconds since each process was last seen alive.
     free_space_mb : int
@@ -35,6 +39,8 @@ class Health:
     jobs: Mapping[str, int]
     deliveries: Mapping[str, int]
     version: str
+    warnings: tuple[str, ...] = ()
+    certificate_days: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts for JSON."""
