@@ -44,6 +44,15 @@ class DataLayout:
         path = self.summary(job_id) / PICTURE_NAME
         return path if path.is_file() else None
 
+    def export_key(self, name: str) -> Path:
+        """Return the key file of an export that was given none."""
+        return self.root / "export-keys" / f"{name}.key"
+
+    @property
+    def model_history(self) -> Path:
+        """Which models were put on trial and promoted, one JSON line each."""
+        return self.root / "models-history.jsonl"
+
     def lock(self, purpose: str) -> Path:
         """Return the lock file for a purpose."""
         return self.root / f"{purpose}.lock"
