@@ -118,11 +118,21 @@ class CommitmentRefusedError(DeliveryError):
 
 
 class PeerError(DeliveryError):
-    """The peer as a whole did not take part: nothing more can be sent for now."""
+    """The peer as a whole did not take part: nothing more can be sent for now.
+
+    Attributes
+    ----------
+    reached : bool
+        Whether there was an association at all.
+    """
+
+    reached: bool = True
 
 
 class PeerUnreachableError(PeerError, ConnectionError):
     """No TCP connection to the peer."""
+
+    reached: bool = False
 
 
 class AssociationRejectedError(PeerError):

@@ -190,6 +190,10 @@ class PeerSettings(_Table):
     tls_name: str = ""
     tls_checks_name: bool = True
     commitment: bool = False
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
+    associations: Annotated[int, Field(ge=1, le=16)] = 1
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    report_first: bool = False
     gives_priors: PriorsBy = PriorsBy.NOT
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0
@@ -294,6 +298,9 @@ class DeliverySettings(_Table):
     longest_wait_s: Seconds = 3600.0
     refusal_attempts: Annotated[int, Field(ge=1, le=1000)] = 5
     refusal_first_retry_s: Seconds = 60.0
+    unreachable_after: Annotated[int, Field(ge=1, le=100)] = 3
+    first_probe_s: Seconds = 15.0
+    longest_probe_s: Seconds = 300.0
     commitment_answer_s: Seconds = 3600.0
     commitment_attempts: Annotated[int, Field(ge=1, le=1000)] = 10
 

@@ -133,7 +133,9 @@ def negotiate(
             # A rejection that came before pynetdicom looked for it is still in its queue.
             while association.dul.receive_pdu(wait=False) is not None:
                 pass
-            raise _failure(peer, course, seconds=timer() - started)
+            failure = _failure(peer, course, seconds=timer() - started)
+            failure.reached = False
+            raise failure
         yield Negotiated(
             association=association, accepted=accepted, answers=_answers(association, proposed)
         )

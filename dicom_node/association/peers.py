@@ -37,8 +37,6 @@ class Peer:
         C-STORE or C-ECHO response, and with a silent connection.
     tls : ClientTls or None
         How TLS is spoken with it; None leaves the connection open to listeners.
-    commitment : bool
-        Whether it shall commit itself to what it accepted (storage commitment).
 
     Raises
     ------
@@ -57,7 +55,6 @@ class Peer:
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
     tls: ClientTls | None = None
-    commitment: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:

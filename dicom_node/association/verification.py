@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dicom_node.association.negotiation import negotiate
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import PLAIN, VERIFICATION
-from dicom_node.errors import PeerError
+from dicom_node.errors import PeerError, PeerTimeoutError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,23 @@ def echo(peer: Peer, *, timer: Callable[[], float] = time.monotonic) -> EchoResu
     except PeerError as error:
         ok, message = False, str(error)
     return EchoResult(peer_name=peer.name, ok=ok, seconds=timer() - started, message=message)
+
+
+def probe(peer: Peer, *, timer: Callable[[], float] = time.monotonic) -> None:
+    """Return if a peer accepts an association of the node and answers; C-ECHO may be refused.
+
+    Raises
+    ------
+    PeerError
+        If it does not.
+    """
+    with negotiate(
+        peer, [(str(VERIFICATION), str(syntax)) for syntax in PLAIN], timer=timer
+    ) as negotiated:
+        if negotiated.accepted and "Status" not in negotiated.association.send_c_echo():
+            raise PeerTimeoutError(
+                f"{peer.name} accepted the association, but did not answer C-ECHO"
+            )
 
 
 def _ask(peer: Peer, timer: Callable[[], float]) -> tuple[bool, str]:

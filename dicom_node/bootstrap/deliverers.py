@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
-from dicom_node.settings import Settings
+from dicom_node.settings import PeerSettings, Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.commitment_scp import CommitmentScp
+    from dicom_node.delivery.carrier import Carrier
     from dicom_node.delivery.notary import Notary, Reporter
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.ledger import Ledger
@@ -60,17 +61,16 @@ class Deliverers:
         name: str,
         clock: Callable[[], datetime],
     ) -> None:
-        from dicom_node.association.storage_scu import send_files
         from dicom_node.delivery.courier import Courier
 
         self._courier = Courier(
             name=name,
             ledger=ledger.deliveries,
+            destinations=ledger.destinations,
             outbox=outbox,
-            peers=parts.destinations(settings),
+            carriers={peer.name: _carrier(settings, peer) for peer in settings.destinations},
             rules=parts.delivery_rules(settings),
             clock=clock,
-            send=send_files,
         )
         self._notary = _notary(settings, ledger, clock)
         self._reporter = _reporter(settings, ledger, clock)
@@ -90,6 +90,25 @@ class Deliverers:
         self._notary.stop()
 
 
+def _carrier(settings: Settings, peer: PeerSettings) -> "Carrier":
+    """Return the way to a destination."""
+    from dicom_node.association.storage_scu import send_files
+    from dicom_node.association.verification import probe
+    from dicom_node.delivery.carrier import DimseCarrier, Manners
+
+    return DimseCarrier(
+        peer=parts.peer_of(settings, peer),
+        manners=Manners(
+            commitment=peer.commitment,
+            associations=peer.associations,
+            pause_s=peer.pause_s,
+            report_first=peer.report_first,
+        ),
+        store=send_files,
+        echo=probe,
+    )
+
+
 def _notary(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]) -> "Notary":
     """Return who asks the destinations."""
     from pydicom.uid import generate_uid
@@ -99,8 +118,11 @@ def _notary(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime])
 
     return Notary(
         ledger=ledger.commitments,
+        destinations=ledger.destinations,
         peers={
-            name: peer for name, peer in parts.destinations(settings).items() if peer.commitment
+            peer.name: parts.peer_of(settings, peer)
+            for peer in settings.destinations
+            if peer.commitment
         },
         rules=parts.commitment_rules(settings),
         clock=clock,

@@ -114,13 +114,12 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
         host=peer.host,
         port=peer.port,
         calling_ae_title=settings.node.ae_title,
-        max_pdu=settings.node.max_pdu_bytes,
+        max_pdu=peer.max_pdu_bytes,
         connect_timeout_s=peer.connect_timeout_s,
         acse_timeout_s=peer.association_timeout_s,
         dimse_timeout_s=peer.response_timeout_s,
         network_timeout_s=peer.response_timeout_s,
         tls=tls if peer.tls else None,
-        commitment=peer.commitment,
     )
 
 
@@ -212,6 +211,7 @@ def job_rules(settings: Settings) -> "JobRules":
 def delivery_rules(settings: Settings) -> "DeliveryRules":
     """Return how often a result is offered again."""
     from dicom_node.delivery.courier import DeliveryRules
+    from dicom_node.jobs.destination_ledger import BreakerRules
     from dicom_node.jobs.retry import RetryPolicy
 
     delivery = settings.delivery
@@ -227,6 +227,11 @@ def delivery_rules(settings: Settings) -> "DeliveryRules":
             first_delay_s=delivery.refusal_first_retry_s,
             factor=_BACKOFF_FACTOR,
             cap_s=delivery.longest_wait_s,
+        ),
+        breaker=BreakerRules(
+            failures=delivery.unreachable_after,
+            first_probe_s=delivery.first_probe_s,
+            longest_probe_s=delivery.longest_probe_s,
         ),
     )
 

@@ -17,6 +17,7 @@ from dicom_node.errors import (
 )
 from dicom_node.jobs.commitment_ledger import CommitmentLedger, CommitmentRules
 from dicom_node.jobs.commitment_requests import CommitmentRequests, DueReport
+from dicom_node.jobs.destination_ledger import DestinationLedger, Gate
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 
 LOGGER = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Notary:
     ----------
     ledger
         What is due.
+    destinations
+        Who may be served: one that is held or out of reach is not asked.
     peers
         Destinations that commit themselves, by name.
     rules
@@ -65,6 +68,7 @@ class Notary:
         self,
         *,
         ledger: CommitmentLedger,
+        destinations: DestinationLedger,
         peers: Mapping[str, Peer],
         rules: CommitmentRules,
         clock: Callable[[], datetime],
@@ -73,6 +77,7 @@ class Notary:
         poll_s: float = 2.0,
     ) -> None:
         self._ledger = ledger
+        self._destinations = destinations
         self._peers = dict(peers)
         self._rules = rules
         self._clock = clock
@@ -100,6 +105,8 @@ class Notary:
 
     def ask_once(self, destination: str) -> bool:
         """Ask a destination what is due; return whether there was anything. Raises LedgerError."""
+        if self._destinations.gate(destination, self._clock()) is not Gate.OPEN:
+            return False
         request = self._ledger.claim(
             destination, transaction_uid=self._new_uid(), rules=self._rules, now=self._clock()
         )

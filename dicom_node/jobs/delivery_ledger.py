@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import LostLeaseError, UnknownEntryError
@@ -14,6 +15,14 @@ from dicom_node.jobs.results_store import note_delivery, revive, settle_jobs
 from dicom_node.jobs.state import DeliveryState, move_delivery
 from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow
 from dicom_node.jobs.timeline import EventKind
+
+
+class Failure(StrEnum):
+    """How far a delivery got that was not accepted."""
+
+    UNREACHED = "unreached"  #: there was no association
+    BROKEN_OFF = "broken_off"  #: the association ended early, or the destination is full
+    REFUSED = "refused"  #: the destination took part and refused this object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +81,28 @@ class Parcel:
 class DeliveryLedger:
     """One row per object and destination, claimed per destination.
 
-    At one time one courier serves a destination, so nothing is sent twice side by side. Result
-    sets of one series go out in the order they were made: what supersedes never overtakes.
+    Nothing is sent twice side by side. Result sets of one series go out in the order they were
+    made: what supersedes never overtakes.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def claim(
-        self, destination: str, courier: str, *, now: datetime, lease_s: float
+        self, destination: str, courier: str, *, now: datetime, lease_s: float, parallel: int = 1
     ) -> Parcel | None:
-        """Return the next due objects of one result set, now this courier's, or None."""
+        """Return the next due objects of one result set, now this courier's, or None.
+
+        Of one destination `parallel` result sets are in hand at the same time, never two of a
+        series.
+        """
         with self._database.write() as session:
-            if session.scalar(select(exists().where(*_in_hand(destination, now)))):
+            in_hand = session.scalar(
+                select(func.count(func.distinct(DeliveryRow.result_set_id))).where(
+                    *_in_hand(destination, now)
+                )
+            )
+            if (in_hand or 0) >= parallel:
                 return None
             _release_lost(session, destination, now)
             result_set_id = session.scalar(_next_due(destination, now))
@@ -144,6 +162,7 @@ class DeliveryLedger:
             row = _held(session, item)
             row.state = move_delivery(row.state, DeliveryState.ACCEPTED)
             row.accepted_at = now
+            row.unreached = False
             row.negotiation = ""
             row.commitment_at = now if wants_commitment else None
             row.commitment_asks = 0
@@ -154,9 +173,10 @@ class DeliveryLedger:
         item: ParcelItem,
         reason: str,
         *,
-        refused: bool,
+        failure: Failure,
         again_at: datetime | None,
         now: datetime,
+        negotiation: str = "",
     ) -> None:
         """Note that an attempt failed; it gives up if `again_at` is None.
 
@@ -166,12 +186,14 @@ class DeliveryLedger:
             What was not delivered.
         reason
             Why, in words.
-        refused
-            Whether the destination refused this object, instead of not taking part at all.
+        failure
+            How far it got.
         again_at
             When to try again.
         now
             The present.
+        negotiation
+            What the destination answered to each presentation context, if that is why.
 
         Raises
         ------
@@ -180,7 +202,9 @@ class DeliveryLedger:
         """
         with self._database.write() as session:
             row = _held(session, item)
-            row.refusals += refused
+            row.refusals += failure is Failure.REFUSED
+            row.unreached = failure is Failure.UNREACHED
+            row.negotiation = negotiation
             if again_at is None:
                 row.state = move_delivery(row.state, DeliveryState.DEAD)
             else:
@@ -258,13 +282,16 @@ def _free(session: Session, rows: Sequence[DeliveryRow], now: datetime) -> None:
 
 
 def _next_due(destination: str, now: datetime) -> Select[int]:
-    earlier, earlier_set = aliased(DeliveryRow), aliased(ResultSetRow)
+    other, other_set = aliased(DeliveryRow), aliased(ResultSetRow)
     overtakes = exists().where(
-        earlier.result_set_id == earlier_set.result_set_id,
-        earlier_set.series_uid == ResultSetRow.series_uid,
-        earlier.result_set_id < DeliveryRow.result_set_id,
-        earlier.destination == destination,
-        earlier.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+        other.result_set_id == other_set.result_set_id,
+        other_set.series_uid == ResultSetRow.series_uid,
+        other.destination == destination,
+        or_(
+            other.state == DeliveryState.SENDING,
+            (other.state == DeliveryState.PENDING)
+            & (other.result_set_id < DeliveryRow.result_set_id),
+        ),
     )
     return (
         select(DeliveryRow.result_set_id)

@@ -8,6 +8,8 @@ from dicom_node.jobs.commitment_ledger import CommitmentLedger
 from dicom_node.jobs.commitment_requests import CommitmentRequests
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.delivery_ledger import DeliveryLedger
+from dicom_node.jobs.delivery_queue import DeliveryQueue
+from dicom_node.jobs.destination_ledger import DestinationLedger
 from dicom_node.jobs.job_ledger import JobLedger
 from dicom_node.jobs.presence import PresenceLedger
 from dicom_node.jobs.prior_ledger import PriorLedger
@@ -30,6 +32,10 @@ class Ledger:
         For workers.
     deliveries : DeliveryLedger
         For couriers.
+    destinations : DestinationLedger
+        For holds and circuit breakers.
+    delivery_queue : DeliveryQueue
+        For operators.
     commitments : CommitmentLedger
         For storage commitment that the node asks for.
     commitment_requests : CommitmentRequests
@@ -50,6 +56,8 @@ class Ledger:
     series: SeriesLedger
     jobs: JobLedger
     deliveries: DeliveryLedger
+    destinations: DestinationLedger
+    delivery_queue: DeliveryQueue
     commitments: CommitmentLedger
     commitment_requests: CommitmentRequests
     presence: PresenceLedger
@@ -86,6 +94,8 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         series=SeriesLedger(database),
         jobs=JobLedger(database),
         deliveries=DeliveryLedger(database),
+        destinations=DestinationLedger(database),
+        delivery_queue=DeliveryQueue(database),
         commitments=CommitmentLedger(database),
         commitment_requests=CommitmentRequests(database),
         presence=PresenceLedger(database),

@@ -71,6 +71,11 @@ def revive(
         row.attempts = 0
         row.refusals = 0
         row.next_attempt_at = now
+    reopen_jobs(session, result_set_id, now)
+
+
+def reopen_jobs(session: Session, result_set_id: int, now: datetime) -> None:
+    """Let jobs deliver that had failed: an operator decided something about a delivery."""
     failed = select(JobRow).where(
         JobRow.result_set_id == result_set_id, JobRow.state == JobState.FAILED
     )

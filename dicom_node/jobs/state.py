@@ -81,7 +81,7 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 
 #: SENDING leads back to PENDING when the attempt failed or the courier died. ACCEPTED is final
 #: where no storage commitment is asked for; a commitment that is refused leads back to PENDING or
-#: to DEAD. An operator may want back what was cancelled.
+#: to DEAD. Only what waits or gave up can be cancelled.
 DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.PENDING: frozenset({DeliveryState.SENDING, DeliveryState.CANCELLED}),
     DeliveryState.SENDING: frozenset(
@@ -92,7 +92,7 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     ),
     DeliveryState.DEAD: frozenset({DeliveryState.PENDING, DeliveryState.CANCELLED}),
     DeliveryState.COMMITTED: frozenset(),
-    DeliveryState.CANCELLED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.CANCELLED: frozenset(),
 }
 
 SEARCH_TRANSITIONS: Mapping[SearchState, frozenset[SearchState]] = {

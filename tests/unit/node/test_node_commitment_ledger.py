@@ -8,6 +8,7 @@ from node_builders import Clock, arrive, opened_ledger, result_objects, small_se
 from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import SendKind, SendOutcome
+from dicom_node.delivery.carrier import DimseCarrier, Manners
 from dicom_node.delivery.commitment_desk import LedgerDesk
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.notary import Notary, Reporter
@@ -36,7 +37,6 @@ def peer(name="pacs", title="PACS"):
         host="127.0.0.1",
         port=104,
         calling_ae_title="ICHNODE",
-        commitment=True,
     )
 
 
@@ -62,11 +62,15 @@ def courier(ledger, clock, tmp_path):
     return Courier(
         name="courier",
         ledger=ledger.deliveries,
+        destinations=ledger.destinations,
         outbox=Outbox(tmp_path / "outbox"),
-        peers={"pacs": peer()},
+        carriers={
+            "pacs": DimseCarrier(
+                peer=peer(), manners=Manners(commitment=True), store=accept_all, echo=print
+            )
+        },
         rules=DeliveryRules(refusal=RETRY),
         clock=clock,
-        send=accept_all,
     )
 
 
@@ -216,6 +220,7 @@ def notary(ledger, clock, ask):
     numbers = iter(range(1, 100))
     return Notary(
         ledger=ledger.commitments,
+        destinations=ledger.destinations,
         peers={"pacs": peer()},
         rules=RULES,
         clock=clock,

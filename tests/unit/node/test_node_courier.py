@@ -15,6 +15,7 @@ from node_builders import (
 
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import SendKind, SendOutcome
+from dicom_node.delivery.carrier import DimseCarrier, Manners
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.outbox import Outbox
 from dicom_node.errors import PeerError, PeerUnreachableError
@@ -31,6 +32,13 @@ RULES = DeliveryRules(
 )
 
 
+def way(name, send, echo=None, **manners):
+    """Return the way to a destination through a fake network."""
+    return DimseCarrier(
+        peer=peer(name), manners=Manners(**manners), store=send, echo=echo or send.echo
+    )
+
+
 def peer(name):
     return Peer(name=name, ae_title="PACS", host="127.0.0.1", port=104, calling_ae_title="ICHNODE")
 
@@ -40,9 +48,15 @@ class FakeNetwork:
 
     def __init__(self) -> None:
         self.sent = []
+        self.probes = []
         self.answers = {}
         self.down = set()
         self.gate = None
+
+    def echo(self, peer):
+        self.probes.append(peer.name)
+        if peer.name in self.down:
+            raise PeerUnreachableError(f"No connection to {peer.name}")
 
     def __call__(self, peer, files, *, on_outcome):
         if self.gate is not None and peer.name in self.down:
@@ -110,11 +124,11 @@ def courier(ledger, outbox, clock, network):
     return Courier(
         name="courier",
         ledger=ledger.deliveries,
+        destinations=ledger.destinations,
         outbox=outbox,
-        peers={"pacs": peer("pacs"), "archive": peer("archive")},
+        carriers={name: way(name, network) for name in ("pacs", "archive")},
         rules=RULES,
         clock=clock,
-        send=network,
         poll_s=0.02,
     )
 
@@ -221,11 +235,11 @@ def test_a_restart_goes_on_where_the_last_courier_was_killed(
     dying = Courier(
         name="old",
         ledger=ledger.deliveries,
+        destinations=ledger.destinations,
         outbox=outbox,
-        peers={"pacs": peer("pacs")},
+        carriers={"pacs": way("pacs", send_and_die, echo=print)},
         rules=RULES,
         clock=clock,
-        send=send_and_die,
     )
     with pytest.raises(Killed):
         dying.deliver_once("pacs")

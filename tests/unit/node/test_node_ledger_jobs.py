@@ -8,6 +8,7 @@ from node_builders import Clock, arrive, opened_ledger, small_series, stored_obj
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
+from dicom_node.jobs.delivery_ledger import Failure
 from dicom_node.jobs.office import AssemblyOffice
 from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import DeliveryState, JobState
@@ -206,7 +207,7 @@ def test_a_repeat_of_the_same_analysis_makes_no_second_result_set(queue, clock, 
             break
         for item in parcel.items:
             ledger.deliveries.postpone(
-                item, f"no {kind}", refused=True, again_at=None, now=clock()
+                item, f"no {kind}", failure=Failure.REFUSED, again_at=None, now=clock()
             )
     assert job(ledger).state is JobState.FAILED
     with ledger.database.write() as session:  # as if an operator had it analysed anew
@@ -290,7 +291,9 @@ def test_what_a_dead_courier_held_is_sent_by_the_next(queue, clock, ledger):
     with pytest.raises(LostLeaseError):
         ledger.deliveries.accept(lost.items[1], "ok", now=clock())
     with pytest.raises(LostLeaseError):
-        ledger.deliveries.postpone(lost.items[1], "no", refused=False, again_at=None, now=clock())
+        ledger.deliveries.postpone(
+            lost.items[1], "no", failure=Failure.UNREACHED, again_at=None, now=clock()
+        )
     with pytest.raises(LostLeaseError):
         ledger.deliveries.renew(lost, now=clock(), lease_s=60)
 
@@ -314,7 +317,11 @@ def test_what_supersedes_never_overtakes(ledger, clock):
         ledger,
         clock,
         lambda item: ledger.deliveries.postpone(
-            item, "away", refused=False, again_at=clock() + timedelta(hours=1), now=clock()
+            item,
+            "away",
+            failure=Failure.UNREACHED,
+            again_at=clock() + timedelta(hours=1),
+            now=clock(),
         ),
     )
     queue_series(ledger, clock, series[12:], association_id="association-2")
@@ -336,7 +343,7 @@ def test_a_dead_delivery_fails_the_job_and_an_operator_revives_it(queue, clock, 
     ledger.deliveries.accept(parcel.items[0], "ok", now=clock())
     for item in parcel.items[1:]:
         ledger.deliveries.postpone(
-            item, "refused (0xC000)", refused=True, again_at=None, now=clock()
+            item, "refused (0xC000)", failure=Failure.REFUSED, again_at=None, now=clock()
         )
     assert job(ledger).state is JobState.FAILED
     assert "2 of 3 deliveries gave up: refused (0xC000)" in job(ledger).reason
@@ -360,7 +367,7 @@ def test_retrying_a_job_whose_results_exist_only_sends_them(queue, clock, ledger
         ledger,
         clock,
         lambda item: ledger.deliveries.postpone(
-            item, "no", refused=False, again_at=None, now=clock()
+            item, "no", failure=Failure.UNREACHED, again_at=None, now=clock()
         ),
     )
 

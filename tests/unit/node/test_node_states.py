@@ -51,7 +51,6 @@ DELIVERY_MOVES = {
     ("accepted", "dead"),
     ("pending", "cancelled"),
     ("dead", "cancelled"),
-    ("cancelled", "pending"),
 }
 
 
