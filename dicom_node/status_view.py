@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from dicom_node.follow_up_view import ComparisonRow, SearchRow, comparison_row, search_row
 from dicom_node.jobs.state import DeliveryState
 from dicom_node.jobs.status import DeliveryStatus, Overview, SeriesStatus, TimelineEntry
 from dicom_node.results.wording import blood_elsewhere, volume_words
@@ -75,6 +76,10 @@ class SeriesRow:
         In send order.
     has_picture : bool
         Whether there is a summary picture to look at.
+    comparison : ComparisonRow or None
+        The comparison with an earlier scan of the patient.
+    searches : tuple of SearchRow
+        For earlier scans than this one.
     """
 
     series_instance_uid: str
@@ -98,6 +103,14 @@ class SeriesRow:
     door_to_result_s: float | None
     deliveries: tuple[DeliveryRow, ...]
     has_picture: bool
+    comparison: ComparisonRow | None = None
+    searches: tuple[SearchRow, ...] = ()
+
+    @property
+    def follow_up(self) -> tuple[str, ...]:
+        """What came of comparison and searches, a line each."""
+        compared = () if self.comparison is None else (self.comparison.words,)
+        return (*compared, *(search.words for search in self.searches))
 
     @property
     def opinion(self) -> str:
@@ -161,6 +174,15 @@ def series_row(series: SeriesStatus, *, has_picture: Callable[[int], bool]) -> S
         door_to_result_s=series.turnaround_s,
         deliveries=tuple(_delivery_row(delivery) for delivery in series.deliveries),
         has_picture=job is not None and has_picture(job.job_id),
+        comparison=comparison_row(
+            series.comparison,
+            deliveries=tuple(_delivery_row(one) for one in series.comparison_deliveries),
+            has_picture=has_picture,
+        ),
+        searches=tuple(
+            search_row(search, next_attempt_at=_moment(search.next_attempt_at))
+            for search in series.searches
+        ),
     )
 
 

@@ -18,7 +18,7 @@ _REPEAT_S = 2.0
 
 _STYLE = {"delivered": "green", "failed": "red", "rejected": "yellow"}
 
-_HEADERS = ("series", "images", "state", "reason", "opinion", "deliveries", "door to result")
+_HEADERS = ("series", "images", "state", "reason", "opinion", "follow-up", "deliveries", "door to result")
 
 
 def run(*, config: Path | None, as_json: bool, watch: bool, limit: int) -> int:
@@ -63,6 +63,7 @@ def _cells(row: SeriesRow) -> Sequence[str]:
         row.state,
         row.reason,
         row.opinion,
+        "\n".join(row.follow_up),
         ", ".join(row.delivered),
         "" if row.door_to_result_s is None else f"{row.door_to_result_s:.1f} s",
     )

@@ -16,6 +16,7 @@ from dicom_node.jobs.status import (
     ObjectStatus,
     Overview,
     ProcessStatus,
+    SearchStatus,
     SeriesStatus,
     TimelineEntry,
 )
@@ -25,6 +26,7 @@ from dicom_node.jobs.tables import (
     InstanceRow,
     JobRow,
     ObjectRow,
+    PriorSearchRow,
     ProcessRow,
     SeriesRow,
 )
@@ -123,6 +125,7 @@ def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, 
     jobs = _latest_jobs(session, uids, JobKind.ANALYSIS)
     comparisons = _latest_jobs(session, uids, JobKind.COMPARISON)
     deliveries = _deliveries(session, [*jobs.values(), *comparisons.values()])
+    searches = _searches(session, uids)
     return tuple(
         SeriesStatus(
             series_instance_uid=row.series_uid,
@@ -139,6 +142,7 @@ def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, 
             comparison_deliveries=(
                 tuple(deliveries.get(other.result_set_id, ())) if other else ()
             ),
+            searches=tuple(searches.get(row.series_uid, ())),
         )
         for row in rows
     )
@@ -152,6 +156,26 @@ def _latest_jobs(session: Session, uids: Sequence[str], kind: JobKind) -> dict[s
         .order_by(JobRow.job_id)
     )
     return {job.series_uid: job for job in rows if _counts_as_latest(job)}
+
+
+def _searches(session: Session, uids: Sequence[str]) -> dict[str, list[SearchStatus]]:
+    found: dict[str, list[SearchStatus]] = {}
+    rows = session.scalars(
+        select(PriorSearchRow)
+        .where(PriorSearchRow.series_uid.in_(uids))
+        .order_by(PriorSearchRow.search_id)
+    )
+    for row in rows:
+        found.setdefault(row.series_uid, []).append(
+            SearchStatus(
+                peer=row.peer,
+                state=row.state,
+                attempts=row.attempts,
+                reason=row.reason,
+                next_attempt_at=row.next_attempt_at,
+            )
+        )
+    return found
 
 
 def _counts_as_latest(job: JobRow) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,17 @@ class DeliveryStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStatus:
+    """Where the search for earlier scans at one peer stands."""
+
+    peer: str
+    state: SearchState
+    attempts: int
+    reason: str
+    next_attempt_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesStatus:
     """Where a series stands.
 
@@ -69,6 +80,8 @@ class SeriesStatus:
         The latest comparison with an earlier scan of the patient.
     comparison_deliveries : tuple of DeliveryStatus
         Of that comparison, in the order they are sent.
+    searches : tuple of SearchStatus
+        For earlier scans than this one.
     """
 
     series_instance_uid: str
@@ -83,6 +96,7 @@ class SeriesStatus:
     deliveries: tuple[DeliveryStatus, ...]
     comparison: JobStatus | None = None
     comparison_deliveries: tuple[DeliveryStatus, ...] = ()
+    searches: tuple[SearchStatus, ...] = ()
 
     @property
     def last_accepted_at(self) -> datetime | None:
