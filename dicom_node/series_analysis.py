@@ -21,6 +21,7 @@ from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.check import check_results
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_line
+from dicom_node.results.scan_facts import scan_facts
 from dicom_node.results.scan_time import scan_time
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
 from pipeline import __version__
@@ -276,6 +277,7 @@ class SeriesAnalyst:
             steps_s=steps.seconds,
         )
         record["acquired_at"] = acquired_at(source)
+        record["scan"] = scan_facts(source, volume)
         write_summary(summary, analysis, volume, record)
         return AnalyzedSeries(objects=objects, record=record)
 

@@ -43,12 +43,13 @@ def thickness_kind(thickness_mm: float | None) -> str:
 
 
 def manufacturer_kind(manufacturer: str | None) -> str:
-    """Return the vendor that the words of a header stand for, as one of few spellings."""
+    """Return the vendor that the words of a header stand for, as one of few spellings;
+    makers that are not known here in capitals."""
     words = _WORD.findall((manufacturer or "").casefold())
     for word, vendor in _VENDORS:
         if word in words:
             return vendor
-    return _plain(manufacturer)
+    return _plain((manufacturer or "").upper())
 
 
 def kernel_kind(kernel: str | None) -> str:

@@ -47,7 +47,7 @@ def release(
 
     Architecture, patch, grid, normalisation, cohort counts and hyper-parameters come from the
     run; the facts are what only a person can say. --validate adds Dice and volume error with
-    95 % intervals to the card.
+    95 % intervals to the card, and what scans and volumes look like, for the watch of the node.
 
     Example
     -------
@@ -86,6 +86,7 @@ def _measured(bundle: "ModelBundle", cohorts: list[Path]) -> "ModelBundle":
     from pipeline.segmentation.segmenter import load_segmenter
     from training.cohort.folder import load_cohort
     from training.cohort.patient_split import Part
+    from training.cohort.scan_statistics import cohort_statistics
     from training.segmentation.evaluation import score_cases, summarise
 
     # Read again, so that the weights are measured in the precision that is shipped.
@@ -94,11 +95,18 @@ def _measured(bundle: "ModelBundle", cohorts: list[Path]) -> "ModelBundle":
     )
     cohort = load_cohort(cohorts)
     metrics: dict[str, Any] = dict(bundle.card.metrics)
+    volumes_ml: list[float] = []
     for part in (Part.VALIDATION, Part.TEST):
         scans = cohort.part(part)
         if scans:
             cases = (scan.read() for scan in track(scans, description=f"Measuring {part}"))
-            metrics[part.value] = summarise(score_cases(segmenter, cases))
-    card = dataclasses.replace(bundle.card, metrics=metrics)
+            scores = score_cases(segmenter, cases)
+            metrics[part.value] = summarise(scores)
+            volumes_ml += [score.predicted_ml for score in scores]
+    card = dataclasses.replace(
+        bundle.card,
+        metrics=metrics,
+        training_statistics=cohort_statistics(cohorts, volumes_ml=volumes_ml),
+    )
     save_card(bundle.path, card)
     return dataclasses.replace(bundle, card=card)

@@ -65,6 +65,12 @@ def test_a_hematoma_becomes_objects_summary_and_record(analyst, bleeding, tmp_pa
     assert set(record) >= KEYS
     assert record["volume_ml"] == pytest.approx(Ball().volume_ml, rel=0.05)
     assert record["series_instance_uid"] == series.uid
+    assert record["scan"] == {
+        "slice_thickness_mm": 5.0,
+        "manufacturer": "SYNTHETIC",
+        "model_name": "ELLIPSOID",
+        "kernel": "H31S",
+    }
     line = [step for step in Step if step is not Step.FORECAST]
     assert steps == [SeriesStep.READ, *line, *list(SeriesStep)[1:]]
     assert {path.name for path in tmp_path.iterdir()} == {

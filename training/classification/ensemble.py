@@ -19,6 +19,7 @@ from pipeline.model_bundle import ModelBundle, save_bundle
 from training.classification.case import TripletCase
 from training.classification.evaluation import evaluate
 from training.classification.metrics import operating_point, youden_threshold
+from training.classification.release import probability_statistics
 
 #: Fields in which members must agree: they see the same picture.
 _SHARED = (
@@ -71,6 +72,7 @@ def join_classifiers(
         version=version,
         members=len(bundles),
         operating_points=None,
+        training_statistics=None,
         metrics={"members": [bundle.card.metrics for bundle in bundles]},
     )
     joined = save_bundle(path, card, weights)
@@ -83,5 +85,6 @@ def join_classifiers(
             for one in wanted
         )
         or None,
+        training_statistics=probability_statistics(found.probabilities, first.training_cohort),
     )
     return save_bundle(path, chosen, weights)

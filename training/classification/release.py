@@ -4,8 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.model_bundle import ModelBundle, ModelCard, save_bundle
 from pipeline.prediction import HeLabel
+from pipeline.training_statistics import Measure, TrainingStatistics, distribution_of
 from training.classification.evaluation import Scores
 from training.classification.evaluation_files import scores_record
 from training.classification.fitting import FittedClassifier
@@ -65,6 +69,9 @@ def classifier_card(
         operating_points=fitted.operating_points or None,
         familiarity=fitted.limit,
         training_cohort=_cohort(split, recipe, cohort),
+        training_statistics=probability_statistics(
+            fitted.validation.after, cohort or "simulated only"
+        ),
         metrics={
             "validation": {
                 "auc": fitted.record.validation_auc,
@@ -77,6 +84,14 @@ def classifier_card(
         licence=LICENCE,
         intended_use=INTENDED_USE if cohort is None else INTENDED_USE_REAL,
         demonstration=cohort is None,
+    )
+
+
+def probability_statistics(probabilities: NDArray[np.float64], cohort: str) -> TrainingStatistics:
+    """Return the probabilities of validation patients; those of training are too extreme."""
+    return TrainingStatistics(
+        cohort=f"Validation patients. {cohort}",
+        measures={Measure.HE_PROBABILITY: distribution_of(probabilities.tolist())},
     )
 
 

@@ -79,6 +79,7 @@ def join_segmenters(
         architecture=ARCHITECTURE,
         architecture_arguments=ensemble_arguments(cards, rule=rule, efforts=efforts),
         volume_error=None,
+        training_statistics=None,
         weights_sha256="",
         **said,
     )

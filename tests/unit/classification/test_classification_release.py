@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.classification.classifier import Classifier
 from pipeline.model_bundle import load_bundle
+from pipeline.training_statistics import Measure
 from training.classification.case import save_case
 from training.classification.command import APP
 from training.classification.evaluation import Evaluation, evaluate, score
@@ -49,6 +50,16 @@ def test_a_released_classifier_tells_unseen_cases_apart(released):
     assert (found.patients, found.cases, found.expanded) == (30, 30, 10)
     assert found.auc.value == 1.0
     assert found.sensitivity.value == 1.0
+
+
+def test_the_card_says_how_probable_expansion_was_on_validation_patients(released):
+    """What the node compares its own probabilities with: quantiles within 0 and 1."""
+    statistics = load_bundle(released.path).card.training_statistics
+
+    assert statistics is not None
+    found = statistics.measures[Measure.HE_PROBABILITY]
+    assert found.cases == 18
+    assert 0 <= found.quantiles[0] <= found.quantiles[-1] <= 1
 
 
 def test_scores_of_held_out_patients_go_onto_the_card(released):

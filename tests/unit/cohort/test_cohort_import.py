@@ -12,6 +12,7 @@ from ct_builder import save_series
 from typer.testing import CliRunner
 
 from pipeline.ct_series import read_ct_series
+from pipeline.training_statistics import Measure, Trait
 from training.cli import application
 from training.cohort.case import IGNORED, load_case
 from training.cohort.folder import load_cohort
@@ -20,7 +21,9 @@ from training.cohort.intake.flow import flow_of
 from training.cohort.intake.found_scan import MaskError, MaskKind
 from training.cohort.intake.mask_nifti import read_mask_nifti
 from training.cohort.intake.mask_seg import read_mask_seg
+from training.cohort.intake.tables import write_tables
 from training.cohort.patient_split import Part
+from training.cohort.scan_statistics import cohort_statistics
 
 
 @pytest.fixture
@@ -52,6 +55,33 @@ def test_dicom_series_with_both_kinds_of_masks_become_cases(dicom_source, tmp_pa
         case = load_case(tmp_path / "cohort" / f"{one.scan_id}.npz")
         assert case.hematoma_ml == pytest.approx(BALL.volume_ml, rel=0.1)
         assert case.hu_zyx[case.label_zyx == 1].mean() == pytest.approx(65, abs=3)
+
+
+def test_cards_can_say_which_equipment_made_the_scans(dicom_source, tmp_path):
+    """Four scans of 5 mm by one maker and kernel; volumes are those that a model measured."""
+    write_tables(tmp_path / "cohort", run(dicom_source, tmp_path / "cohort"))
+
+    found = cohort_statistics([tmp_path / "cohort"], volumes_ml=[0.0, 10.0, 20.0])
+
+    assert found is not None
+    assert found.cohort == "cohort"
+    assert {name: kinds.shares for name, kinds in found.traits.items()} == {
+        Trait.THICKNESS: {"3.5-5.5 mm": 1.0},
+        Trait.MANUFACTURER: {"SYNTHETIC": 1.0},
+        Trait.KERNEL: {"H31S": 1.0},
+    }
+    assert found.measures[Measure.VOLUME].cases == 2
+
+
+def test_files_without_header_say_nothing_of_equipment(nifti_source, tmp_path):
+    """NIfTI has no place for maker and kernel; the thickness is that of the slices."""
+    write_tables(tmp_path / "cohort", run(nifti_source, tmp_path / "cohort"))
+
+    found = cohort_statistics([tmp_path / "cohort"], volumes_ml=[])
+
+    assert found is not None
+    assert set(found.traits) == {Trait.THICKNESS}
+    assert cohort_statistics([tmp_path], volumes_ml=[]) is None
 
 
 def test_a_scan_without_mask_is_kept_apart_with_nothing_known(dicom_source, tmp_path):

@@ -112,10 +112,10 @@ def test_nothing_has_no_statistics(make):
         ("Philips Medical Systems", "Philips"),
         ("TOSHIBA", "Canon"),
         ("Canon Medical Systems", "Canon"),
-        ("Wedge Imaging", "Wedge Imaging"),
+        ("Wedge Imaging", "WEDGE IMAGING"),
         ("", UNKNOWN),
         (None, UNKNOWN),
-        ("x" * 80, "x" * 32),
+        ("x" * 80, "X" * 32),
     ],
 )
 def test_a_vendor_has_one_name(written, kind):

@@ -13,6 +13,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from pipeline.ct_series import read_ct_series
+from pipeline.ct_series.header import ImageHeader
+from pipeline.ct_series.multiframe import headers_of
+from pipeline.errors import SeriesRejectedError
+from pipeline.scan_kinds import kernel_kind, manufacturer_kind
 from pipeline.volume import CtVolume
 from training.cohort.intake.found_scan import (
     Findings,
@@ -35,6 +39,8 @@ _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "SeriesDate", "SeriesTime"),
     *("StudyDate", "StudyTime", "PatientAge", "PatientBirthDate", "ReferencedSeriesSequence"),
+    *("Manufacturer", "ConvolutionKernel"),
+    *("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 
 #: Series that a segmentation belongs to which names none.
@@ -133,7 +139,7 @@ def _scan(
     elif nifti is not None:
         kind, used = MaskKind.NIFTI, [*used, nifti]
         read_mask = partial(read_mask_nifti, nifti, label=label)
-    acquired = _acquired(header)
+    acquired, image = _acquired(header), _first_image(header)
     return FoundScan(
         key=uid,
         name=hashlib.sha256(uid.encode()).hexdigest()[:8],
@@ -143,6 +149,8 @@ def _scan(
         study=str(header.get("StudyInstanceUID", "")),
         acquired=acquired,
         age_years=_age(header, acquired),
+        manufacturer=manufacturer_kind(image.text("Manufacturer")),
+        kernel=kernel_kind(image.text("ConvolutionKernel")),
         mask_kind=kind,
         read=partial(_read, tuple(series.files)),
         read_mask=read_mask,
@@ -151,6 +159,14 @@ def _scan(
 
 def _read(files: tuple[Path, ...]) -> CtVolume:
     return read_ct_series([pydicom.dcmread(path) for path in files])
+
+
+def _first_image(header: Dataset) -> ImageHeader:
+    """Return the header of the first image; of a broken multi-frame object what it has itself."""
+    try:
+        return headers_of(header)[0]
+    except SeriesRejectedError:
+        return ImageHeader(instance=header)
 
 
 def _by_folder(series: dict[str, _Series]) -> dict[Path, set[str]]:

@@ -58,6 +58,8 @@ class FoundScan:
         What the name says of it.
     age_years : float or None
         Of the patient, as the header says it.
+    manufacturer, kernel : str
+        In the words of `pipeline.scan_kinds`; empty if the files have no place for them.
     mask_kind : MaskKind
         Whether there is a mask, and of which kind.
     read : callable
@@ -75,6 +77,8 @@ class FoundScan:
     acquired: datetime | None = None
     time_point: TimePoint = TimePoint.UNKNOWN
     age_years: float | None = None
+    manufacturer: str = ""
+    kernel: str = ""
     mask_kind: MaskKind = MaskKind.NONE
     read: Callable[[], CtVolume]
     read_mask: ReadMask | None = None

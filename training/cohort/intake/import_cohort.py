@@ -179,6 +179,8 @@ def _facts_of(
         study=namer.study(scan),
         mask=scan.mask_kind,
         age_years=scan.age_years,
+        manufacturer=scan.manufacturer,
+        kernel=scan.kernel,
     )
     path = state / f"{scan_id}.json"
     if path.exists():

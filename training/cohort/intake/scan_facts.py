@@ -42,6 +42,8 @@ class ScanFacts:
         From the patient's first scan.
     age_years : float or None
         As the header says.
+    manufacturer, kernel : str
+        In the words of `pipeline.scan_kinds`; empty if the files have no place for them.
     """
 
     scan_id: str
@@ -60,6 +62,8 @@ class ScanFacts:
     time_point: TimePoint = TimePoint.UNKNOWN
     hours_after_baseline: float | None = None
     age_years: float | None = None
+    manufacturer: str = ""
+    kernel: str = ""
 
 
 def write_facts(path: Path, facts: ScanFacts) -> None:

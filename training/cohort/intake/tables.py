@@ -16,6 +16,7 @@ _COHORT = (
     *("patient_id", "scan_id", "time_point", "hours_after_baseline", "slices"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "thickness_mm"),
     *("mask", "hematoma_ml", "hematoma_slices", "part", "excluded", "centre"),
+    *("manufacturer", "kernel"),
 )
 _EXCLUSIONS = ("level", "criterion", "words", "patient_id", "scan_id", "detail")
 _KEY = ("scan_id", "patient_id", "source_patient_id", "source_path")
@@ -63,6 +64,7 @@ def _row(one: ScanFacts, imported: ImportedCohort) -> Sequence[object]:
         f"{one.thickness_mm:.4g}" if one.thickness_mm else "",
         *(one.mask.value, "" if one.hematoma_ml is None else f"{one.hematoma_ml:.3f}"),
         *(one.hematoma_slices or "", part or "", reason, centre or ""),
+        *(one.manufacturer, one.kernel),
     )
 
 

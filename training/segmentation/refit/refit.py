@@ -161,6 +161,7 @@ def refit_bundle(
         training_cohort=cohort.strip(),
         metrics={"refit": dataclasses.asdict(recipe), **given.pop("metrics", {})},
         volume_error=None,
+        training_statistics=None,
         weights_sha256="",
         **{"version": f"{bundle.card.version}-refit", **given},
     )
