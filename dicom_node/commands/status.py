@@ -18,7 +18,10 @@ _REPEAT_S = 2.0
 
 _STYLE = {"delivered": "green", "failed": "red", "rejected": "yellow"}
 
-_HEADERS = ("series", "images", "state", "reason", "opinion", "follow-up", "deliveries", "door to result")
+_HEADERS = (
+    *("series", "images", "state", "reason", "opinion", "follow-up"),
+    *("deliveries", "door to result"),
+)
 
 
 def run(*, config: Path | None, as_json: bool, watch: bool, limit: int) -> int:
