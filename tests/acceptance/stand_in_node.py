@@ -12,11 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from dicom_node.bootstrap.analysts import WorkerAnalyst
+from dicom_node.bootstrap.kinds import AnalystOfKinds
+from dicom_node.bootstrap.pair_analyst import PairAnalyst
 from dicom_node.bootstrap.roles import run_worker, utc_now
 from dicom_node.commands.serve import RUNS, serve_role, supervise
 from dicom_node.commands.site import settings_of
+from dicom_node.jobs.state import JobKind
 from dicom_node.processes import Role
 from dicom_node.series_analysis import SeriesAnalyst
+from dicom_node.series_comparison import SeriesComparer
 from pipeline.finding import Segmentation
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps, SliceSaliency
@@ -82,7 +86,13 @@ class StandInModels:
 def make_stand_in(settings, layout):
     """Return the worker's analyst."""
     del settings
-    return WorkerAnalyst(SeriesAnalyst(StandInModels(), clock=utc_now), layout)
+    models = StandInModels()
+    return AnalystOfKinds(
+        {
+            JobKind.ANALYSIS: WorkerAnalyst(SeriesAnalyst(models, clock=utc_now), layout),
+            JobKind.COMPARISON: PairAnalyst(SeriesComparer(models, clock=utc_now), layout),
+        }
+    )
 
 
 def main():
