@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from dicom_node.config_option import ConfigOption
+
 app = typer.Typer(
     name="models",
-    help="Show the models there are, and import published ones.",
+    help="Show the models there are, import published ones, and try new ones out.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -58,6 +60,56 @@ def show(
     from dicom_node.commands.models import run_show
 
     raise typer.Exit(run_show(bundle))
+
+
+@app.command()
+def shadow(
+    bundles: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BUNDLE]...", help="Segmentation or classification bundle, or one of each."
+        ),
+    ] = None,
+    *,
+    off: Annotated[bool, typer.Option("--off", help="End the trial.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put models on trial: they see every new series, send nothing, and are compared.
+
+    Writes the settings file, comments kept, and keeps a copy of it. A model alone is tried
+    together with the other one in use.
+
+    For example:
+
+        ichnode models shadow /models/he-2027
+
+        ichnode models shadow --off
+    """
+    from dicom_node.commands.models_trial import run_shadow
+
+    raise typer.Exit(run_shadow(bundles or [], off=off, config=config))
+
+
+@app.command()
+def promote(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Let the models on trial take over, after showing how they did beside those in use.
+
+    Refused if they cannot be loaded. Writes the settings file, comments kept, and keeps a copy.
+    Only new series get results of the new models.
+
+    For example:
+
+        ichnode models promote
+
+        ichnode models promote --yes --config /etc/ichnode/node.toml
+    """
+    from dicom_node.commands.models_trial import run_promote
+
+    raise typer.Exit(run_promote(yes=yes, config=config))
 
 
 @import_app.command("blast-ct")

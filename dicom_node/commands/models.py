@@ -37,7 +37,7 @@ def run_list(folders: Sequence[Path]) -> int:
 
 def run_show(bundle: str) -> int:
     """Show the card of a bundle."""
-    path = _bundle_path(bundle)
+    path = bundle_path(bundle)
     try:
         card = load_card(path)
     except ModelBundleError as error:
@@ -72,7 +72,7 @@ def _bundles_in(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _bundle_path(bundle: str) -> Path:
+def bundle_path(bundle: str) -> Path:
     """Return the folder of a bundle named on the command line, also one without a slash."""
     if (Path(bundle) / CARD_FILE).is_file():
         return Path(bundle)

@@ -68,7 +68,7 @@ def sections_of(report: WatchReport) -> tuple[Section, ...]:
     """Return everything that a report says, the version in use first."""
     versions = [_version(one) for one in report.versions]
     drifts = [_drifts(report)] if report.drifts else []
-    shadows = [_shadow(one) for one in report.shadows]
+    shadows = [shadow_section(one) for one in report.shadows]
     return (*versions[:1], *drifts, *shadows, *versions[1:])
 
 
@@ -154,7 +154,8 @@ def _drift(one: Drift, report: WatchReport) -> tuple[str, ...]:
     )
 
 
-def _shadow(one: ShadowComparison) -> Section:
+def shadow_section(one: ShadowComparison) -> Section:
+    """Return what models on trial and those in use have said of the same scans."""
     difference = "" if one.auc_difference is None else _signed(one.auc_difference)
     rows = (
         ("scans seen by both", str(one.scans)),
