@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import export_cli, folder_cli, models_cli
+from dicom_node import deliveries_cli, export_cli, folder_cli, models_cli
 from dicom_node.config_option import ConfigOption
 from dicom_node.operator_error import ExitCode, OperatorError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models_cli.app)
+app.add_typer(deliveries_cli.app)
 
 
 @app.command()

@@ -19,6 +19,10 @@ EXPANSION_WORDS = {
 }
 
 
+#: States of objects that a destination has.
+_THERE = frozenset({DeliveryState.ACCEPTED, DeliveryState.COMMITTED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRow:
     """One object on its way to one destination."""
@@ -130,9 +134,12 @@ class SeriesRow:
         lines = []
         for name in dict.fromkeys(one.destination for one in self.deliveries):
             here = [one for one in self.deliveries if one.destination == name]
-            missing = [one for one in here if one.state != DeliveryState.ACCEPTED]
+            missing = [one for one in here if one.state not in _THERE]
             reasons = dict.fromkeys(one.reason for one in missing if one.reason)
+            committed = sum(one.state == DeliveryState.COMMITTED for one in here)
             count = f"{name}: {len(here) - len(missing)} of {len(here)} accepted"
+            if committed:
+                count += f", {committed} committed"
             lines.append("; ".join([count, *reasons]))
         return tuple(lines)
 

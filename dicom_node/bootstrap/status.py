@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.delivery_alarms import delivery_alarms
 from dicom_node.jobs.reports import Reports
 from dicom_node.processes import Role
 from dicom_node.settings import Settings
@@ -99,7 +100,10 @@ class LedgerStatus:
                 str(state): count for state, count in overview.deliveries_by_state.items()
             },
             version=__version__,
-            warnings=certificates.alarms,
+            warnings=(
+                *delivery_alarms(self._reports.destinations()),
+                *certificates.alarms,
+            ),
             certificate_days=certificates.days_left,
         )
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.destination_ledger import DestinationLedger, DestinationStatus
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import (
     DeliveryStatus,
@@ -87,6 +88,10 @@ class Reports:
                 )
                 for row in rows
             )
+
+    def destinations(self) -> tuple[DestinationStatus, ...]:
+        """Return every destination that anything was meant for, by name."""
+        return DestinationLedger(self._database).statuses()
 
     def objects(self, job_id: int) -> tuple[ObjectStatus, ...]:
         """Return the results of a job, in the order they are sent."""

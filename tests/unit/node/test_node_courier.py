@@ -1,5 +1,6 @@
 """The courier, with a ledger and files, and a fake network."""
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -18,9 +19,15 @@ from dicom_node.association.storage_scu import SendKind, SendOutcome
 from dicom_node.delivery.carrier import DimseCarrier, Manners
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.outbox import Outbox
-from dicom_node.errors import PeerError, PeerUnreachableError
+from dicom_node.errors import (
+    IllegalTransitionError,
+    PeerError,
+    PeerUnreachableError,
+    UnknownEntryError,
+)
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
+from dicom_node.jobs.destination_ledger import BreakerRules
 from dicom_node.jobs.office import AssemblyOffice
 from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import DeliveryState, JobState
@@ -49,6 +56,7 @@ class FakeNetwork:
     def __init__(self) -> None:
         self.sent = []
         self.probes = []
+        self.negotiation = ""
         self.answers = {}
         self.down = set()
         self.gate = None
@@ -72,7 +80,15 @@ class FakeNetwork:
             kind = {0x0000: SendKind.ACCEPTED, 0xB000: SendKind.WARNING}.get(
                 status, SendKind.REFUSED
             )
-            on_outcome(SendOutcome(file=file, kind=kind, status=status, message=f"0x{status:04X}"))
+            on_outcome(
+                SendOutcome(
+                    file=file,
+                    kind=kind,
+                    status=status,
+                    message=f"0x{status:04X}",
+                    negotiation=self.negotiation,
+                )
+            )
         return ()
 
 
@@ -297,3 +313,196 @@ def test_a_lease_without_sense_cannot_be_built():
     """A courier needs time."""
     with pytest.raises(ValueError, match="lease_s must be positive"):
         DeliveryRules(lease_s=0)
+
+
+def fail_three_times(courier, clock):
+    """Let three connections in a row fail."""
+    for _ in range(3):
+        assert courier.deliver_once("pacs")
+        clock.turn(10)
+
+
+@pytest.fixture
+def patient(ledger, outbox, clock, network):
+    """Return a courier that tries for ever, so that only the breaker stops it."""
+    return Courier(
+        name="courier",
+        ledger=ledger.deliveries,
+        destinations=ledger.destinations,
+        outbox=outbox,
+        carriers={name: way(name, network) for name in ("pacs", "archive")},
+        rules=DeliveryRules(
+            network=RetryPolicy(max_attempts=50, first_delay_s=10, factor=1),
+            breaker=BreakerRules(failures=3, first_probe_s=60, longest_probe_s=100),
+        ),
+        clock=clock,
+    )
+
+
+def test_a_peer_out_of_reach_is_probed_instead_of_sent_to(
+    patient, network, ledger, clock, results
+):
+    """Three failures break the circuit; probes after 60, 100, 100 s use up no attempts."""
+    assert results
+    network.down.add("pacs")
+    fail_three_times(patient, clock)
+    probed_at = []
+    for _ in range(30):
+        assert not patient.deliver_once("pacs")
+        if len(network.probes) > len(probed_at):
+            probed_at.append(clock.now)
+        clock.turn(10)
+
+    pauses = [
+        (later - earlier).total_seconds() for earlier, later in itertools.pairwise(probed_at)
+    ]
+    assert pauses == [100, 100]
+    assert {one.attempts for one in deliveries(ledger)} == {3}
+    (status,) = [one for one in ledger.destinations.statuses() if one.name == "pacs"]
+    assert status.broken_at is not None
+    assert (status.waiting, status.dead) == (3, 0)
+    assert status.reason == "No connection to pacs"
+
+
+def test_a_peer_that_is_back_gets_at_once_what_waited(patient, network, ledger, clock, results):
+    """One probe that succeeds closes the circuit; nobody waits for a back-off any more."""
+    network.down.add("pacs")
+    fail_three_times(patient, clock)
+    network.down.clear()
+    clock.turn(60)
+
+    assert patient.deliver_once("pacs")
+
+    assert network.probes == ["pacs"]
+    assert [uid for _, uid in network.sent] == results
+    (status,) = [one for one in ledger.destinations.statuses() if one.name == "pacs"]
+    assert status.broken_at is None
+
+
+def test_a_broken_circuit_is_felt_by_nobody_else(patient, network, clock, results):
+    """The archive gets everything while the PACS is away."""
+    network.down.add("pacs")
+    fail_three_times(patient, clock)
+
+    assert patient.deliver_once("archive")
+
+    assert network.sent == [("archive", uid) for uid in results]
+
+
+def test_a_peer_that_takes_part_is_not_out_of_reach(patient, network, ledger, clock, results):
+    """An association that breaks at one object, again and again, leaves the circuit closed."""
+    network.answers[results[0]] = PeerError("pacs aborted the association during C-STORE")
+
+    fail_three_times(patient, clock)
+    fail_three_times(patient, clock)
+
+    (status,) = [one for one in ledger.destinations.statuses() if one.name == "pacs"]
+    assert status.broken_at is None
+    assert network.probes == []
+
+
+def test_a_held_destination_gets_nothing_until_it_is_released(
+    courier, network, ledger, clock, results
+):
+    """An operator's word; the other destination is served."""
+    ledger.destinations.hold("pacs", "migration", clock())
+
+    assert not courier.deliver_once("pacs")
+    assert courier.deliver_once("archive")
+    (held,) = [one for one in ledger.destinations.statuses() if one.name == "pacs"]
+    assert ledger.destinations.release("pacs")
+    assert not ledger.destinations.release("pacs")
+    assert courier.deliver_once("pacs")
+
+    assert (held.held_at, held.held_reason, held.waiting) == (clock.now, "migration", 3)
+    assert ("pacs", results[0]) in network.sent
+
+
+def test_the_report_goes_first_where_a_site_wants_it(ledger, outbox, clock, network, results):
+    """`report_first` changes the order, nothing else."""
+    hasty = Courier(
+        name="courier",
+        ledger=ledger.deliveries,
+        destinations=ledger.destinations,
+        outbox=outbox,
+        carriers={"pacs": way("pacs", network, report_first=True)},
+        rules=RULES,
+        clock=clock,
+    )
+
+    hasty.deliver_once("pacs")
+
+    assert [uid for _, uid in network.sent] == [results[2], results[0], results[1]]
+
+
+def queued(ledger, *states):
+    return ledger.delivery_queue.deliveries(
+        states=[DeliveryState(state) for state in states], destination="pacs"
+    )
+
+
+def test_the_dead_letters_can_be_listed_and_sent_again(courier, network, ledger, clock, results):
+    """One object was refused for good; once the PACS is mended it is sent by its number."""
+    courier.deliver_once("archive")
+    network.answers[results[1]] = 0x0122
+    courier.deliver_once("pacs")
+    clock.turn(100)
+    courier.deliver_once("pacs")
+    (dead,) = queued(ledger, "dead")
+    del network.answers[results[1]]
+
+    ledger.delivery_queue.retry([dead.delivery_id], clock())
+    courier.deliver_once("pacs")
+
+    assert (dead.kind, dead.refusals, dead.sop_instance_uid) == ("segmentation", 2, results[1])
+    assert queued(ledger, "dead") == ()
+    assert len(queued(ledger, "accepted")) == 3
+    assert ledger.reports.overview().jobs_by_state == {JobState.DELIVERED: 1}
+
+
+def test_a_cancelled_delivery_is_not_sent_and_the_job_ends(
+    courier, network, ledger, clock, results
+):
+    """A PACS that will never take SEG: captures and report are delivered, the job says so."""
+    courier.deliver_once("archive")
+    network.answers[results[1]] = 0x0122
+    courier.deliver_once("pacs")
+    (waiting,) = queued(ledger, "pending")
+
+    ledger.delivery_queue.cancel([waiting.delivery_id], clock())
+    clock.turn(1000)
+
+    assert not courier.deliver_once("pacs")
+    assert ledger.delivery_queue.delivery(waiting.delivery_id).state is DeliveryState.CANCELLED
+    job = ledger.reports.overview().series[0].job
+    assert job.state is JobState.DELIVERED
+    assert job.reason == "1 of 6 deliveries were cancelled"
+
+
+def test_what_was_accepted_cannot_be_cancelled(courier, ledger, clock, results):
+    """All of a command happens, or nothing of it."""
+    assert results
+    courier.deliver_once("archive")
+    one = queued(ledger, "pending")[0].delivery_id
+    (gone, *_) = ledger.delivery_queue.deliveries(destination="archive")
+
+    with pytest.raises(IllegalTransitionError, match="is accepted and cannot be cancelled"):
+        ledger.delivery_queue.cancel([one, gone.delivery_id], clock())
+    with pytest.raises(UnknownEntryError, match="no delivery 404"):
+        ledger.delivery_queue.retry([404], clock())
+
+    assert len(queued(ledger, "pending")) == 3
+
+
+def test_the_negotiation_is_kept_with_what_failed(courier, network, ledger, clock, results):
+    """Which context was refused and why; forgotten once the object is accepted."""
+    network.negotiation = "context 1: Segmentation Storage: refused: SOP class not supported"
+    network.answers[results[1]] = 0x0122
+    courier.deliver_once("pacs")
+    (waiting,) = queued(ledger, "pending")
+    del network.answers[results[1]]
+    clock.turn(100)
+    courier.deliver_once("pacs")
+
+    assert waiting.negotiation == network.negotiation
+    assert ledger.delivery_queue.delivery(waiting.delivery_id).negotiation == ""

@@ -1,0 +1,39 @@
+"""What an operator must know of the destinations, one sentence for each trouble."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from dicom_node.jobs.destination_ledger import DestinationStatus
+
+
+def delivery_alarms(destinations: Iterable[DestinationStatus]) -> tuple[str, ...]:
+    """Return what is wrong with destinations: given up, out of reach, held."""
+    return tuple(sentence for one in destinations for sentence in _sentences(one))
+
+
+def _sentences(one: DestinationStatus) -> list[str]:
+    sentences = []
+    if one.dead:
+        sentences.append(
+            f"{_objects(one.dead)} for {one.name} given up: ichnode deliveries list --state dead"
+        )
+    if one.held_at is not None:
+        reason = f" ({one.held_reason})" if one.held_reason else ""
+        sentences.append(
+            f"{one.name} is held since {_moment(one.held_at)}{reason}; "
+            f"{_objects(one.waiting)} waiting: ichnode deliveries release {one.name}"
+        )
+    elif one.broken_at is not None:
+        sentences.append(
+            f"{one.name} is out of reach since {_moment(one.broken_at)}, "
+            f"{_objects(one.waiting)} waiting: {one.reason}"
+        )
+    return sentences
+
+
+def _objects(number: int) -> str:
+    return f"{number} object" if number == 1 else f"{number} objects"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone().isoformat(sep=" ", timespec="minutes")
