@@ -86,10 +86,13 @@ class GuardedSocket(AssociationSocket):
         self._deadline = timer() + limits.request_s
         self._is_first = True
         self._in_body = False
+        self._is_over = False
 
     @property
     def ready(self) -> bool:
         """Whether a PDU may be read now and has begun to arrive."""
+        if self._is_over:
+            return False
         if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
             return False  # the caller's TCP window closes, and it waits
         if self._ahead:
@@ -125,7 +128,8 @@ class GuardedSocket(AssociationSocket):
 
     def close(self) -> None:
         """Close the connection; a caller that never asked for an association is told of."""
-        if self.socket is not None and self._is_first and self._timer() >= self._deadline:
+        waits = self._is_first and not self._is_over
+        if self.socket is not None and waits and self._timer() >= self._deadline:
             self._on_violation(
                 RefusalKind.TOO_SLOW,
                 f"no association request within {self._limits.request_s:g} s",
@@ -190,6 +194,7 @@ class GuardedSocket(AssociationSocket):
 
     def _give_up(self, kind: RefusalKind, detail: str) -> NoReturn:
         """Say why, send A-ABORT if that is possible, and end the connection."""
+        self._is_over = True
         self._on_violation(kind, detail)
         plug = self.socket
         if plug is not None and kind is not RefusalKind.TLS_ON_PLAIN_PORT:
