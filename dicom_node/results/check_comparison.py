@@ -190,6 +190,8 @@ def _expected_numbers(
     low, high = ([], []) if reach is None else ([reach.low_ml], [reach.high_ml])
     yield codes.VOLUME_CHANGE_LOW, "cm3", low, _VOLUME_TOLERANCE
     yield codes.VOLUME_CHANGE_HIGH, "cm3", high, _VOLUME_TOLERANCE
+    hours = comparison.interval.elapsed.total_seconds() / 3600
+    yield codes.TIME_SINCE_BASELINE, "h", [hours], _VOLUME_TOLERANCE
 
 
 def _reference_faults(

@@ -174,10 +174,10 @@ ACQUISITION_EQUIPMENT: Final = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 
 # What changed since an earlier scan
-BASELINE_EVENT: Final = Code("121079", "DCM", "Baseline")
 BASELINE_TIME_POINT: Final = Code("C1442488", "UMLS", "Baseline")
 HOUR: Final = Code("h", "UCUM", "hour")
 PERCENT: Final = Code("%", "UCUM", "Percent")
+TIME_SINCE_BASELINE: Final = _private("HE_ELAPSED", "Time since the baseline scan")
 VOLUME_CHANGE: Final = _private("HE_CHG", "Change of hematoma volume since baseline")
 VOLUME_CHANGE_RELATIVE: Final = _private("HE_CHG_REL", "Relative change of volume since baseline")
 VOLUME_CHANGE_LOW: Final = _private("HE_CHG_LO95", "Lower limit of the change, 95% range")

@@ -13,7 +13,6 @@ import numpy as np
 from highdicom.sr import (
     ContentItem,
     FindingSite,
-    LongitudinalTemporalOffsetFromEvent,
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
@@ -39,8 +38,8 @@ from dicom_node.results.measurement_items import (
 )
 from dicom_node.results.outline import head_outline, hematoma_outline
 from dicom_node.results.segmentation import LESION
-from pipeline.expansion import VolumeChange
 from pipeline.finding import Compartment
+from pipeline.follow_up.comparison import FollowUpComparison
 from pipeline.measurement import slice_areas_mm2
 
 #: Decimals of a ratio in percent and of a time in hours.
@@ -57,7 +56,7 @@ def comparison_groups(
     context: ResultContext,
 ) -> list[ContentItem]:
     """Return the groups in the order in which viewers label them."""
-    change = _change_measurements(pair.comparison.change)
+    change = _change_measurements(pair.comparison)
     groups = [
         _scan_groups(pair, pair.follow_up, follow_up_segmentation, change, context=context),
         _scan_groups(pair, pair.baseline, baseline_segmentation, [], context=context),
@@ -73,7 +72,7 @@ def _scan_groups(
     *,
     context: ResultContext,
 ) -> list[Group]:
-    time_point = _time_point(pair, is_baseline=scan is pair.baseline)
+    time_point = _time_point(is_baseline=scan is pair.baseline)
     numbers = [*_volumes(scan), *change]
     if segmentation is None:
         return [_looked_at(pair, scan, numbers, time_point, context)]
@@ -164,18 +163,15 @@ def _tracking(pair: ComparedPair) -> TrackingIdentifier:
     return TrackingIdentifier(uid=pair.lesion_uid, identifier=LESION)
 
 
-def _time_point(pair: ComparedPair, *, is_baseline: bool) -> TimePointContext:
-    """Return TID 1502: which of the two scans, and how much later than the baseline."""
-    hours = pair.comparison.interval.elapsed.total_seconds() / 3600
+def _time_point(*, is_baseline: bool) -> TimePointContext:
+    """Return TID 1502: which of the two scans.
+
+    Its order and its offset in time are numbers in the context of the group, which validators
+    take for measurements of the region; the time is a measurement of its own instead.
+    """
     return TimePointContext(
         time_point="baseline" if is_baseline else "follow-up",
         time_point_type=codes.BASELINE_TIME_POINT if is_baseline else None,
-        time_point_order=1 if is_baseline else 2,
-        temporal_offset_from_event=LongitudinalTemporalOffsetFromEvent(
-            value=0.0 if is_baseline else round(hours, _HOUR_DECIMALS),
-            unit=codes.HOUR,
-            event_type=codes.BASELINE_EVENT,
-        ),
     )
 
 
@@ -194,8 +190,10 @@ def _volumes(scan: ComparedScan) -> list[Measurement]:
     ]
 
 
-def _change_measurements(change: VolumeChange) -> list[Measurement]:
-    """Return the change with its range; the relative one only where there was a hematoma."""
+def _change_measurements(comparison: FollowUpComparison) -> list[Measurement]:
+    """Return the change with its range, and the time; relative where there was a hematoma."""
+    change = comparison.change
+    hours = comparison.interval.elapsed.total_seconds() / 3600
     measured = [volume_measurement(codes.VOLUME_CHANGE, change.absolute_ml)]
     if change.relative is not None:
         measured.append(
@@ -210,4 +208,7 @@ def _change_measurements(change: VolumeChange) -> list[Measurement]:
             volume_measurement(codes.VOLUME_CHANGE_LOW, change.change_range.low_ml),
             volume_measurement(codes.VOLUME_CHANGE_HIGH, change.change_range.high_ml),
         ]
-    return measured
+    elapsed = Measurement(
+        name=codes.TIME_SINCE_BASELINE, value=round(hours, _HOUR_DECIMALS), unit=codes.HOUR
+    )
+    return [*measured, elapsed]

@@ -115,7 +115,10 @@ def _distance_mm(mask: NDArray[np.bool_], spacing_zyx_mm: Vector) -> NDArray[np.
 def _largest_piece_ml(
     mask: NDArray[np.bool_], spacing_zyx_mm: Vector, *, least_length_mm: float = 0.0
 ) -> float:
-    """Return the volume of the largest connected piece whose box has a diagonal long enough."""
+    """Return the volume of the largest connected piece that is long enough.
+
+    Its length is the diagonal of its box, from voxel centre to voxel centre.
+    """
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, np.ones((3, 3, 3), dtype=bool))
@@ -132,4 +135,4 @@ def _largest_piece_ml(
 
 
 def _extent(side: slice) -> int:
-    return int(side.stop - side.start)
+    return int(side.stop - side.start - 1)
