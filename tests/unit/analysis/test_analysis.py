@@ -7,7 +7,10 @@ import pytest
 from mask_builder import BLOOD_HU, ball
 
 from pipeline.analysis import HematomaFound, NoHematomaFound, Step, analyze
+from pipeline.errors import EmptyHematomaError
 from pipeline.finding import Compartment, Segmentation, VolumeRange
+from pipeline.growth.forecast import GrowthForecast
+from pipeline.measurement import volume_ml
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
 from pipeline.saliency import SaliencyMaps, SliceSaliency
@@ -189,9 +192,86 @@ def test_every_step_is_told_before_it_begins():
 
     analyze(head(radius_mm=20), models, on_step=models.said.append)
 
-    assert [said for said in models.said if isinstance(said, Step)] == list(Step)
+    told = [said for said in models.said if isinstance(said, Step)]
+    assert told == [step for step in Step if step is not Step.FORECAST]
     assert models.said.index(Step.SEGMENT) < models.said.index("asked to segment")
     assert models.said.index(Step.CLASSIFY) < models.said.index("asked to classify")
+
+
+@dataclass
+class Grower:
+    """A growth model that adds one slice above, sees nothing below a size, or loses it all."""
+
+    smallest_voxels: int = 1
+    loses_it: bool = False
+
+    def forecast(
+        self,
+        volume: CtVolume,
+        hematoma: HematomaMask,
+        *,
+        on_progress: OnProgress = ignore_progress,
+    ) -> GrowthForecast:
+        """Return the mask and its copy one slice higher, after two patches."""
+        if np.count_nonzero(hematoma.voxels_zyx) < self.smallest_voxels:
+            raise EmptyHematomaError("too small")
+        for share in (0.5, 1.0):
+            on_progress(share)
+        grown = hematoma.voxels_zyx | np.roll(hematoma.voxels_zyx, 1, axis=0)
+        follow_up = HematomaMask(voxels_zyx=grown & (not self.loses_it), grid=volume.grid)
+        return GrowthForecast(
+            follow_up=follow_up,
+            baseline_ml=volume_ml(hematoma),
+            follow_up_ml=volume_ml(follow_up),
+            volume_range=None,
+            displacement_zyx_mm=np.zeros((3, *volume.grid.shape_zyx), dtype=np.float32),
+            displacement_grid=volume.grid,
+            folding=0.0,
+        )
+
+
+def test_a_growth_model_forecasts_after_everything_else():
+    """The last step, with a progress of its own; the measured mask stays what it was."""
+    heard: list[str] = []
+
+    found = analyze(
+        head(radius_mm=20),
+        BrightBlood(),
+        forecaster=Grower(),
+        on_step=lambda step: heard.append(step.value),
+        on_progress=lambda share: heard.append(f"{share:.0%}"),
+    )
+
+    assert isinstance(found, HematomaFound)
+    assert heard[-4:] == ["explain", "forecast", "50%", "100%"]
+    assert found.forecast is not None
+    assert found.forecast.baseline_ml == found.measurements.volume_ml
+    assert found.forecast.growth_ml > 3
+    assert volume_ml(found.mask) == found.measurements.volume_ml
+    assert QualityFlag.NO_FORECAST not in found.flags
+
+
+@pytest.mark.parametrize(
+    "grower", [Grower(smallest_voxels=10**6), Grower(loses_it=True)], ids=["unseen", "vanished"]
+)
+def test_a_hematoma_without_forecast_is_analysed_all_the_same(grower):
+    """The flag says that one was wanted; the opinion stands."""
+    found = analyze(head(radius_mm=20), BrightBlood(), forecaster=grower)
+
+    assert isinstance(found, HematomaFound)
+    assert found.forecast is None
+    assert QualityFlag.NO_FORECAST in found.flags
+    assert found.prediction.probability == pytest.approx(0.4)
+
+
+def test_nothing_is_forecast_without_a_hematoma_or_without_a_growth_model():
+    """Neither is a doubt about the patient."""
+    heard: list[Step] = []
+    nothing = analyze(head(radius_mm=0), BrightBlood(), forecaster=Grower(), on_step=heard.append)
+    plain = analyze(head(radius_mm=20), BrightBlood())
+
+    assert Step.FORECAST not in heard
+    assert QualityFlag.NO_FORECAST not in nothing.flags | plain.flags
 
 
 def test_doubts_about_volume_and_mask_are_both_reported():

@@ -21,6 +21,17 @@ def test_only_listed_callers_get_in():
     assert [one.ae_title for one in parts.scp_settings(settings).callers] == ["CT1", "CT2"]
 
 
+def test_a_growth_model_is_loaded_only_if_it_is_named_and_wanted(tmp_path):
+    """No name, or a site that wants no forecast: no model, and results as without one."""
+    bundle = str(tmp_path / "growth")
+
+    assert parts.growth_bundle(Settings()) is None
+    named = settings_of(worker={"growth_bundle": bundle})
+    assert parts.growth_bundle(named) == tmp_path / "growth"
+    unwanted = settings_of(worker={"growth_bundle": bundle}, results={"forecast": False})
+    assert parts.growth_bundle(unwanted) is None
+
+
 def test_a_star_lets_everybody_in():
     """An open door is asked for by name."""
     settings = settings_of(node={"callers": ["CT1", "*"]})
