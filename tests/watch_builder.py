@@ -56,6 +56,7 @@ def comparison_facts(
     elapsed_h: float | None = 24.0,
     status: str = "compared",
     is_certain: bool = True,
+    definition: str = "standard",
 ) -> dict[str, Any]:
     """Return the record of a comparison."""
     return {
@@ -64,6 +65,7 @@ def comparison_facts(
         "expanded": expanded,
         "elapsed_hours": elapsed_h,
         "is_certain": is_certain,
+        "definition": definition,
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dicom_node.watch.drift import NAMES
 from dicom_node.watch.performance import Performance
 from dicom_node.watch.rules import WatchRules
 from dicom_node.watch.watched import Watched
@@ -131,8 +132,7 @@ def _drift(watched: Watched, rules: WatchRules) -> list[Chart]:
     lines = [Line(points=_path([(0.0, limit), (1.0, limit)]), name="limit")]
     for number, (what, points) in enumerate(drawn.items(), start=1):
         places = [((one.at - first).total_seconds() / span, one.psi / top) for one in points]
-        name = what.value.replace("_", " ")
-        lines.append(Line(points=_path(places), name=name, number=number))
+        lines.append(Line(points=_path(places), name=NAMES[what], number=number))
     return [
         Chart(
             title="Drift",

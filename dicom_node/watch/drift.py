@@ -1,8 +1,9 @@
 """Whether the last analyses look like those that the models were made on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 
 from dicom_node.jobs.pairs import AnalysisEntry
 from dicom_node.watch.reference import Reference, Source, measured, reference_for, sorted_into
@@ -20,6 +21,19 @@ from pipeline.training_statistics import (
 
 #: Everything that is watched, in the order it is shown.
 WATCHED: tuple[Measure | Trait, ...] = (*Measure, *Trait)
+
+#: What it is called for people.
+NAMES: Mapping[Measure | Trait, str] = MappingProxyType(
+    {
+        Measure.VOLUME: "volume (mL)",
+        Measure.HE_PROBABILITY: "probability of expansion",
+        Trait.THICKNESS: "slice thickness",
+        Trait.MANUFACTURER: "maker",
+        Trait.KERNEL: "kernel",
+        Trait.FINDING: "finding",
+        Trait.FLAGS: "flags",
+    }
+)
 
 #: Kinds that are named in words; the rest is summed up.
 _NAMED = 3

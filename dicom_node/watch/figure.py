@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicom_node.watch.drift import NAMES
 from dicom_node.watch.performance import Performance
 from dicom_node.watch.watched import Watched
 
@@ -89,7 +90,7 @@ def _draw_drift(axes: "Axes", watched: Watched) -> None:
             [one.psi for one in points],
             marker=".",
             linewidth=1,
-            label=what.value.replace("_", " "),
+            label=NAMES[what],
         )
     axes.tick_params(axis="x", labelrotation=30, labelsize=8)
     axes.legend(loc="upper left", fontsize=7)

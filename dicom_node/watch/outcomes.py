@@ -60,6 +60,8 @@ class Outcome:
         Whether the measured volume expanded.
     is_certain : bool
         Whether the error of both volumes leaves no doubt of it.
+    definition : str
+        Which definition of expansion it was judged by.
     elapsed_h : float
         Hours between the scans.
     predicted_ahead : bool
@@ -75,6 +77,7 @@ class Outcome:
     calls: Mapping[str, bool]
     expanded: bool
     is_certain: bool
+    definition: str
     elapsed_h: float
     predicted_ahead: bool
     finished_at: datetime
@@ -185,6 +188,7 @@ def _outcome(entry: ComparisonEntry) -> Outcome:
         calls={CARD_POINT: baseline.get("he_label") == HeLabel.HE.name, **points},
         expanded=bool(record["expanded"]),
         is_certain=record.get("is_certain") is True,
+        definition=str(record.get("definition", "")),
         elapsed_h=float(record["elapsed_hours"]),
         predicted_ahead=entry.baseline.finished_at <= entry.follow_up_received_at,
         finished_at=entry.baseline.finished_at,

@@ -151,7 +151,7 @@ def performance_of(outcomes: Sequence[Outcome], rules: WatchRules) -> Performanc
         calibration=_line(positive, told),
         reliability=_groups(positive, told),
         needs=_needs(outcomes, area, rules),
-        remarks=_remarks(positive, told),
+        remarks=(*_remarks(positive, told), *_mixture(outcomes)),
     )
 
 
@@ -224,6 +224,13 @@ def _needs(
         Need(wish=wish, patients=patients, more=max(patients - pairs, 0))
         for wish, patients in wanted
     )
+
+
+def _mixture(outcomes: Collection[Outcome]) -> tuple[str, ...]:
+    """Return a word on outcomes that do not mean the same; the site changed its settings."""
+    if len({one.definition for one in outcomes}) < 2:  # noqa: PLR2004  one kind is no mixture
+        return ()
+    return ("The outcomes were judged by different definitions of expansion.",)
 
 
 def _remarks(positive: NDArray[np.bool_], told: NDArray[np.float64]) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ def _outcome(one: Outcome) -> dict[str, Any]:
         "probability": one.probability,
         "expanded": one.expanded,
         "is_certain": one.is_certain,
+        "definition": one.definition,
         "elapsed_h": round(one.elapsed_h, 2),
         "predicted_ahead": one.predicted_ahead,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dicom_node.watch.alarms import SENTENCES
-from dicom_node.watch.drift import Drift
+from dicom_node.watch.drift import NAMES, Drift
 from dicom_node.watch.outcomes import CARD_POINT, EXCLUSION_WORDS
 from dicom_node.watch.performance import Performance, PointScores
 from dicom_node.watch.reference import Source
@@ -142,7 +142,7 @@ def _drifts(report: WatchReport) -> Section:
 
 
 def _drift(one: Drift, report: WatchReport) -> tuple[str, ...]:
-    name = one.what.value.replace("_ml", "").replace("_", " ").replace("he ", "HE ")
+    name = NAMES[one.what]
     source = "" if one.source is None else f"{one.source} ({one.expected_cases})"
     if one.shift is None:
         words = f"too few to judge: {one.cases}, needed {report.rules.minimum}"

@@ -8,7 +8,7 @@ from scipy import stats
 from watch_builder import analysis, analysis_facts
 
 from dicom_node.watch.alarms import DRIFT_ALARMS, SENTENCES, Alarm
-from dicom_node.watch.drift import WATCHED, drift_of
+from dicom_node.watch.drift import NAMES, WATCHED, drift_of
 from dicom_node.watch.reference import Source
 from dicom_node.watch.rules import WatchRules
 from dicom_node.watch.stability import shift_of_kinds, shift_of_values
@@ -214,5 +214,5 @@ def test_nothing_was_ever_analysed():
 
 def test_everything_that_is_watched_has_an_alarm_and_a_sentence():
     """Both tables are total."""
-    assert set(DRIFT_ALARMS) == set(WATCHED)
+    assert set(DRIFT_ALARMS) == set(NAMES) == set(WATCHED)
     assert set(SENTENCES) == set(Alarm)

@@ -169,3 +169,15 @@ def test_an_outcome_that_was_not_measured_well_is_told():
     ]
 
     assert report_of(scans).versions[0].performance.uncertain == 1
+
+
+def test_outcomes_by_two_definitions_are_told():
+    """The site began to count growth into the ventricles; the pairs do not mean the same."""
+    scans = [
+        comparison(10, analysis(1), comparison_facts(definition="standard")),
+        comparison(11, analysis(2), comparison_facts(definition="revised")),
+    ]
+
+    remarks = report_of(scans).versions[0].performance.remarks
+
+    assert "different definitions" in " ".join(remarks)
