@@ -53,7 +53,12 @@ class HeaderTag(IntEnum):
 _LONGEST_VALUE = 16384
 
 #: Largest data set that a deflated one may become; a whole enhanced CT is far smaller.
-_LONGEST_INFLATED = 2**31
+_LONGEST_INFLATED = 2**30
+
+#: A deflated CT becomes two to four times as long; air and padding alone reach a hundred. What
+#: becomes longer than so many times itself is a bomb, unless it stays small in any case.
+_MOST_INFLATION = 128
+_SMALL = 2**26
 
 _UNDEFINED = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
@@ -95,8 +100,9 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> dict[HeaderTag, by
 def _inflate(deflated: bytes) -> bytes:
     # Raw deflate without a zlib header (PS3.5, section A.5).
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    limit = min(_LONGEST_INFLATED, max(_SMALL, _MOST_INFLATION * len(deflated)))
     try:
-        inflated = inflater.decompress(deflated, _LONGEST_INFLATED)
+        inflated = inflater.decompress(deflated, limit)
     except zlib.error:
         raise UnreadableInstanceError("The deflated data set is damaged") from None
     if not inflater.eof:

@@ -7,17 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
+from pipeline.ct_series.codestream import frame_size
 from pipeline.ct_series.header import MALFORMED, ImageHeader
 from pipeline.ct_series.refusal import refusal
 from pipeline.ct_series.slices import CtSlice
@@ -52,6 +60,15 @@ _EITHER_SYNTAXES = frozenset({JPEG2000, HTJ2K})
 #: Decoders that are asked instead of the first available one. That of pylibjpeg for RLE answers
 #: damaged data with a panic of its runtime, which passes every handler of errors.
 _PLUGIN_OF: dict[str, str] = {RLELossless: "pydicom"}
+
+#: Syntaxes whose frames say themselves how large they are.
+_SELF_SIZED = frozenset(
+    {
+        *(JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1),
+        *(JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000),
+        *(HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+    }
+)
 
 _MONOCHROME = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
@@ -211,6 +228,8 @@ def stored_values(header: ImageHeader) -> NDArray[np.integer[Any]]:
         raise _undecodable(f"transfer syntax {syntax.name}", needed)
     try:
         index = (header.frame_number or 1) - 1
+        if syntax in _SELF_SIZED:
+            _refuse_false_size(header, index)
         plugin = _PLUGIN_OF.get(syntax, "")
         stored, _ = decoder.as_array(
             header.instance, index=index, raw=True, decoding_plugin=plugin
@@ -223,6 +242,28 @@ def stored_values(header: ImageHeader) -> NDArray[np.integer[Any]]:
     if stored.shape != expected or stored.dtype.kind not in "iu":
         raise _undecodable(f"an image of shape {stored.shape}", f"integers of shape {expected}")
     return np.asarray(stored)
+
+
+def _refuse_false_size(header: ImageHeader, index: int) -> None:
+    """Refuse a frame that says it is of another size, before a decoder makes room for it."""
+    instance = header.instance
+    offsets = (
+        (instance.ExtendedOffsetTable, instance.ExtendedOffsetTableLengths)
+        if "ExtendedOffsetTable" in instance
+        else None
+    )
+    frame = get_frame(
+        instance.PixelData,
+        index,
+        extended_offsets=offsets,
+        number_of_frames=int(header.number("NumberOfFrames") or 1),
+    )
+    size, expected = frame_size(frame), (header.count("Rows"), header.count("Columns"))
+    if size is not None and size != expected:
+        raise _undecodable(
+            f"a compressed image of {size.rows} x {size.columns} pixels",
+            f"{expected[0]} x {expected[1]} pixels as the header says",
+        )
 
 
 def _padding_range(header: ImageHeader, rescale: Rescale) -> tuple[int, int] | None:

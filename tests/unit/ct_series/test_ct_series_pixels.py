@@ -1,10 +1,12 @@
 """Stored values become Hounsfield units, whatever the encoding."""
 
+import struct
+
 import numpy as np
 import pytest
 from ct_builder import build_ct_series, set_pixels
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     MPEG2MPML,
     ExplicitVRBigEndian,
@@ -17,6 +19,7 @@ from pydicom.uid import (
 )
 
 from pipeline.ct_series import read_ct_series
+from pipeline.ct_series.codestream import frame_size
 from pipeline.ct_series.decoding import decode_hu, is_lossy
 from pipeline.ct_series.header import ImageHeader
 from pipeline.errors import SeriesRejectedError
@@ -217,6 +220,53 @@ def test_what_cannot_be_hounsfield_units_is_refused(keyword, value, code, found)
 
     assert reason[0] is code
     assert found in reason[1]
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_a_frame_that_says_another_size_is_not_decoded(syntax):
+    """64 x 64 by the header, 65535 x 65535 by the frame: a decoder would reserve gigabytes."""
+    ds = image()
+    ds.compress(syntax)
+    (frame,) = generate_frames(ds.PixelData, number_of_frames=1)
+    assert frame_size(frame) == SHAPE
+    if syntax == JPEG2000Lossless:  # SIZ: grid 64 x 64 (ISO/IEC 15444-1, table A.9)
+        bomb = frame.replace(struct.pack(">LL", 64, 64), struct.pack(">LL", 65535, 65535), 1)
+    else:  # SOF55: precision, lines, samples per line (ISO/IEC 14495-1, section C.2.2)
+        bomb = frame.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 65535, 65535), 1)
+    ds.PixelData = encapsulate([bomb])
+
+    assert refused(ds) == (
+        RejectionCode.PIXELS,
+        "a compressed image of 65535 x 65535 pixels",
+    )
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\xff\xd8",
+        b"\xff\xd8\xff\xe0\x00",
+        b"\xff\xd8\xff\xe0\x00\x00" * 4,
+        b"\xff\xd8\xff\xff\xff\xda\x00\x04",
+        b"\xff\x4f\xff\x51\x00",
+        b"no image",
+    ],
+)
+def test_a_frame_without_a_size_has_none(frame):
+    """Cut off, empty, or something else; the decoder's own refusal follows."""
+    assert frame_size(frame) is None
+
+
+def test_the_size_is_found_behind_other_markers():
+    """ISO/IEC 10918-1, annex B: application data, comment and fill bytes before the frame."""
+    frame = (
+        b"\xff\xd8\xff\xe0\x00\x04ab\xff\xfe\x00\x05abc\xff\xff\xc3"
+        + struct.pack(">HBHH", 11, 16, 512, 256)
+        + bytes(4)
+    )
+
+    assert frame_size(frame) == (512, 256)
 
 
 def test_an_unknown_transfer_syntax_is_refused_by_name():

@@ -1,6 +1,7 @@
 """The scanner of data sets, against pydicom."""
 
 import io
+import tracemalloc
 import zlib
 
 import pytest
@@ -78,6 +79,22 @@ def test_a_deflated_data_set_is_read():
         read_header(data[:-20], DeflatedExplicitVRLittleEndian)
     with pytest.raises(UnreadableInstanceError, match="damaged"):
         read_header(b"\xff" + data, DeflatedExplicitVRLittleEndian)
+
+
+def test_a_deflate_bomb_is_not_blown_up():
+    """A quarter of a megabyte that would become 256 MB stops at 64 MB and is refused."""
+    deflater = zlib.compressobj(level=9, wbits=-15)
+    block = bytes(2**20)
+    bomb = b"".join(deflater.compress(block) for _ in range(256)) + deflater.flush()
+    assert len(bomb) < 2**18 + 2**16
+
+    tracemalloc.start()
+    with pytest.raises(UnreadableInstanceError, match="too large"):
+        read_header(bomb, DeflatedExplicitVRLittleEndian)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 3 * 2**26
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
