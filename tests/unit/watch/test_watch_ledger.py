@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import pytest
 from ct_builder import POISON_BIRTH_DATE, POISON_ID, POISON_NAME
@@ -105,17 +106,25 @@ def test_what_waits_or_failed_says_nothing(ledger, clock):
 PATIENT = (POISON_NAME, POISON_ID, POISON_BIRTH_DATE, "PATIENT-")
 
 
-@pytest.fixture
-def config(tmp_path, clock):
-    """Return the settings of a node that saw six small hematomas and then six large ones."""
-    data = tmp_path / "data"
-    data.mkdir()
-    with opened_ledger(data / "ledger.sqlite") as ledger:
-        site = Site(ledger, clock, plans=COMPARE)
+@pytest.fixture(scope="module")
+def drifting(tmp_path_factory):
+    """Return the ledger of a node that saw six small hematomas and then six large ones."""
+    path = tmp_path_factory.mktemp("drifting") / "ledger.sqlite"
+    with opened_ledger(path) as ledger:
+        site = Site(ledger, Clock(), plans=COMPARE)
         for number in range(12):
             volume_ml = 10.0 + number if number < 6 else 80.0 + number
             facts = analysis_facts(0.3 + 0.01 * (number % 6), volume_ml=volume_ml)
             analyzed(site, number + 1, patient=f"PATIENT-{number}", at=ADMISSION, facts=facts)
+    return path
+
+
+@pytest.fixture
+def config(tmp_path, drifting):
+    """Return the settings of that node, with a ledger of its own."""
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(drifting, data / "ledger.sqlite")
     path = tmp_path / "node.toml"
     limits = "window = 6\nminimum = 6\ndrift_p_value = 0.01"
     path.write_text(f'[node]\ndata_dir = "{data}"\n[watch]\n{limits}\n')
