@@ -142,6 +142,9 @@ def _numbers(card: ModelCard) -> Iterator[tuple[str, str]]:
         value = getattr(card, name)
         if value is not None:
             yield name, " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if card.training_statistics is not None:
+        known = (*card.training_statistics.measures, *card.training_statistics.traits)
+        yield "training_statistics", ", ".join(one.value for one in known)
     if card.window is not None:
         level, width = card.window
         yield "window", f"level {level:g}, width {width:g} HU"
