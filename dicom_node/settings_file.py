@@ -4,7 +4,7 @@ import difflib
 import json
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from dicom_node.settings import (
     RuleSettings,
     Settings,
     WatchSettings,
+    WebPeerSettings,
     WorkerSettings,
 )
+from dicom_node.web_address import hides_a_secret
 
 #: Environment variable that names the settings file.
 CONFIG_VARIABLE = "ICHNODE_CONFIG"
@@ -186,11 +188,20 @@ def parse_settings(
         # Through JSON: its strict mode takes lists for tuples and text for paths, nothing else.
         settings = Settings.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        faults += [_fault(details) for details in error.errors()]
+        found = error.errors()
+        faults += [_fault(details) for details in found if not _is_echo(details, found)]
     faults += _faults_between_keys(document)
     if settings is None or faults:
         raise SettingsError(source, tuple(faults))
     return settings
+
+
+def _is_echo(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Return whether a list is called too short only because of faults in its entries."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
 
 
 def _fault(details: ErrorDetails) -> SettingsFault:
@@ -237,6 +248,7 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
 def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
     rows: dict[str, type[BaseModel]] = {
         "peers": PeerSettings,
+        "web_peers": WebPeerSettings,
         "callers": CallerSettings,
         "include": RuleSettings,
         "exclude": RuleSettings,
@@ -251,6 +263,7 @@ def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
 def _faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return what no key can know alone; looks only at values that are of the right kind."""
     yield from _repeated(document, table="peers", key="name")
+    yield from _web_peers(document)
     yield from _out_of_order(
         document, "assembly", "quiet_time_s", "force_time_s", AssemblySettings()
     )
@@ -330,6 +343,30 @@ def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[
             )
         if isinstance(value, str):
             seen.add(value)
+
+
+def _web_peers(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return names that are taken already, and secrets that could be overheard."""
+    peers, rows = document.get("peers"), document.get("web_peers")
+    seen = {row.get("name") for row in peers or () if isinstance(row, dict)}
+    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
+        if not isinstance(row, dict):
+            continue
+        name, url = row.get("name"), row.get("url")
+        if name in seen:
+            yield SettingsFault(
+                key=f"web_peers[{number}].name",
+                found=f"{json.dumps(name, default=str)} again",
+                expected="a name that no other peer has",
+            )
+        seen.add(name)
+        has_secret = row.get("secret_file") or row.get("secret_variable")
+        if has_secret and isinstance(url, str) and not hides_a_secret(url):
+            yield SettingsFault(
+                key=f"web_peers[{number}].url",
+                found=json.dumps(url),
+                expected="https://, for a secret is sent there",
+            )
 
 
 def _out_of_order(

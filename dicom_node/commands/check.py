@@ -1,5 +1,6 @@
 """``ichnode check``: whether the node can do its work here, every fault at once."""
 
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -9,17 +10,18 @@ from pathlib import Path
 from dicom_node.association.verification import echo
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state
+from dicom_node.bootstrap.deliverers import web_carrier
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
-from dicom_node.errors import TlsFileError
+from dicom_node.errors import PeerError, TlsFileError
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
-from dicom_node.settings import Settings
+from dicom_node.settings import Settings, WebPeerSettings
 from pipeline.errors import ModelBundleError
 
 _MEGABYTE = 2**20
@@ -70,6 +72,7 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
         yield _disk(settings, layout)
         yield from _ledger(settings, layout)
         yield from _ports(settings, layout)
+    yield from _certificates(settings)
     yield from _models(settings)
     if has_shadow(settings):
         yield from _models(shadow_settings(settings), prefix="shadow ")
@@ -179,11 +182,22 @@ def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
         )
 
 
+def _web_peer(peer: WebPeerSettings) -> Finding:
+    """Return whether a DICOMweb server answers."""
+    try:
+        web_carrier(peer, os.environ).probe()
+    except PeerError as error:
+        return Finding(subject=f"web peer {peer.name}", good=False, detail=str(error))
+    return Finding(subject=f"web peer {peer.name}", good=True, detail=f"{peer.url} answers")
+
+
 def _peers(settings: Settings) -> Iterator[Finding]:
     for peer in settings.peers:
         result = echo(parts.peer_of(settings, peer))
         yield Finding(subject=f"peer {peer.name}", good=result.ok, detail=result.message)
-    if not settings.destinations:
+    for web_peer in settings.web_peers:
+        yield _web_peer(web_peer)
+    if not parts.destination_names(settings):
         yield Finding(
             subject="destinations",
             good=True,
