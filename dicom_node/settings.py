@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from dicom_node.web_address import web_address
+
 #: Longest AE title (PS3.5, section 6.2, VR AE).
 MAX_AE_TITLE_LENGTH = 16
 
@@ -200,6 +202,23 @@ class PeerSettings(_Table):
     response_timeout_s: Seconds = 60.0
 
 
+class WebPeerSettings(_Table):
+    """A DICOMweb server that results are sent to by STOW-RS."""
+
+    name: Annotated[str, AfterValidator(_peer_name)]
+    url: Annotated[str, AfterValidator(web_address)]
+    receives_results: bool = False
+    user: Annotated[str, Field(pattern=r"^[^:\x00-\x1f]*$")] = ""
+    secret_file: str = ""
+    secret_variable: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = ""
+    trusted: str = ""
+    associations: Annotated[int, Field(ge=1, le=16)] = 1
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    report_first: bool = False
+    connect_timeout_s: Seconds = 10.0
+    response_timeout_s: Seconds = 60.0
+
+
 class AssemblySettings(_Table):
     """When a series, and then its study, counts as complete."""
 
@@ -340,6 +359,7 @@ class Settings(_Table):
     node: NodeSettings = NodeSettings()
     tls: TlsSettings = TlsSettings()
     peers: tuple[PeerSettings, ...] = ()
+    web_peers: tuple[WebPeerSettings, ...] = ()
     assembly: AssemblySettings = AssemblySettings()
     selection: SelectionSettings = SelectionSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -354,6 +374,11 @@ class Settings(_Table):
     def destinations(self) -> tuple[PeerSettings, ...]:
         """The peers that are sent results."""
         return tuple(peer for peer in self.peers if peer.receives_results)
+
+    @property
+    def web_destinations(self) -> tuple[WebPeerSettings, ...]:
+        """The DICOMweb servers that are sent results."""
+        return tuple(peer for peer in self.web_peers if peer.receives_results)
 
     @property
     def prior_sources(self) -> tuple[PeerSettings, ...]:

@@ -1,17 +1,20 @@
 """Delivery and storage commitment, put together from the settings."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
-from dicom_node.settings import PeerSettings, Settings
+from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
 
 if TYPE_CHECKING:
     from dicom_node.association.commitment_scp import CommitmentScp
     from dicom_node.delivery.carrier import Carrier
     from dicom_node.delivery.notary import Notary, Reporter
     from dicom_node.delivery.outbox import Outbox
+    from dicom_node.delivery.stow import WebCarrier
     from dicom_node.jobs.ledger import Ledger
 
 
@@ -68,7 +71,10 @@ class Deliverers:
             ledger=ledger.deliveries,
             destinations=ledger.destinations,
             outbox=outbox,
-            carriers={peer.name: _carrier(settings, peer) for peer in settings.destinations},
+            carriers={
+                **{peer.name: _carrier(settings, peer) for peer in settings.destinations},
+                **{peer.name: web_carrier(peer, os.environ) for peer in settings.web_destinations},
+            },
             rules=parts.delivery_rules(settings),
             clock=clock,
         )
@@ -106,6 +112,35 @@ def _carrier(settings: Settings, peer: PeerSettings) -> "Carrier":
         ),
         store=send_files,
         echo=probe,
+    )
+
+
+def web_carrier(peer: WebPeerSettings, environment: Mapping[str, str]) -> "WebCarrier":
+    """Return the way to a DICOMweb server."""
+    from dicom_node.delivery.carrier import Manners
+    from dicom_node.delivery.stow import Secret, WebCarrier, WebDestination
+
+    secret = None
+    if peer.secret_file or peer.secret_variable:
+        secret = Secret(
+            user=peer.user,
+            file=Path(peer.secret_file).expanduser() if peer.secret_file else None,
+            value=environment.get(peer.secret_variable, ""),
+        )
+    return WebCarrier(
+        destination=WebDestination(
+            name=peer.name,
+            url=peer.url,
+            secret=secret,
+            trusted=Path(peer.trusted).expanduser() if peer.trusted else None,
+            connect_timeout_s=peer.connect_timeout_s,
+            response_timeout_s=peer.response_timeout_s,
+        ),
+        manners=Manners(
+            associations=peer.associations,
+            pause_s=peer.pause_s,
+            report_first=peer.report_first,
+        ),
     )
 
 

@@ -128,6 +128,12 @@ def destinations(settings: Settings) -> dict[str, "Peer"]:
     return {peer.name: peer_of(settings, peer) for peer in settings.destinations}
 
 
+def destination_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of everybody who is sent results."""
+    names = [peer.name for peer in settings.destinations]
+    return (*names, *(peer.name for peer in settings.web_destinations))
+
+
 def spool_limits(settings: Settings) -> "SpoolLimits":
     """Return how much room the spool leaves."""
     from dicom_node.intake.spool import SpoolLimits

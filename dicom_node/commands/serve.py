@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import NodeError
@@ -115,7 +116,7 @@ def _welcome(settings: Settings, facts: Mapping[Role, Mapping[str, object]]) -> 
     ports = [f"port {receiver['port']}"] if "port" in receiver else []
     ports += [f"port {receiver['tls_port']} with TLS"] if "tls_port" in receiver else []
     page = f"http://{web.host}:{facts[Role.OFFICE].get('web_port')}/" if web.enabled else "off"
-    names = ", ".join(peer.name for peer in settings.destinations)
+    names = ", ".join(destination_names(settings))
     sys.stdout.write(
         f"ready: AE title {node.ae_title}, {node.host} {' and '.join(ports)}; status page {page}; "
         f"results to {names or 'nobody yet (no peer receives results)'}; "

@@ -9,18 +9,25 @@ from pydantic import BaseModel
 from dicom_node.association.callers import Permission
 from dicom_node.intake import selection
 from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.settings import CallerPermission, PeerSettings, SeriesAttribute, Settings
+from dicom_node.settings import (
+    CallerPermission,
+    PeerSettings,
+    SeriesAttribute,
+    Settings,
+    WebPeerSettings,
+)
 from dicom_node.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 NODE_TOML = ROOT / "config" / "node.toml"
 RULES = {"include", "exclude", "prefer"}
+LISTS = {"peers": PeerSettings, "web_peers": WebPeerSettings}
 
 
 def keys():
     """Return every key of the settings as ``table.key``."""
     for table, field in Settings.model_fields.items():
-        model = PeerSettings if table == "peers" else field.annotation
+        model = LISTS.get(table, field.annotation)
         assert issubclass(model, BaseModel)
         for key in model.model_fields:
             yield table, key
@@ -32,7 +39,7 @@ def test_the_shipped_file_holds_every_setting():
     document = tomllib.loads(text)
 
     for table, key in keys():
-        if table == "peers":
+        if table in LISTS:
             assert f"# {key} = " in text
         else:
             assert key in document[table]
@@ -41,15 +48,17 @@ def test_the_shipped_file_holds_every_setting():
 def test_the_example_peer_works_once_its_marks_are_removed(tmp_path):
     """The commented block is no worse than the rest of the file."""
     lines = NODE_TOML.read_text(encoding="utf-8").splitlines()
-    start = lines.index("# [[peers]]")
-    end = lines.index("", start)
-    lines[start:end] = [line.removeprefix("# ") for line in lines[start:end]]
+    for example in ("# [[peers]]", "# [[web_peers]]"):
+        start = lines.index(example)
+        end = lines.index("", start)
+        lines[start:end] = [line.removeprefix("# ") for line in lines[start:end]]
     path = tmp_path / "node.toml"
     path.write_text("\n".join(lines), encoding="utf-8")
 
-    (peer,) = load_settings(path, {}).destinations
+    settings = load_settings(path, {})
 
-    assert peer.name == "pacs"
+    assert [peer.name for peer in settings.destinations] == ["pacs"]
+    assert [peer.name for peer in settings.web_destinations] == ["vna"]
 
 
 def test_the_shipped_file_says_the_defaults():
