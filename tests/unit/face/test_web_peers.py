@@ -14,6 +14,7 @@ def parse(*web_peers, peers=()):
 
 #: Where a token lies, not the token.
 TOKEN_FILE = {"secret_file": "/run/token"}
+TOKEN_VARIABLE = {"secret_variable": "VNA_TOKEN"}
 
 
 def vna(**options):
@@ -31,7 +32,7 @@ def test_a_server_is_a_destination_like_a_peer():
 
 def test_a_secret_may_come_from_the_environment():
     """As containers give it; the settings name the variable."""
-    (settings,) = parse(vna(secret_variable="VNA_TOKEN")).web_peers
+    (settings,) = parse(vna(**TOKEN_VARIABLE)).web_peers
 
     carrier = web_carrier(settings, {"VNA_TOKEN": "abc"})
 
