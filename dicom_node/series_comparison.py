@@ -32,6 +32,7 @@ from dicom_node.series_analysis import NodeModels, StepClock
 from pipeline import __version__
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
+from pipeline.follow_up.alignment import ScanAlignment, align_scans
 from pipeline.follow_up.comparison import (
     Equipment,
     FollowUpComparison,
@@ -40,6 +41,7 @@ from pipeline.follow_up.comparison import (
     compare_scans,
 )
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
+from pipeline.volume import CtVolume
 
 _NODE = f"ichnode {__version__}"
 
@@ -127,6 +129,8 @@ class SeriesComparer:
         Seconds that only rise, for the times of the steps.
     configuration : ComparisonConfiguration
         What else can change a result.
+    align : Callable
+        Finds where the baseline lies in the follow-up.
     """
 
     def __init__(
@@ -136,11 +140,13 @@ class SeriesComparer:
         clock: Callable[[], datetime],
         timer: Callable[[], float] = time.monotonic,
         configuration: ComparisonConfiguration | None = None,
+        align: Callable[[CtVolume, CtVolume], ScanAlignment] = align_scans,
     ) -> None:
         self._models = models
         self._clock = clock
         self._timer = timer
         self._configuration = configuration or ComparisonConfiguration()
+        self._align = align
 
     @property
     def model_digest(self) -> str:
@@ -247,6 +253,7 @@ class SeriesComparer:
             with_ventricles=self._configuration.with_ventricles,
             baseline_equipment=_equipment(before.source.header),
             follow_up_equipment=_equipment(after.source.header),
+            align=self._align,
         )
         view = view_pair(before.finding, after.finding, comparison)
         steps.begin(ComparisonStep.ENCODE)

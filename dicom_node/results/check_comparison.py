@@ -212,7 +212,8 @@ def _reference_faults(
         **{uid: str(result.StudyInstanceUID) for uid, result in made.items()},
     }
     current = evidence_uids(report, "CurrentRequestedProcedureEvidenceSequence")
-    other = evidence_uids(report, "PertinentOtherEvidenceSequence")
+    has_other = "PertinentOtherEvidenceSequence" in report
+    other = evidence_uids(report, "PertinentOtherEvidenceSequence") if has_other else set()
     for uid in sorted((current | other) - set(known)):
         yield f"evidence {uid} is neither source nor result"
     for uid, study in known.items():

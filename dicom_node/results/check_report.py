@@ -12,6 +12,16 @@ from pydicom.sr.coding import Code
 
 from dicom_node.results import codes, wording
 from dicom_node.results.bundle import ResultObjects
+from dicom_node.results.content_tree import (
+    answers,
+    evidence_uids,
+    has_coordinates,
+    is_named,
+    measures,
+    named,
+    referred_uids,
+    tracking_uid,
+)
 from dicom_node.results.source_frames import SourceFrames
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.finding import Compartment
@@ -49,7 +59,7 @@ def _document_faults(report: Dataset) -> Iterator[str]:
     for keyword, expected in _STATUS.items():
         if report.get(keyword) != expected:
             yield f"{keyword} is {report.get(keyword)}, not {expected}"
-    if not _is_named(report, codes.REPORT_TITLE):
+    if not is_named(report, codes.REPORT_TITLE):
         yield "the title is not Imaging Measurement Report"
     if report.ContentTemplateSequence[0].TemplateIdentifier != "1500":
         yield "the root template is not TID 1500"
@@ -58,28 +68,28 @@ def _document_faults(report: Dataset) -> Iterator[str]:
         (codes.OBSERVER_TYPE, codes.DEVICE),
         (codes.PROCEDURE_REPORTED, codes.CT_UNSPECIFIED),
     ):
-        if _answers(report, question) != [answer.value]:
+        if answers(report, question) != [answer.value]:
             yield f"{question.meaning} is not {answer.meaning}"
-    if not list(_named(report, codes.DEVICE_OBSERVER_UID)):
+    if not list(named(report, codes.DEVICE_OBSERVER_UID)):
         yield "the observer has no Device UID"
 
 
 def _evaluation_faults(report: Dataset, analysis: IchAnalysis) -> Iterator[str]:
     """Yield faults of the finding, the quality flags and the comments."""
-    (container,) = _named(report, codes.QUALITATIVE_EVALUATIONS)
+    (container,) = named(report, codes.QUALITATIVE_EVALUATIONS)
     found = isinstance(analysis, HematomaFound)
     expected = codes.PRESENT if found else codes.ABSENT
-    if _answers(container, codes.CEREBRAL_HEMORRHAGE) != [expected.value]:
+    if answers(container, codes.CEREBRAL_HEMORRHAGE) != [expected.value]:
         yield f"{codes.CEREBRAL_HEMORRHAGE.meaning} is not {expected.meaning}"
     for compartment in Compartment:
         known = compartment in analysis.compartments_ml
-        if len(_answers(container, codes.COMPARTMENT[compartment])) != int(known):
+        if len(answers(container, codes.COMPARTMENT[compartment])) != int(known):
             yield f"the compartment {compartment} must be answered exactly if it is known"
     for flag in _asked_flags(analysis):
-        answers = _answers(container, codes.QUALITY_FLAG[flag])
-        if len(answers) != 1 or (answers[0] == codes.PRESENT.value) != (flag in analysis.flags):
+        given = answers(container, codes.QUALITY_FLAG[flag])
+        if len(given) != 1 or (given[0] == codes.PRESENT.value) != (flag in analysis.flags):
             yield f"the quality flag {flag} is not answered as it was raised"
-    texts = [str(item.TextValue) for item in _named(container, codes.COMMENT)]
+    texts = [str(item.TextValue) for item in named(container, codes.COMMENT)]
     if wording.RESEARCH_STATEMENT not in texts:
         yield "the research use statement is missing"
     forecast = isinstance(analysis, HematomaFound) and analysis.forecast is not None
@@ -97,22 +107,22 @@ def _asked_flags(analysis: IchAnalysis) -> Iterator[QualityFlag]:
 
 def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis) -> Iterator[str]:
     """Yield faults of the measurement groups."""
-    containers = list(_named(report, codes.IMAGING_MEASUREMENTS))
-    groups = list(_named(containers[0], codes.MEASUREMENT_GROUP)) if containers else []
+    containers = list(named(report, codes.IMAGING_MEASUREMENTS))
+    groups = list(named(containers[0], codes.MEASUREMENT_GROUP)) if containers else []
     if not groups:
         yield "there is no measurement group: viewers would show a black image"
-    drawn = {_tracking(group) for group in groups if _has_coordinates(group)}
+    drawn = {tracking_uid(group) for group in groups if has_coordinates(group)}
     for number, group in enumerate(groups, start=1):
-        if _tracking(group) not in drawn:
+        if tracking_uid(group) not in drawn:
             yield f"group {number} has no coordinates: viewers would show a black image"
     for name, unit, expected, tolerance in _expected_numbers(analysis):
-        numbers = [item for group in groups for item in _named(group, name)]
+        numbers = [item for group in groups for item in named(group, name)]
         if len(numbers) != len(expected) or not all(
-            _measures(number, unit, value, tolerance)
+            measures(number, unit, value, tolerance)
             for number, value in zip(numbers, expected, strict=True)
         ):
             yield f"{name.meaning} must be given {len(expected)} times, in {unit}, as measured"
-    segments = [item for group in groups for item in _named(group, codes.REFERENCED_SEGMENT)]
+    segments = [item for group in groups for item in named(group, codes.REFERENCED_SEGMENT)]
     if not _refer_to_segments(segments, (results.segmentation, results.forecast)):
         yield "the referenced segments are not those of segmentation and forecast"
     yield from _mixed_lesions(groups)
@@ -120,8 +130,8 @@ def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis
 
 def _mixed_lesions(groups: list[Dataset]) -> Iterator[str]:
     """Yield whether something measured is tracked as the same thing as something forecast."""
-    forecast = {_tracking(group) for group in groups if _holds(group, codes.FORECAST_VOLUME)}
-    measured = {_tracking(group) for group in groups if _holds(group, codes.VOLUME_BY_VOXELS)}
+    forecast = {tracking_uid(group) for group in groups if _holds(group, codes.FORECAST_VOLUME)}
+    measured = {tracking_uid(group) for group in groups if _holds(group, codes.VOLUME_BY_VOXELS)}
     if forecast & measured:
         yield "measured and forecast volume are tracked as one"
 
@@ -177,12 +187,7 @@ def _known(value: float | None) -> tuple[float, ...]:
 def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[str]:
     """Yield references that do not resolve, and objects that are not referred to."""
     report = results.report
-    evidence = {
-        str(item.ReferencedSOPInstanceUID)
-        for study in report.CurrentRequestedProcedureEvidenceSequence
-        for series in study.ReferencedSeriesSequence
-        for item in series.ReferencedSOPSequence
-    }
+    evidence = evidence_uids(report, "CurrentRequestedProcedureEvidenceSequence")
     ours = {str(result.SOPInstanceUID) for result in results.in_send_order} - {
         str(report.SOPInstanceUID)
     }
@@ -191,59 +196,15 @@ def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[
         yield f"evidence {uid} is neither source nor result"
     if not evidence & frames.sop_instance_uids:
         yield "no source image is evidence"
-    referred = {
-        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
-        for item in _walk(report)
-        if item.get("ValueType") in ("IMAGE", "COMPOSITE")
-    }
+    referred = referred_uids(report)
     for uid in sorted(referred - evidence):
         yield f"reference {uid} is not evidence"
     for uid in sorted(ours - referred):
         yield f"result {uid} is not referred to"
 
 
-def _walk(item: Dataset) -> Iterator[Dataset]:
-    for child in item.get("ContentSequence") or ():
-        yield child
-        yield from _walk(child)
-
-
-def _is_named(item: Dataset, name: Code) -> bool:
-    names = item.get("ConceptNameCodeSequence")
-    if not names:
-        return False
-    return (names[0].CodeValue, names[0].CodingSchemeDesignator) == (
-        name.value,
-        name.scheme_designator,
-    )
-
-
-def _named(item: Dataset, name: Code) -> Iterator[Dataset]:
-    return (child for child in item.get("ContentSequence") or () if _is_named(child, name))
-
-
-def _answers(item: Dataset, question: Code) -> list[str]:
-    return [str(child.ConceptCodeSequence[0].CodeValue) for child in _named(item, question)]
-
-
-def _tracking(group: Dataset) -> str:
-    return next((str(item.UID) for item in _named(group, codes.TRACKING_UID)), "")
-
-
 def _holds(group: Dataset, name: Code) -> bool:
-    return any(_named(group, name))
-
-
-def _has_coordinates(group: Dataset) -> bool:
-    return any(child.get("ValueType") == "SCOORD" for child in group.ContentSequence)
-
-
-def _measures(item: Dataset, unit: str, expected: float, tolerance: float) -> bool:
-    measured = item.MeasuredValueSequence[0]
-    return (
-        measured.MeasurementUnitsCodeSequence[0].CodeValue == unit
-        and abs(float(measured.NumericValue) - expected) <= tolerance
-    )
+    return any(named(group, name))
 
 
 def _refer_to_segments(items: list[Dataset], segmentations: tuple[Dataset | None, ...]) -> bool:

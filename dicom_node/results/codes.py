@@ -205,6 +205,6 @@ FOLLOW_UP_FLAG: Final[dict[FollowUpFlag, Code]] = {
     FollowUpFlag.TIME_ZONE_MISSING: _private("HE_FU_ZONE", "Time zone of a scan unknown"),
     FollowUpFlag.OTHER_SCANNER: _private("HE_FU_SCANNER", "Scans of different scanners"),
     FollowUpFlag.TILT_DIFFERS: _private("HE_FU_TILT", "Slices cut the head at other angles"),
-    FollowUpFlag.THICKNESS_DIFFERS: _private("HE_FU_THICK", "Slices of different thickness"),
+    FollowUpFlag.THICKNESS_DIFFERS: _private("HE_FU_THICK", "Scans differ in slice thickness"),
     FollowUpFlag.CONTRAST_DIFFERS: _private("HE_FU_CONTRAST", "Contrast agent in one scan only"),
 }

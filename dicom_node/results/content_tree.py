@@ -56,10 +56,16 @@ def measures(item: Dataset, unit: str, expected: float, tolerance: float) -> boo
 
 
 def evidence_uids(report: Dataset, keyword: str) -> set[str]:
-    """Return the SOP Instance UIDs that an evidence sequence lists."""
+    """Return the SOP Instance UIDs that an evidence sequence lists.
+
+    Raises
+    ------
+    AttributeError
+        If the report has no such sequence.
+    """
     return {
         str(item.ReferencedSOPInstanceUID)
-        for study in report.get(keyword) or ()
+        for study in getattr(report, keyword)
         for series in study.ReferencedSeriesSequence
         for item in series.ReferencedSOPSequence
     }

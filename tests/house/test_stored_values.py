@@ -8,8 +8,11 @@ from dicom_node.jobs.task import ObjectKind
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.operator_error import ExitCode
 from dicom_node.processes import Role
+from dicom_node.results.comparison_record import ComparisonStatus, Definition
 from pipeline.analysis import Step
+from pipeline.expansion import Criterion
 from pipeline.finding import Compartment
+from pipeline.follow_up.flags import FollowUpFlag
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 from pipeline.rejection import RejectionCode
@@ -33,6 +36,12 @@ PINNED = {
     Step: "assess segment measure classify explain",
     Role: "receiver worker office",
     Compartment: "extra_axial_hemorrhage perihematomal_edema intraventricular_hemorrhage",
+    ComparisonStatus: "compared no_verdict refused",
+    Definition: "standard revised",
+    Criterion: "absolute_growth relative_growth new_intraventricular intraventricular_growth",
+    FollowUpFlag: "registration_poor surgery_suspected sharp_fall baseline_no_hematoma "
+    "hematoma_cut_off interval_short interval_long time_zone_missing other_scanner tilt_differs "
+    "thickness_differs contrast_differs",
 }
 
 

@@ -6,8 +6,11 @@ import pytest
 from pydicom.sr import _cid_dict, _concepts_dict
 from pydicom.sr.coding import Code
 
-from dicom_node.results import codes
+from dicom_node.results import codes, comparison_wording
+from dicom_node.results.comparison_record import Definition
+from pipeline.expansion import Criterion
 from pipeline.finding import Compartment
+from pipeline.follow_up.flags import FollowUpFlag
 from pipeline.prediction import HeLabel
 from pipeline.quality_flags import QualityFlag
 
@@ -76,6 +79,10 @@ def test_every_flag_and_label_has_a_code():
     assert set(codes.QUALITY_FLAG) == set(QualityFlag)
     assert set(codes.RISK_OF_LABEL) == set(HeLabel)
     assert set(codes.COMPARTMENT) == set(codes.COMPARTMENT_VOLUME) == set(Compartment)
+    assert set(codes.FOLLOW_UP_FLAG) == set(comparison_wording.FLAG) == set(FollowUpFlag)
+    assert set(codes.CRITERION) == set(comparison_wording.CRITERION) == set(Criterion)
+    assert set(comparison_wording.SHORT_CRITERION) == set(Criterion)
+    assert set(comparison_wording.SHORT_DEFINITION) == {each.value for each in Definition}
 
 
 def test_answers_are_those_of_the_standard():
