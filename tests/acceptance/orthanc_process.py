@@ -19,7 +19,7 @@ _USER = base64.b64encode(b"test:test").decode()
 class Orthanc:
     """An Orthanc with an empty store of its own."""
 
-    def __init__(self, folder, *, node_port=0):
+    def __init__(self, folder, *, node_port=0, plugins=()):
         program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
         if program is None:
             pytest.skip("Orthanc is not installed (Debian package orthanc)")
@@ -37,7 +37,7 @@ class Orthanc:
             "RegisteredUsers": {"test": "test"},
             "DicomAlwaysAllowStore": True,
             "DicomModalities": {"node": ["ICHNODE", "127.0.0.1", node_port or 11112]},
-            "Plugins": [],
+            "Plugins": [str(plugin) for plugin in plugins],
         }
         config.write_text(json.dumps(settings))
         self.log = (folder / "orthanc.log").open("w")
