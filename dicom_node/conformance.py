@@ -1,7 +1,9 @@
 """The DICOM conformance statement, made from the tables that the node runs on (PS3.2, Annex N)."""
 
 from dicom_node.association.presentation import ACCEPTED, PROPOSED, presentation_context_table
-from dicom_node.association.storage_scp import STATUS_OF_ERROR, StoreStatus
+from dicom_node.association.refusals import REFUSAL_WORDS
+from dicom_node.association.storage_scp import STATUS_OF_ERROR, STATUS_OF_REFUSAL, StoreStatus
+from dicom_node.conformance_security import security_section
 from dicom_node.settings import Settings
 from pipeline import __version__
 
@@ -32,8 +34,8 @@ _RECEIVER = """
 | Simultaneous associations | {max_associations} (`node.max_associations`) |
 | Maximum PDU length received | {max_pdu} bytes (`node.max_pdu_bytes`) |
 | Asynchronous operations | not supported |
-| Calling AE titles | only those listed in `node.callers`; others: \
-A-ASSOCIATE-RJ, source 1, reason 3 |
+| Calling AE titles | only those listed in `node.callers`, from the addresses that stand there; \
+others: A-ASSOCIATE-RJ, source 1, reason 3 |
 | Called AE title | only `node.ae_title`; others: A-ASSOCIATE-RJ, source 1, reason 7 |
 
 ### 2.2 Accepted presentation contexts
@@ -99,10 +101,10 @@ _FOOTER = """
 
 - Media storage: none. `ichnode analyze` writes Part 10 files into a folder.
 - Character sets: Specific Character Set is copied from the source with the patient's attributes.
-- Security: associations are not encrypted; callers are told apart by AE title only. Run the node
-  in a protected network. No patient attribute is written to logs, ledger reports or the
-  status page.
+- Security: below.
+"""
 
+_LAST = """
 ## 5. Configuration
 
 Every setting stands with its explanation in `config/node.toml` and in
@@ -134,6 +136,8 @@ def conformance_statement() -> str:
                 proposed=presentation_context_table(PROPOSED),
             ),
             _FOOTER,
+            security_section(settings),
+            _LAST,
         ]
     )
 
@@ -143,4 +147,6 @@ def _status_rows() -> str:
     for error, status in STATUS_OF_ERROR.items():
         when = (error.__doc__ or "").splitlines()[0].rstrip(".")
         rows.append(f"| {status:04X}H | {status.name} | {when[0].lower()}{when[1:]} |")
+    for kind, status in STATUS_OF_REFUSAL.items():
+        rows.append(f"| {status:04X}H | {status.name} | {REFUSAL_WORDS[kind]} |")
     return "\n".join(rows)

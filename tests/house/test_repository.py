@@ -73,3 +73,13 @@ def test_every_reason_and_flag_is_in_the_operation_manual():
     for enum in (RejectionCode, QualityFlag, SeriesState, JobState, DeliveryState):
         for member in enum:
             assert f"`{member.value}`" in manual, member
+
+
+def test_every_refusal_is_in_the_security_manual():
+    """Whoever is turned away can be told why."""
+    from dicom_node.association.refusals import RefusalKind
+
+    manual = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+
+    for kind in RefusalKind:
+        assert f"| `{kind.value}` |" in manual, kind

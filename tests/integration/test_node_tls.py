@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from certificate_builder import Authority
@@ -512,3 +513,34 @@ def test_openssl_agrees_on_what_is_spoken(node, modality, authority, options, ok
 
     assert ("Cipher is (NONE)" not in done.stdout) is ok
     assert (done.returncode == 0) is ok
+
+
+@pytest.mark.acceptance
+def test_the_commands_of_the_manual_make_usable_certificates(tmp_path):
+    """The block of docs/security.md is run as it stands; then the node listens and is called."""
+    needs("openssl")
+    manual = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    commands = manual.split("```sh\n")[1].split("```")[0]
+
+    subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+
+    files = TlsFiles(
+        certificate=tmp_path / "node.pem", key=tmp_path / "node.key", trusted=tmp_path / "ca.pem"
+    )
+    provider = StorageScp(
+        settings=ScpSettings(
+            ae_title="ICHNODE",
+            host=HOST,
+            port=None,
+            tls_port=0,
+            tls=ServerTls(files=files),
+            callers=(Caller(ae_title="MODALITY"),),
+        ),
+        intake=MemoryIntake(),
+        clock=Clock(),
+    )
+    provider.start()
+    try:
+        assert echo(peer(provider.tls_port, ClientTls(files=files))).ok
+    finally:
+        provider.stop(grace_s=0.5)
