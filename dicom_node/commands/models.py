@@ -152,3 +152,8 @@ def _numbers(card: ModelCard) -> Iterator[tuple[str, str]]:
         scale = card.intensity
         window = f"{scale.clip_low_hu:g}..{scale.clip_high_hu:g} HU"
         yield "intensity", f"{window}, minus {scale.mean:g}, divided by {scale.sd:g}"
+    for error in (card.volume_error, card.forecast_error):
+        if error is not None:
+            kind = "volume" if card.task == "segmentation" else "forecast"
+            fitted = f"fitted on {error.patients} patients: {error.cohort}"
+            yield f"95 % range of the {kind}", fitted

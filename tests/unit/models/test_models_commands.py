@@ -7,9 +7,11 @@ import json
 import pytest
 import torch
 from blast_ct_builder import published_checkpoint
+from growth_builder import growth_card, moving_network
 from nnunet_model import DATASET, TrainedModel, build, planned
 
-from pipeline.model_bundle import builtin_bundle_path, load_bundle, load_card
+from pipeline.forecast_error import ForecastError
+from pipeline.model_bundle import builtin_bundle_path, load_bundle, load_card, save_bundle
 from pipeline.segmentation.blast_ct import published
 
 
@@ -42,6 +44,20 @@ def test_list_shows_what_came_along_and_what_is_in_a_folder(call, checkpoint, tm
     assert any(
         "BlastCt" in line and line.endswith(str(tmp_path / "models/mine")) for line in lines
     )
+
+
+def test_show_knows_a_growth_model_and_whom_its_range_was_fitted_on(call, tmp_path):
+    """A range says nothing about patients of another kind, so the card's cohort is told."""
+    error = ForecastError(quantile=0.5, floor_ml=2.0, patients=27, cohort="simulated heads")
+    card = growth_card(forecast_error=error)
+    save_bundle(tmp_path / "growth", card, moving_network((0.0, 0.0, 0.0)).state_dict())
+
+    code, out, _ = call("models", "show", tmp_path / "growth")
+
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert code == 0
+    assert "task growth" in lines
+    assert "95 % range of the forecast fitted on 27 patients: simulated heads" in lines
 
 
 def test_list_goes_on_after_a_bundle_that_cannot_be_read(call, tmp_path):
