@@ -21,6 +21,7 @@ from dicom_node.jobs.tables import (
     JobRow,
     SeriesRow,
 )
+from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.timeline import EventKind, record
 
 
@@ -46,7 +47,9 @@ class Arrivals:
             versions = _versions_of(session, instance)
             if any(row.content_digest == instance.content_digest for row in versions):
                 _touch(series, instance.request.received_at)
+                count(session, Tally.INSTANCES, outcome="repeated")
                 return
+            count(session, Tally.INSTANCES, outcome="other_version" if versions else "stored")
             is_current = not versions or not _is_begun(session, series)
             if versions:
                 record(

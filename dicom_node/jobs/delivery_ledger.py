@@ -14,6 +14,7 @@ from dicom_node.jobs.database import Database
 from dicom_node.jobs.results_store import note_delivery, revive, settle_jobs
 from dicom_node.jobs.state import DeliveryState, move_delivery
 from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.timeline import EventKind
 
 
@@ -167,6 +168,7 @@ class DeliveryLedger:
             row.commitment_at = now if wants_commitment else None
             row.commitment_asks = 0
             _end_attempt(session, row, EventKind.ACCEPTED, message, now=now)
+            _count_attempt(session, row, "accepted")
 
     def postpone(
         self,
@@ -211,6 +213,7 @@ class DeliveryLedger:
                 row.state = move_delivery(row.state, DeliveryState.PENDING)
                 row.next_attempt_at = again_at
             _end_attempt(session, row, EventKind.NOT_ACCEPTED, reason, now=now)
+            _count_attempt(session, row, failure.value)
 
     def retry(self, destination: str, now: datetime) -> int:
         """Try again at once what waits for a destination or gave up; return how many objects.
@@ -278,6 +281,7 @@ def _free(session: Session, rows: Sequence[DeliveryRow], now: datetime) -> None:
         row.reason = f"{row.claimed_by} stopped without a word"
         row.next_attempt_at = now
         row.lease_until = None
+        count(session, Tally.LOST_LEASES, of="delivery")
     session.flush()
 
 
@@ -330,6 +334,10 @@ def _held(session: Session, item: ParcelItem) -> DeliveryRow:
     if row is None or not _is_held(row, item):
         raise LostLeaseError(f"Delivery {item.delivery_id} is no longer in this courier's hand")
     return row
+
+
+def _count_attempt(session: Session, row: DeliveryRow, outcome: str) -> None:
+    count(session, Tally.DELIVERY_ATTEMPTS, destination=row.destination, outcome=outcome)
 
 
 def _end_attempt(

@@ -19,6 +19,7 @@ from dicom_node.jobs.tables import (
     JobRow,
     SeriesRow,
 )
+from dicom_node.jobs.tally import Tally, count, count_steps
 from dicom_node.jobs.task import (
     Claim,
     StoredObject,
@@ -126,6 +127,8 @@ class JobLedger:
             job.state = move_job(job.state, JobState.DELIVERING)
             job.result_set_id = result_set.result_set_id
             _end_attempt(job, "", record=record, now=now)
+            count(session, Tally.ATTEMPTS, kind=job.kind.value, outcome="results")
+            count_steps(session, job.kind.value, record.get("seconds_per_step"))
             note(
                 session,
                 now,
@@ -152,6 +155,8 @@ class JobLedger:
             job = _claimed(session, claim)
             job.state = move_job(job.state, JobState.REJECTED)
             _end_attempt(job, reason, record=record, now=now)
+            count(session, Tally.ATTEMPTS, kind=job.kind.value, outcome="rejected")
+            count_steps(session, job.kind.value, record.get("seconds_per_step"))
             note(session, now, job.series_uid, EventKind.REJECTED, reason, job_id=job.job_id)
             if job.kind is not JobKind.ANALYSIS:
                 return
@@ -189,6 +194,7 @@ class JobLedger:
                     reason = f"{job.claimed_by} stopped without a word"
                 again_at = next_attempt(policy, failures=job.attempts, now=now)
                 _fail(session, job, reason, again_at=again_at, now=now)
+                count(session, Tally.LOST_LEASES, of="job")
             return len(lost)
 
     def release(self, worker: str, policy: RetryPolicy, now: datetime) -> int:
@@ -207,6 +213,7 @@ class JobLedger:
                 is_last = next_attempt(policy, failures=job.attempts, now=now) is None
                 again_at = None if is_last else now
                 _fail(session, job, f"{worker} was restarted", again_at=again_at, now=now)
+                count(session, Tally.LOST_LEASES, of="job")
             return len(lost)
 
     def retry(self, job_id: int, now: datetime) -> None:
@@ -261,6 +268,7 @@ def _fail(
     session: Session, job: JobRow, reason: str, *, again_at: datetime | None, now: datetime
 ) -> None:
     _end_attempt(job, reason, now=now)
+    count(session, Tally.ATTEMPTS, kind=job.kind.value, outcome="failed")
     if again_at is None:
         job.state = move_job(job.state, JobState.FAILED)
         kind = EventKind.FAILED

@@ -16,6 +16,7 @@ from dicom_node.jobs.prior_ledger import PriorLedger
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.series_ledger import SeriesLedger
+from dicom_node.jobs.tally import TallyLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Ledger:
         For whoever looks for earlier scans.
     reports : Reports
         For whoever only looks.
+    tallies : TallyLedger
+        For counts.
     patient_salt : bytes
         Key of the hash that tells patients apart.
     database : Database
@@ -63,6 +66,7 @@ class Ledger:
     presence: PresenceLedger
     priors: PriorLedger
     reports: Reports
+    tallies: TallyLedger
     patient_salt: bytes = field(repr=False)
     database: Database
 
@@ -101,6 +105,7 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         presence=PresenceLedger(database),
         priors=PriorLedger(database),
         reports=Reports(database),
+        tallies=TallyLedger(database),
         patient_salt=database.patient_salt,
         database=database,
     )

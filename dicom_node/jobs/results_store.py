@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_node.jobs.state import DeliveryState, JobState, move_delivery, move_job
-from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, move_delivery, move_job
+from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow, SeriesRow
+from dicom_node.jobs.tally import observe_door
 from dicom_node.jobs.task import StoredObject
 from dicom_node.jobs.timeline import EventKind, record
 
@@ -110,6 +111,19 @@ def settle_jobs(session: Session, result_set_id: int, now: datetime) -> None:
             f"{len(cancelled)} of {len(rows)} deliveries were cancelled" if cancelled else ""
         )
         record(session, now, job.series_uid, EventKind.DELIVERED, job_id=job.job_id)
+        _observe_door(session, job, rows)
+
+
+def _observe_door(session: Session, job: JobRow, rows: Sequence[DeliveryRow]) -> None:
+    """Count the time from the last image to the last result accepted, of a first opinion.
+
+    A repeat whose results had been accepted before is none: nobody waited for it.
+    """
+    times = [row.accepted_at for row in rows if row.accepted_at is not None]
+    if job.kind is not JobKind.ANALYSIS or not times or max(times) < job.created_at:
+        return
+    series = session.get_one(SeriesRow, job.series_uid)
+    observe_door(session, max(0.0, (max(times) - series.last_received_at).total_seconds()))
 
 
 def note_delivery(

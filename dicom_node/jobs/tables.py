@@ -108,6 +108,7 @@ class AssociationRow(Table):
     address: Mapped[str] = mapped_column(String(64))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    audited: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class AssociationSeriesRow(Table):
@@ -295,6 +296,7 @@ class DeliveryRow(Table):
     negotiation: Mapped[str] = mapped_column(Text, default="", server_default="")
     commitment_at: Mapped[datetime | None]
     commitment_asks: Mapped[int] = mapped_column(default=0, server_default="0")
+    audited: Mapped[bool] = mapped_column(default=False, server_default="0")
 
     __table_args__ = (
         UniqueConstraint("object_id", "destination"),

@@ -12,9 +12,10 @@ from dicom_node.jobs.delivery_tables import (
     DestinationRow,
 )
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
+from dicom_node.jobs.tally_tables import TallyRow
 
 #: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment.
+#: commitment, counts, what was audited.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -28,6 +29,8 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE deliveries ADD COLUMN negotiation TEXT DEFAULT '' NOT NULL",
     "ALTER TABLE deliveries ADD COLUMN commitment_at VARCHAR(32)",
     "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT '0' NOT NULL",
+    "ALTER TABLE associations ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
+    "ALTER TABLE deliveries ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
 )
 
 _NEW_TABLES: Final = (
@@ -37,6 +40,7 @@ _NEW_TABLES: Final = (
     CommitmentRow,
     CommitmentItemRow,
     CommitmentRequestRow,
+    TallyRow,
 )
 
 

@@ -1,0 +1,16 @@
+"""Table of the ledger for counts."""
+
+from sqlalchemy import Float, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dicom_node.jobs.tables import Table
+
+
+class TallyRow(Table):
+    """How often, or how much, since the ledger was made. `labels` is JSON with sorted keys."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    labels: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[float] = mapped_column(Float)
