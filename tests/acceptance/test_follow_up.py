@@ -1,5 +1,6 @@
 """A patient is scanned twice: the node compares, wherever the first scan was."""
 
+import json
 from collections import Counter
 
 import pydicom
@@ -108,7 +109,7 @@ def series_of(files):
 
 
 def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans):
-    """Results of the baseline, results of the follow-up, then report, SEGs and capture of both."""
+    """First results, then report, SEGs and capture of both scans; the watch shows the pair."""
     node, orthanc = pacs
     baseline, follow_up = scans
     node.start()
@@ -132,7 +133,14 @@ def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans):
     page = node.get(f"/series/{series_of(follow_up)}")
     assert "Comparison with an earlier scan" in page
     assert "mL in 24.0 h: expanded" in page
-    told = node.log.read_text() + page + node.run("status", "--json").stdout
+    watched = node.run("watch", "--json").stdout
+    (version,) = json.loads(watched)["versions"]
+    assert (version["pairs"], version["expansions"], version["excluded"]) == (1, 1, {})
+    assert version["predicted_ahead"] == 1
+    assert version["outcomes"][0]["elapsed_h"] == 24
+    watched += node.get("/watch")
+    assert "of these with an outcome" in watched
+    told = node.log.read_text() + page + watched + node.run("status", "--json").stdout
     for secret in (POISON_NAME, PATIENT, POISON_BIRTH_DATE):
         assert secret not in told
 
