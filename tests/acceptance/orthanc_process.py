@@ -19,7 +19,7 @@ _USER = base64.b64encode(b"test:test").decode()
 class Orthanc:
     """An Orthanc with an empty store of its own."""
 
-    def __init__(self, folder, *, node_port=0, plugins=()):
+    def __init__(self, folder, *, node_port=0, plugins=(), **more):
         program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
         if program is None:
             pytest.skip("Orthanc is not installed (Debian package orthanc)")
@@ -39,7 +39,7 @@ class Orthanc:
             "DicomModalities": {"node": ["ICHNODE", "127.0.0.1", node_port or 11112]},
             "Plugins": [str(plugin) for plugin in plugins],
         }
-        config.write_text(json.dumps(settings))
+        config.write_text(json.dumps(settings | more))
         self.log = (folder / "orthanc.log").open("w")
         self.process = subprocess.Popen([program, str(config)], stdout=self.log, stderr=self.log)
         wait_until(lambda: self.ask("/system"))
