@@ -3,6 +3,7 @@
 from dicom_node.association.presentation import ACCEPTED, PROPOSED, presentation_context_table
 from dicom_node.association.refusals import REFUSAL_WORDS
 from dicom_node.association.storage_scp import STATUS_OF_ERROR, STATUS_OF_REFUSAL, StoreStatus
+from dicom_node.conformance_query import query_section
 from dicom_node.conformance_security import security_section
 from dicom_node.settings import Settings
 from pipeline import __version__
@@ -17,7 +18,8 @@ Structure after PS3.2, Annex N. RESEARCH USE ONLY: ichnode is not a medical devi
 ichnode receives head CT series by C-STORE, analyses one series per study for intracerebral
 hematoma and sends its results to the configured destinations by C-STORE. It acts as
 Verification SCP and SCU, Storage SCP for CT images and Storage SCU for the results.
-It offers no query, no retrieval, no print, no worklist and no storage commitment, and it stores
+Two scans of one patient are compared; where the site wants it, earlier ones are sought at peers
+by Query/Retrieve as SCU. It answers no query and no retrieval itself, offers no print, no worklist and no storage commitment, and it stores
 objects only until they are analysed: it is no archive.
 """
 
@@ -135,6 +137,7 @@ def conformance_statement() -> str:
                 refusal=delivery.refusal_attempts,
                 proposed=presentation_context_table(PROPOSED),
             ),
+            query_section(settings),
             _FOOTER,
             security_section(settings),
             _LAST,

@@ -13,7 +13,12 @@ from pydicom.uid import UID
 
 from dicom_node.association.negotiation import Negotiated, negotiate
 from dicom_node.association.peers import Peer
-from dicom_node.association.presentation import PLAIN, STUDY_ROOT_FIND
+from dicom_node.association.presentation import (
+    PLAIN,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from dicom_node.errors import (
     AssociationAbortedError,
     PeerTimeoutError,
@@ -173,6 +178,25 @@ def find_ct_series(
                 for answer in _find(peer, negotiated.association, _series_keys(study), timer)
                 if _text(answer, "Modality") == "CT" and _text(answer, "SeriesInstanceUID")
             )
+
+
+def offers_retrieval(
+    peer: Peer, *, by_move: bool, timer: Callable[[], float] = time.monotonic
+) -> None:
+    """Make sure that a peer takes part in C-FIND, and in C-MOVE or C-GET; nothing is asked.
+
+    Raises
+    ------
+    PeerError
+        If there is no association.
+    QueryRefusedError
+        If it does not.
+    """
+    services = (STUDY_ROOT_FIND, STUDY_ROOT_MOVE if by_move else STUDY_ROOT_GET)
+    contexts = [(str(service), str(syntax)) for service in services for syntax in PLAIN]
+    with negotiate(peer, contexts, timer=timer) as negotiated:
+        for service in services:
+            check_service(peer, negotiated, service)
 
 
 def check_service(peer: Peer, negotiated: Negotiated, service: UID) -> None:

@@ -15,6 +15,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
+from dicom_node.commands.check_priors import prior_findings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import PeerError, TlsFileError
@@ -197,6 +198,8 @@ def _peers(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject=f"peer {peer.name}", good=result.ok, detail=result.message)
     for web_peer in settings.web_peers:
         yield _web_peer(web_peer)
+    for subject, good, words in prior_findings(settings):
+        yield Finding(subject=subject, good=good, detail=words)
     if not parts.destination_names(settings):
         yield Finding(
             subject="destinations",

@@ -1,4 +1,4 @@
-"""``ichnode retry``: failed analyses and deliveries start again."""
+"""``ichnode retry``: failed jobs, deliveries and searches for earlier scans start again."""
 
 from pathlib import Path
 
@@ -21,14 +21,28 @@ def run(identifier: str | None, *, destination: str | None, config: Path | None)
     with ledger_for_reading(settings) as ledger:
         if destination is None:
             jobs = _retry_jobs(ledger, identifier)
-            say(f"{jobs} failed {'analysis starts' if jobs == 1 else 'analyses start'} again")
-            return ExitCode.OK
-        try:
-            objects = ledger.deliveries.retry(destination, utc_now())
-        except UnknownEntryError as error:
-            raise OperatorError(str(error)) from error
-        say(f"{objects} objects are sent to {destination} again")
+            say(f"{jobs} failed {'job starts' if jobs == 1 else 'jobs start'} again")
+        else:
+            _retry_peer(ledger, destination)
     return ExitCode.OK
+
+
+def _retry_peer(ledger: Ledger, name: str) -> None:
+    """Send again what waits for a peer, and ask it again for earlier scans."""
+    words = []
+    faults = []
+    for retry, said in (
+        (ledger.deliveries.retry, f"objects are sent to {name} again"),
+        (ledger.priors.retry, f"searches at {name} start again"),
+    ):
+        try:
+            words.append(f"{retry(name, utc_now())} {said}")
+        except UnknownEntryError as error:
+            faults.append(str(error))
+    if not words:
+        raise OperatorError(faults[0])
+    for line in words:
+        say(line)
 
 
 def _retry_jobs(ledger: Ledger, identifier: str | None) -> int:
@@ -36,14 +50,14 @@ def _retry_jobs(ledger: Ledger, identifier: str | None) -> int:
     known = False
     retried = 0
     for series in ledger.reports.overview(limit=_LIMIT).series:
-        job = series.job
-        names = {series.series_instance_uid, str(job.job_id) if job else ""}
-        if identifier is not None and identifier not in names:
-            continue
-        known = True
-        if job is not None and job.state is JobState.FAILED:
-            ledger.jobs.retry(job.job_id, utc_now())
-            retried += 1
+        for job in (series.job, series.comparison):
+            names = {series.series_instance_uid, str(job.job_id) if job else ""}
+            if identifier is not None and identifier not in names:
+                continue
+            known = True
+            if job is not None and job.state is JobState.FAILED:
+                ledger.jobs.retry(job.job_id, utc_now())
+                retried += 1
     if identifier is not None and not known:
         raise OperatorError(f"the ledger knows no series or job {identifier!r}")
     return retried

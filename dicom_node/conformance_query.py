@@ -1,0 +1,57 @@
+"""The part of the conformance statement about queries and retrievals that the node starts."""
+
+from typing import Final
+
+from dicom_node.association.presentation import QUERIED, presentation_context_table
+from dicom_node.association.query import MOST_ANSWERS
+from dicom_node.intake.prior_choice import MOST_SERIES, MOST_STUDIES
+from dicom_node.settings import Settings
+
+_TEXT: Final = """
+### 3.4 Search for earlier scans (Query/Retrieve SCU)
+
+Only at peers with `gives_priors`, once per study and peer, after the first result of a study with
+a hematoma. One association for the queries, one for the retrieval; neither is opened while the
+node has nothing to ask. It answers no queries itself.
+
+{contexts}
+
+C-GET is proposed together with the CT contexts of section 2.2, for which the node proposes the
+SCP role by SCP/SCU Role Selection; each sub-operation is answered as in section 2.3. C-MOVE names
+`node.ae_title` as the move destination.
+
+| Request | Level | Keys |
+| --- | --- | --- |
+| C-FIND | STUDY | matching: Patient ID (single value), Study Date (range of \
+`follow_up.window_h`, {window:g} h by default); returned: Study Time, Study Instance UID, \
+Modalities in Study, Issuer of Patient ID, Patient's Birth Date, Patient's Sex |
+| C-FIND | SERIES | matching: Study Instance UID, Modality (CT); returned: Series Instance UID, \
+Series Description, Body Part Examined, Protocol Name, Number of Series Related Instances |
+| C-MOVE or C-GET | SERIES | Study Instance UID, Series Instance UID |
+
+Answers beyond {answers} per query are not used. Answers with another Patient ID, issuer, birth
+date or sex than the images, or outside the range of dates, are left out, also if the peer does not
+support the key. Of the {studies} earliest studies at most {series} series each are retrieved.
+
+| Status | Behaviour |
+| --- | --- |
+| Success (0000H), Pending (FF00H, FF01H) | as the standard says |
+| Warning (B000H) | what was sent is used; the number of failed images is told |
+| any other status, time-out, abort | told in words; the search is tried again, \
+{attempts} attempts, waiting from {first:g} s, doubled up to {longest:g} s (`follow_up.*`) |
+"""
+
+
+def query_section(settings: Settings) -> str:
+    """Return the section in Markdown, with the defaults of the settings."""
+    follow_up = settings.follow_up
+    return _TEXT.format(
+        contexts=presentation_context_table(QUERIED),
+        window=follow_up.window_h,
+        answers=MOST_ANSWERS,
+        studies=MOST_STUDIES,
+        series=MOST_SERIES,
+        attempts=follow_up.search_attempts,
+        first=follow_up.first_retry_s,
+        longest=follow_up.longest_wait_s,
+    )
