@@ -19,8 +19,9 @@ ichnode receives head CT series by C-STORE, analyses one series per study for in
 hematoma and sends its results to the configured destinations by C-STORE. It acts as
 Verification SCP and SCU, Storage SCP for CT images and Storage SCU for the results.
 Two scans of one patient are compared; where the site wants it, earlier ones are sought at peers
-by Query/Retrieve as SCU. It answers no query and no retrieval itself, offers no print, no worklist and no storage commitment, and it stores
-objects only until they are analysed: it is no archive.
+by Query/Retrieve as SCU. Storage commitment is spoken where the settings say so. It answers no
+query and no retrieval itself, offers no print and no worklist, and it stores objects only until
+they are analysed: it is no archive.
 """
 
 _RECEIVER = """
