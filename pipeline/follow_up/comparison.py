@@ -17,11 +17,11 @@ from pipeline.quality_flags import QualityFlag
 from pipeline.volume import CtVolume
 
 #: Below this the heads do not match. Measured on simulated follow-ups of real heads: 0.96 to 0.98
-#: of one patient, 0.87 to 0.89 of two.
+#: of one patient, 0.54 to 0.90 of two (docs/follow_up.md).
 LEAST_CORRELATION = 0.93
 
 #: The same head is the same size. Measured as above: off by up to 0.01 along any direction of one
-#: patient's, 0.03 to 0.10 of two.
+#: patient's, by 0.03 to 0.12 of two.
 MOST_STRETCH = 0.05
 
 #: A hematoma does not lose more than this in the days that a comparison spans by being resorbed;
