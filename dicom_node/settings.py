@@ -188,6 +188,7 @@ class PeerSettings(_Table):
     host: Host
     port: Port
     receives_results: bool = False
+    receives: Literal["all", "findings", "sender"] = "all"
     tls: bool = False
     tls_name: str = ""
     tls_checks_name: bool = True
@@ -208,6 +209,7 @@ class WebPeerSettings(_Table):
     name: Annotated[str, AfterValidator(_peer_name)]
     url: Annotated[str, AfterValidator(web_address)]
     receives_results: bool = False
+    receives: Literal["all", "findings"] = "all"
     user: Annotated[str, Field(pattern=r"^[^:\x00-\x1f]*$")] = ""
     secret_file: str = ""
     secret_variable: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = ""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dicom_node.intake.selection import Preference, SelectionRules, TextRule
     from dicom_node.intake.spool import SpoolLimits
     from dicom_node.jobs.commitment_ledger import CommitmentRules
+    from dicom_node.jobs.routing import Route
     from dicom_node.jobs.worker import JobRules
 
 _MEGABYTE = 2**20
@@ -132,6 +133,22 @@ def destination_names(settings: Settings) -> tuple[str, ...]:
     """Return the names of everybody who is sent results."""
     names = [peer.name for peer in settings.destinations]
     return (*names, *(peer.name for peer in settings.web_destinations))
+
+
+def routes(settings: Settings) -> tuple["Route", ...]:
+    """Return everybody who may be sent results, and which of them."""
+    from dicom_node.jobs.routing import Receives, Route
+
+    return (
+        *(
+            Route(name=peer.name, receives=Receives(peer.receives), ae_title=peer.ae_title)
+            for peer in settings.destinations
+        ),
+        *(
+            Route(name=peer.name, receives=Receives(peer.receives))
+            for peer in settings.web_destinations
+        ),
+    )
 
 
 def spool_limits(settings: Settings) -> "SpoolLimits":

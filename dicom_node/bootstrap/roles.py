@@ -115,7 +115,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
             spool_root=duty.layout.spool,
             analyst=make_analyst(duty.settings, duty.layout),
             store=Outbox(duty.layout.outbox),
-            destinations=parts.destination_names(duty.settings),
+            destinations=parts.routes(duty.settings),
             rules=rules,
             plans=planning_rules(duty.settings),
             clock=utc_now,

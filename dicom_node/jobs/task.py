@@ -124,6 +124,8 @@ class AnalysisTask:
         What the results will supersede; empty for a first analysis.
     baseline : BaselineTask or None
         The earlier scan of a comparison.
+    calling_ae_title : str
+        Who sent the first image.
     """
 
     job_id: int
@@ -135,6 +137,7 @@ class AnalysisTask:
     predecessors: tuple[PredecessorObject, ...]
     kind: JobKind = JobKind.ANALYSIS
     baseline: BaselineTask | None = None
+    calling_ae_title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

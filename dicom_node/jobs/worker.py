@@ -13,6 +13,7 @@ from dicom_node.errors import LedgerError, LostLeaseError, NodeError, describe_e
 from dicom_node.jobs.planning import NO_PLANS, PlanningRules
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
+from dicom_node.jobs.routing import Route, destinations_for
 from dicom_node.jobs.task import (
     AnalysisOutcome,
     AnalysisTask,
@@ -112,7 +113,7 @@ class Worker:
     store
         Makes the results durable.
     destinations
-        Names of the peers that are sent the results.
+        Who may be sent the results, and which of them.
     rules
         Times and attempts.
     clock
@@ -133,7 +134,7 @@ class Worker:
         spool_root: Path,
         analyst: Analyst,
         store: ResultStore,
-        destinations: tuple[str, ...],
+        destinations: Sequence[Route],
         rules: JobRules,
         clock: Callable[[], datetime],
         on_overrun: Callable[[], None],
@@ -208,7 +209,11 @@ class Worker:
             configuration_digest=(
                 outcome.configuration_digest or self._analyst.configuration_digest
             ),
-            destinations=self._destinations,
+            destinations=destinations_for(
+                self._destinations,
+                record=outcome.record,
+                calling_ae_title=claim.task.calling_ae_title,
+            ),
             record=outcome.record,
             now=self._clock(),
             plans=self._plans,

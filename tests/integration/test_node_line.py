@@ -21,16 +21,20 @@ from dicom_node.association.presentation import PROPOSED
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.storage_scu import send_files
+from dicom_node.association.verification import probe
+from dicom_node.delivery.carrier import DimseCarrier, Manners
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.outbox import Outbox
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.intake.spool import Spool, SpoolLimits
+from dicom_node.jobs.destination_ledger import BreakerRules
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.office import AssemblyOffice, Sweeper
 from dicom_node.jobs.presence import Presence
 from dicom_node.jobs.retry import RetryPolicy
+from dicom_node.jobs.routing import Route
 from dicom_node.jobs.state import JobState, SeriesState
 from dicom_node.jobs.timetable import Tick, Timetable
 from dicom_node.jobs.worker import JobRules, Worker
@@ -93,7 +97,7 @@ class Node:
             spool_root=spool.root,
             analyst=FakeAnalyst(),
             store=outbox,
-            destinations=("pacs",),
+            destinations=(Route(name="pacs"),),
             rules=JobRules(),
             clock=now,
             on_overrun=lambda: None,
@@ -109,11 +113,18 @@ class Node:
         self._courier = Courier(
             name="courier",
             ledger=self.ledger.deliveries,
+            destinations=self.ledger.destinations,
             outbox=outbox,
-            peers={"pacs": pacs_peer(pacs_port)},
-            rules=DeliveryRules(network=RetryPolicy(max_attempts=50, first_delay_s=0.2, cap_s=1)),
+            carriers={
+                "pacs": DimseCarrier(
+                    peer=pacs_peer(pacs_port), manners=Manners(), store=send_files, echo=probe
+                )
+            },
+            rules=DeliveryRules(
+                network=RetryPolicy(max_attempts=50, first_delay_s=0.2, cap_s=1),
+                breaker=BreakerRules(failures=3, first_probe_s=0.3, longest_probe_s=1),
+            ),
             clock=now,
-            send=send_files,
             poll_s=0.05,
         )
         self._timetable = Timetable(

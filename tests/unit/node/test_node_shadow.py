@@ -23,6 +23,7 @@ from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.office import AssemblyOffice
 from dicom_node.jobs.planning import PlanningRules
+from dicom_node.jobs.routing import Route
 from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import JobRow, ObjectRow
 from dicom_node.jobs.task import Analyzed, Rejected
@@ -73,7 +74,7 @@ def work_off(ledger, load):
         spool_root=Path(),
         analyst=analyst,
         store=MemoryStore(),
-        destinations=("pacs",),
+        destinations=(Route(name="pacs"),),
         rules=JobRules(),
         plans=PlanningRules(with_shadow=True),
         clock=clock,

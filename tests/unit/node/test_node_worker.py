@@ -10,6 +10,7 @@ from node_builders import START, Clock, FakeAnalyst, MemoryStore, wait_for
 
 from dicom_node.errors import LedgerUnavailableError, LostLeaseError, OutboxError
 from dicom_node.jobs.retry import RetryPolicy
+from dicom_node.jobs.routing import Route
 from dicom_node.jobs.task import AnalysisTask, Claim, Rejected
 from dicom_node.jobs.worker import JobRules, Worker
 from pipeline.errors import ModelBundleError, SeriesRejectedError
@@ -102,7 +103,7 @@ def work(tmp_path, clock):
             spool_root=tmp_path,
             analyst=analyst,
             store=store or MemoryStore(),
-            destinations=("pacs", "archive"),
+            destinations=(Route(name="pacs"), Route(name="archive")),
             rules=rules,
             clock=clock,
             on_overrun=on_overrun,
