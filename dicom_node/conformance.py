@@ -93,6 +93,17 @@ the source series, 32-bit floats with a real world value mapping; only where \
 prediction, forecast volume in a measurement group of its own, other findings, quality flags, \
 model identity |
 
+Two scans of a patient that are compared give one more set:
+
+| Object | SOP Class | Content |
+| --- | --- | --- |
+| Segmentations | Segmentation Storage | the hematoma on both scans as one model sees it, each on \
+the grid of its own series and in the study of its own series, with one tracking UID |
+| Capture | Secondary Capture Image Storage | both scans side by side, with outlines, volumes, \
+change, interval and RESEARCH USE ONLY, in the study of the follow-up |
+| Report | Comprehensive 3D SR Storage | both measurements, change with its range, expansion by \
+which criterion, elapsed time, flags; in the study of the follow-up, with the evidence of both |
+
 All objects belong to the study, patient and frame of reference of the source series. Their UIDs
 are derived from the source instances, the model and its configuration: the same input
 yields the same objects, a changed input yields new ones that name their predecessors.
