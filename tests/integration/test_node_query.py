@@ -17,6 +17,7 @@ from dicom_node.association.query import PatientIdentity, StudyQuery, find_ct_se
 from dicom_node.association.retrieve import get_series, move_series
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
+from dicom_node.commands.check_priors import prior_findings
 from dicom_node.commands.demo_stage import free_ports
 from dicom_node.errors import (
     AssociationAbortedError,
@@ -27,6 +28,7 @@ from dicom_node.errors import (
 )
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.spool import Spool, SpoolLimits
+from dicom_node.settings_file import parse_settings
 
 PATIENT = PatientIdentity(patient_id="P1", birth_date="19340217", sex="M")
 QUERY = StudyQuery(patient=PATIENT, first_day=date(2026, 1, 2), last_day=date(2026, 1, 5))
@@ -249,6 +251,30 @@ def test_a_pacs_that_only_answers_queries_says_so(ask, custody):
         series = find(port)
         with pytest.raises(QueryRefusedError, match="does not offer"):
             ask(peer_at(port), series, stop=FREE, **more)
+
+
+def findings(port, way, callers):
+    peer = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}
+    document = {"peers": [peer | {"gives_priors": way}], "node": {"callers": callers}}
+    return list(prior_findings(parse_settings(document, source="node.toml", environment={})))
+
+
+def test_check_says_whether_a_peer_can_give_priors():
+    """It needs C-FIND and the way that the site chose, and for C-MOVE the right to send to us."""
+    with QueryProvider([]).listening() as port:
+        moved = findings(port, "move", ["PACS"])
+        unknown = findings(port, "move", ["CT"])
+        got = findings(port, "get", ["CT"])
+    with QueryProvider([], services=[FIND]).listening() as port:
+        deaf = findings(port, "get", ["CT"])
+    away = findings(port, "get", ["CT"])
+
+    assert [good for ((_, good, _),) in (moved, unknown, got, deaf, away)] == [
+        *(True, False, True, False, False)
+    ]
+    assert "not among node.callers" in unknown[0][2]
+    assert "does not offer" in deaf[0][2]
+    assert "No connection" in away[0][2]
 
 
 @pytest.fixture
