@@ -10,7 +10,8 @@ from pathlib import Path
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from dicom_node.settings_file import SettingsError, SettingsFault, parse_settings
+from dicom_node.settings_contradictions import SettingsFault
+from dicom_node.settings_file import SettingsError, parse_settings
 
 
 def change_settings(path: Path, table: str, values: Mapping[str, str], *, now: datetime) -> Path:

@@ -4,8 +4,7 @@ import difflib
 import json
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,14 @@ from pydantic_core import ErrorDetails
 
 from dicom_node.settings import (
     CALLER_TAGS,
-    AssemblySettings,
     CallerSettings,
-    DeliverySettings,
-    FollowUpSettings,
     PeerSettings,
     PreferenceSettings,
     RuleSettings,
     Settings,
-    WatchSettings,
     WebPeerSettings,
-    WorkerSettings,
 )
-from dicom_node.web_address import hides_a_secret
+from dicom_node.settings_contradictions import SettingsFault, faults_between_keys
 
 #: Environment variable that names the settings file.
 CONFIG_VARIABLE = "ICHNODE_CONFIG"
@@ -59,28 +53,6 @@ _EXPECTATIONS: dict[str, str] = {
     "too_short": "at least {min_length} entry",
     "value_error": "{error}",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsFault:
-    """One thing that is wrong in a settings file.
-
-    Attributes
-    ----------
-    key : str
-        Where: ``node.port``, or ``peers[2].port`` for the second peer.
-    found : str
-        What stands there, as it would be written in TOML or JSON.
-    expected : str
-        What may stand there.
-    """
-
-    key: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: found {self.found}; expected {self.expected}"
 
 
 class SettingsError(ValueError):
@@ -190,7 +162,7 @@ def parse_settings(
     except ValidationError as error:
         found = error.errors()
         faults += [_fault(details) for details in found if not _is_echo(details, found)]
-    faults += _faults_between_keys(document)
+    faults += faults_between_keys(document)
     if settings is None or faults:
         raise SettingsError(source, tuple(faults))
     return settings
@@ -258,145 +230,3 @@ def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
         return rows[key]
     annotation = model.model_fields[key].annotation
     return annotation if isinstance(annotation, type) else model
-
-
-def _faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return what no key can know alone; looks only at values that are of the right kind."""
-    yield from _repeated(document, table="peers", key="name")
-    yield from _web_peers(document)
-    yield from _out_of_order(
-        document, "assembly", "quiet_time_s", "force_time_s", AssemblySettings()
-    )
-    yield from _out_of_order(
-        document, "worker", "first_retry_s", "longest_wait_s", WorkerSettings()
-    )
-    for low, high in (("minimum_interval_h", "window_h"), ("first_retry_s", "longest_wait_s")):
-        yield from _out_of_order(document, "follow_up", low, high, FollowUpSettings())
-    for first in ("first_retry_s", "refusal_first_retry_s"):
-        yield from _out_of_order(document, "delivery", first, "longest_wait_s", DeliverySettings())
-    yield from _out_of_order(
-        document, "watch", "earliest_follow_up_h", "latest_follow_up_h", WatchSettings()
-    )
-    yield from _out_of_order(document, "watch", "minimum", "window", WatchSettings())
-    yield from _thickness_reversed(document)
-    yield from _ports_shared(document)
-    yield from _tls_incomplete(document)
-    data_dir = _table(document, "node").get("data_dir")
-    if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
-        yield SettingsFault(
-            key="node.data_dir",
-            found=json.dumps(data_dir),
-            expected="a path that begins with / or ~",
-        )
-
-
-def _ports_shared(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return every port that two listeners want, and whether there is no listener at all."""
-    node, tls = _table(document, "node"), _table(document, "tls")
-    web, defaults = _table(document, "web"), Settings()
-    used: dict[object, str] = {}
-    listeners = [
-        ("node.port", node.get("plain", True), node.get("port", defaults.node.port)),
-        ("tls.port", tls.get("enabled", False), tls.get("port", defaults.tls.port)),
-        ("web.port", web.get("enabled", True), web.get("port", defaults.web.port)),
-    ]
-    for key, is_on, port in listeners:
-        if is_on is not True:
-            continue
-        if port in used:
-            yield SettingsFault(
-                key=key, found=str(port), expected=f"another port than {used[port]}"
-            )
-        used.setdefault(port, key)
-    if node.get("plain", True) is False and tls.get("enabled", False) is False:
-        yield SettingsFault(
-            key="node.plain", found="false", expected="true, or tls.enabled = true beside it"
-        )
-
-
-def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return the files that TLS needs and the settings do not name."""
-    tls, peers = _table(document, "tls"), document.get("peers")
-    users = ["tls.enabled"] if tls.get("enabled") is True else []
-    for number, peer in enumerate(peers if isinstance(peers, list) else [], start=1):
-        if isinstance(peer, dict) and peer.get("tls") is True:
-            users.append(f"peers[{number}].tls")
-    for key in ("certificate", "key", "trusted"):
-        if users and not tls.get(key):
-            yield SettingsFault(
-                key=f"tls.{key}",
-                found=json.dumps(tls.get(key, "")),
-                expected=f"the path of a PEM file, for {users[0]} is true",
-            )
-
-
-def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[SettingsFault]:
-    seen: set[str] = set()
-    rows = document.get(table)
-    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
-        value = row.get(key) if isinstance(row, dict) else None
-        if isinstance(value, str) and value in seen:
-            yield SettingsFault(
-                key=f"{table}[{number}].{key}",
-                found=f"{json.dumps(value)} again",
-                expected=f"a {key} that no other entry of {table} has",
-            )
-        if isinstance(value, str):
-            seen.add(value)
-
-
-def _web_peers(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return names that are taken already, and secrets that could be overheard."""
-    peers, rows = document.get("peers"), document.get("web_peers")
-    seen = {row.get("name") for row in peers or () if isinstance(row, dict)}
-    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
-        if not isinstance(row, dict):
-            continue
-        name, url = row.get("name"), row.get("url")
-        if name in seen:
-            yield SettingsFault(
-                key=f"web_peers[{number}].name",
-                found=f"{json.dumps(name, default=str)} again",
-                expected="a name that no other peer has",
-            )
-        seen.add(name)
-        has_secret = row.get("secret_file") or row.get("secret_variable")
-        if has_secret and isinstance(url, str) and not hides_a_secret(url):
-            yield SettingsFault(
-                key=f"web_peers[{number}].url",
-                found=json.dumps(url),
-                expected="https://, for a secret is sent there",
-            )
-
-
-def _out_of_order(
-    document: Mapping[str, Any], table: str, low: str, high: str, defaults: BaseModel
-) -> Iterator[SettingsFault]:
-    values = _table(document, table)
-    below = values.get(low, getattr(defaults, low))
-    above = values.get(high, getattr(defaults, high))
-    numbers = isinstance(below, int | float) and isinstance(above, int | float)
-    if numbers and above < below:
-        yield SettingsFault(
-            key=f"{table}.{high}", found=str(above), expected=f"{low} ({below}) or more"
-        )
-
-
-def _thickness_reversed(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    values = _table(document, "selection").get("preferred_thickness_mm")
-    if not isinstance(values, list) or len(values) != 2:  # noqa: PLR2004  low and high
-        return
-    if not all(isinstance(value, int | float) for value in values):
-        return
-    low, high = values
-    if low > high:
-        yield SettingsFault(
-            key="selection.preferred_thickness_mm",
-            found=str(values),
-            expected="the thinner value first",
-        )
-
-
-def _table(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    table = document.get(name)
-    return table if isinstance(table, dict) else {}
