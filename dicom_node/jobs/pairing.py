@@ -79,8 +79,10 @@ def pairs_of(scans: Sequence[AnalyzedScan], rules: PairingRules) -> tuple[ScanPa
         What counts as earlier.
     """
     latest = {scan.series_uid: scan for scan in sorted(scans, key=lambda scan: scan.job_id)}
+    times = [scan.acquired_at for scan in latest.values() if scan.acquired_at]
+    clock = _moment if all(time.tzinfo for time in times) else _local
     dated = sorted(
-        ((_local(scan.acquired_at), scan) for scan in latest.values() if scan.acquired_at),
+        ((clock(scan.acquired_at), scan) for scan in latest.values() if scan.acquired_at),
         key=lambda entry: (entry[0], entry[1].job_id),
     )
     pairs = []
@@ -108,6 +110,10 @@ def _is_baseline(scan: AnalyzedScan, follow_up: AnalyzedScan, rules: PairingRule
         return False
     interval = interval_of(scan.acquired_at, follow_up.acquired_at)
     return rules.minimum_interval <= interval <= rules.window
+
+
+def _moment(moment: datetime) -> datetime:
+    return moment
 
 
 def _local(moment: datetime) -> datetime:

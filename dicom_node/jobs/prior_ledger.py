@@ -106,13 +106,17 @@ class PriorLedger:
                 )
             )
 
-    def known_studies(self, uids: Iterable[str]) -> frozenset[str]:
-        """Return which of these studies the node has analysed, or is about to."""
+    def known_studies(self, search: PriorSearch, uids: Iterable[str]) -> frozenset[str]:
+        """Return which of these studies the node has analysed, or is about to; see above."""
+        asked = select(PriorSeriesRow.study_uid).where(
+            PriorSeriesRow.search_id == search.search_id
+        )
         with self._database.read() as session:
             return frozenset(
                 session.scalars(
                     select(JobRow.study_uid).where(
                         JobRow.study_uid.in_(list(uids)),
+                        JobRow.study_uid.not_in(asked),
                         JobRow.kind == JobKind.ANALYSIS,
                         JobRow.state.in_(_USEFUL),
                     )

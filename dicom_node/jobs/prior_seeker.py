@@ -32,6 +32,9 @@ _ABANDONED: Final = timedelta(minutes=30)
 
 _POLICY: Final = RetryPolicy(max_attempts=8, first_delay_s=60.0, factor=4.0, cap_s=3600.0)
 
+#: Images that could not be fetched are asked for so often; a PACS may have one that is broken.
+_INCOMPLETE_ATTEMPTS: Final = 2
+
 NOTHING: Final = "no earlier head CT in the window"
 
 
@@ -194,14 +197,14 @@ class PriorSeeker:
             known_series=self._ledger.known_series(
                 search, (one.series_instance_uid for one in offered)
             ),
-            known_studies=self._ledger.known_studies(studies) | {search.study_uid},
+            known_studies=self._ledger.known_studies(search, studies) | {search.study_uid},
             rules=self._rules.selection,
         )
         if not chosen:
             return NOTHING if studies <= {search.study_uid} else f"{NOTHING} that is not here yet"
         self._ledger.note_asked(search, chosen, self._clock())
         done = source.fetch(source.peer, chosen, stop=self._stop)
-        return _outcome(done)
+        return _outcome(done, is_last=search.attempts >= _INCOMPLETE_ATTEMPTS)
 
     def _postpone(self, search: PriorSearch, name: str, reason: str) -> None:
         now = self._clock()
@@ -214,8 +217,14 @@ class PriorSeeker:
         self._ledger.postpone(search, reason, again_at=again_at, now=now)
 
 
-def _outcome(done: Sequence[Retrieval]) -> str:
-    """Return in words what was fetched. Raises QueryRefusedError if not one image was."""
+def _outcome(done: Sequence[Retrieval], *, is_last: bool) -> str:
+    """Return in words what was fetched.
+
+    Raises
+    ------
+    QueryRefusedError
+        If not one image was, or some were not and it is not the last attempt.
+    """
     images = sum(one.completed for one in done)
     faults = "; ".join(dict.fromkeys(one.message for one in done if one.message))
     failed = sum(one.failed for one in done)
@@ -224,4 +233,7 @@ def _outcome(done: Sequence[Retrieval]) -> str:
     words = f"fetched {images} images of {len(done)} series"
     if failed:
         words += f", {failed} failed"
-    return f"{words} ({faults})" if faults else words
+    words = f"{words} ({faults})" if faults else words
+    if failed and not is_last:
+        raise QueryRefusedError(words)
+    return words

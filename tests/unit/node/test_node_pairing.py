@@ -1,5 +1,6 @@
 """Which scans of a patient are compared: hours in, pairs out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dicom_node.jobs.pairing import AnalyzedScan, PairingRules, interval_of, pairs_of
 
 ADMISSION = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - most scanners name no time zone
+EAST = timezone(timedelta(hours=8))
 RULES = PairingRules(window=timedelta(hours=72), minimum_interval=timedelta(hours=1))
 
 
@@ -75,11 +77,20 @@ def test_two_scans_without_blood_are_no_pair():
 
 def test_zones_count_where_both_name_them():
     """10:00 in UTC+8 is six hours before 8:00 in UTC; without one zone both are one clock."""
-    east = ADMISSION.replace(hour=10, tzinfo=timezone(timedelta(hours=8)))
+    east = ADMISSION.replace(hour=10, tzinfo=EAST)
     west = ADMISSION.replace(hour=8, tzinfo=UTC)
 
     assert interval_of(east, west) == timedelta(hours=6)
     assert interval_of(east.replace(tzinfo=None), west) == timedelta(hours=-2)
+
+
+def test_the_earliest_is_the_earliest_wherever_its_clock_stood():
+    """9:00 in UTC+8 is before 8:00 in UTC, whatever the clocks on the wall show."""
+    east = replace(scan(1, 0), acquired_at=datetime(2026, 1, 5, 9, tzinfo=EAST))
+    west = replace(scan(2, 0), acquired_at=datetime(2026, 1, 5, 8, tzinfo=UTC))
+    later = replace(scan(3, 0), acquired_at=datetime(2026, 1, 6, 8, tzinfo=UTC))
+
+    assert pairs(west, east, later) == [(1, 2), (1, 3)]
 
 
 @pytest.mark.parametrize("hours", [(0, 72), (-1, 72), (73, 72)])

@@ -236,6 +236,31 @@ def test_what_a_broken_retrieval_left_is_fetched_again(
     assert pacs.fetched == [prior[0].SeriesInstanceUID]
 
 
+def test_images_that_failed_are_asked_for_once_more(analyzed, seeker, pacs, ledger, clock, site):
+    """One of twelve could not be stored; the second time it is taken as it is, and told."""
+    prior = scan(2)
+    pacs.scans = [prior]
+
+    def lose_one(peer, series, *, stop):
+        del peer, stop
+        pacs.fetched += [one.series_instance_uid for one in series]
+        site.send(prior[:11])
+        return tuple(
+            Retrieval(series=one, completed=11, failed=1, status=0xB000, message="pacs: some")
+            for one in series
+        )
+
+    pacs.way = lose_one
+    seeker.seek_once("pacs")
+    assert state(ledger)[:2] == ("pending", "fetched 11 images of 1 series, 1 failed (pacs: some)")
+    clock.turn(60)
+    seeker.seek_once("pacs")
+
+    assert analyzed.job_id
+    assert pacs.fetched == [prior[0].SeriesInstanceUID] * 2
+    assert state(ledger)[0] == "done"
+
+
 def test_without_the_images_nobody_knows_whom_to_ask_for(site, seeker, pacs, ledger):
     """The spool was emptied: the search gives up, without a word about the patient."""
     site.analyze(scan(1), NEXT_DAY)
