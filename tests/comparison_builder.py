@@ -96,7 +96,7 @@ class KnowingModels:
     """
 
     balls: list[Ball | None]
-    segmentation_card = SEGMENTATION_CARD
+    segmentation_card: object = SEGMENTATION_CARD
     classification_card = CLASSIFICATION_CARD
     forecaster = None
     seen: list[CtVolume] = field(default_factory=list)

@@ -1,7 +1,9 @@
 """``ichnode compare``: two series of one patient from two folders, without any network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -22,6 +24,9 @@ from dicom_node.series_comparison import ComparedSeries, RefusedComparison
 from dicom_node.series_folder import FolderSeries, choose, folder_series
 from dicom_node.settings import Settings
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.models import Models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +53,9 @@ def run(
     segmentation: str | None,
     with_ventricles: bool | None,
     config: Path | None,
+    load: Callable[[Settings], "Models"] = load_node_models,
 ) -> int:
-    """Compare two series and write everything into `output`."""
+    """Compare two series and write everything into `output`; `load` gives the models."""
     _, settings = settings_of(config)
     settings = _wished(settings, segmentation, with_ventricles=with_ventricles)
     set_up_logs("compare", level="ERROR")
@@ -58,7 +64,7 @@ def run(
     if before is None or after is None:
         say("none of them may be analysed by the rules; name a series to take it all the same")
         return ExitCode.REJECTED
-    outcome = _compare(before, after, output=output, settings=settings)
+    outcome = _compare(before, after, output=output, settings=settings, load=load)
     if isinstance(outcome, RefusedComparison):
         say(f"refused: {outcome.reason}", style="yellow")
         return ExitCode.REJECTED
@@ -90,13 +96,18 @@ def _chosen(scan: ScanChoice, settings: Settings) -> FolderSeries | None:
 
 
 def _compare(
-    baseline: FolderSeries, follow_up: FolderSeries, *, output: Path, settings: Settings
+    baseline: FolderSeries,
+    follow_up: FolderSeries,
+    *,
+    output: Path,
+    settings: Settings,
+    load: Callable[[Settings], "Models"],
 ) -> ComparedSeries | RefusedComparison:
     try:
         output.mkdir(parents=True, exist_ok=True)
         with showing(Console(stderr=True)) as bar:
             bar.begin("load models")
-            comparer = series_comparer(settings, load_node_models(settings))
+            comparer = series_comparer(settings, load(settings))
             return comparer.compare(
                 baseline.files,
                 follow_up.files,
