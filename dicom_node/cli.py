@@ -132,6 +132,27 @@ def status(
 
 
 @app.command()
+def health(
+    *,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Tell whether the node can do its work now, and every reason why not.
+
+    For probes: it reads the ledger and asks no running process.
+    Exit code 0: images that are sent now will be taken and analysed. 1: not, or no node has worked
+    here yet. 2: the settings file has faults.
+
+    Example:
+
+        ichnode health --config /etc/ichnode/node.toml
+    """
+    from dicom_node.commands.health import run
+
+    raise typer.Exit(run(config=config, as_json=as_json))
+
+
+@app.command()
 def watch(
     *,
     config: ConfigOption = None,

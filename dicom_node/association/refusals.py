@@ -97,6 +97,18 @@ class Refusals:
         self._counts: dict[tuple[RefusalKind, str, str], RefusalCount] = {}
         self._logged: dict[tuple[RefusalKind, str, str], tuple[datetime, int]] = {}
         self._totals: Counter[RefusalKind] = Counter()
+        self._admitted = 0
+
+    def admit(self) -> None:
+        """Count an association that was accepted."""
+        with self._lock:
+            self._admitted += 1
+
+    def take_admitted(self) -> int:
+        """Return how many were accepted since the last call, and begin anew."""
+        with self._lock:
+            admitted, self._admitted = self._admitted, 0
+        return admitted
 
     def note(
         self, kind: RefusalKind, *, address: str, ae_title: str = "", detail: str = ""

@@ -340,6 +340,7 @@ class StorageScp:
             address=requestor.address or "",
             opened_at=self._clock(),
         )
+        self.refusals.admit()
         with self._lock:
             self._senders[event.assoc] = sender
         for context in event.assoc.rejected_contexts:

@@ -34,6 +34,7 @@ _LOCK_PATIENCE_S = 25.0
 MOST_WORKERS = 32
 
 _ASSEMBLY_EVERY_S = 0.5
+_REPORT_EVERY_S = 5.0
 _SWEEP_EVERY_S = 5.0
 _TIDY_EVERY_S = 3600.0
 _WATCH_EVERY_S = 900.0
@@ -80,25 +81,34 @@ def run_receiver(duty: Duty) -> None:
     """Take custody of what is sent, until told to stop."""
     from dicom_node.association.storage_scp import StorageScp
     from dicom_node.bootstrap.deliverers import commitment_scp
+    from dicom_node.bootstrap.receiver_report import ReceiverReport
+    from dicom_node.intake.counted import CountedIntake
     from dicom_node.intake.custody import Custody
     from dicom_node.intake.spool import Spool
+    from dicom_node.jobs.timetable import Tick, Timetable
 
     with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger:
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
         custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
         custody.recover(utc_now())
+        intake = CountedIntake(custody)
         scp = StorageScp(
             settings=parts.scp_settings(duty.settings),
-            intake=custody,
+            intake=intake,
             clock=utc_now,
             commitment=commitment_scp(duty.settings, ledger, utc_now),
         )
+        report = ReceiverReport(tallies=ledger.tallies, intake=intake, refusals=scp.refusals)
+        timetable = Timetable([Tick(name="report", every_s=_REPORT_EVERY_S, action=report.tick)])
         scp.start()
+        timetable.start()
         try:
             duty.ready(**scp.ports)
             duty.stop.wait()
         finally:
             scp.stop()
+            timetable.stop()
+            report.tick()
 
 
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
@@ -250,6 +260,7 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     if not web.enabled:
         yield None
         return
+    from dicom_node.bootstrap.metrics import NodeMetrics
     from dicom_node.bootstrap.status import LedgerStatus
     from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.web.app import create_app
@@ -260,6 +271,7 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
         status,
         title=duty.settings.node.ae_title,
         watch=NodeWatch(ledger.database, duty.settings),
+        metrics=NodeMetrics(ledger, settings=duty.settings, clock=utc_now).exposition,
     )
     server = WebServer(app, host=web.host, port=web.port)
     with _named_port(web.host, web.port):

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from dicom_node.web.probes import add_probes
 from dicom_node.web.source import StatusSource
 from dicom_node.web.watch_page import WatchSource, add_watch
 
@@ -29,7 +29,13 @@ _HEADERS = {
 _STATIC = Path(__file__).parent / "static"
 
 
-def create_app(source: StatusSource, *, title: str, watch: WatchSource | None = None) -> FastAPI:
+def create_app(
+    source: StatusSource,
+    *,
+    title: str,
+    watch: WatchSource | None = None,
+    metrics: Callable[[], bytes] | None = None,
+) -> FastAPI:
     """Return the web application.
 
     Parameters
@@ -40,6 +46,8 @@ def create_app(source: StatusSource, *, title: str, watch: WatchSource | None = 
         AE title of the node, for the head of the page.
     watch : WatchSource, optional
         Answers what the page of the watch shows; without it there is none.
+    metrics : Callable, optional
+        Returns the metrics for Prometheus; without it there are none.
     """
     app = FastAPI(title=f"{title} status", docs_url=None, redoc_url=None, openapi_url=None)
     app.middleware("http")(_with_headers)
@@ -49,6 +57,7 @@ def create_app(source: StatusSource, *, title: str, watch: WatchSource | None = 
     templates.filters["seconds"] = _seconds
     _add_pages(app, source, templates=templates, title=title, watch=watch)
     _add_answers(app, source)
+    add_probes(app, source, metrics=metrics)
     if watch is not None:
         add_watch(app, watch, templates=templates, title=title)
     return app
@@ -111,11 +120,6 @@ def _add_answers(app: FastAPI, source: StatusSource) -> None:
     @app.get("/status.json")
     def status() -> JSONResponse:
         return JSONResponse({"series": [row.as_dict() for row in source.rows()]})
-
-    @app.get("/health")
-    def health() -> JSONResponse:
-        answer: dict[str, Any] = source.health().as_dict()
-        return JSONResponse(answer, status_code=200 if answer["healthy"] else 503)
 
 
 def _seconds(value: float | None) -> str:

@@ -175,12 +175,18 @@ def test_nothing_can_be_changed(method):
 
 def test_health_is_for_machines():
     """A monitor reads the status code, a person the faults."""
-    good = client().get("/health")
-    bad = client(faults=["worker has not been seen for 20 s"]).get("/health")
+    good = client().get("/ready")
+    bad = client(faults=["worker has not been seen for 20 s"]).get("/ready")
+    alive = client(faults=["worker has not been seen for 20 s"]).get("/health")
 
-    assert (good.status_code, good.json()["healthy"]) == (200, True)
-    assert (bad.status_code, bad.json()["healthy"]) == (503, False)
-    assert bad.json()["faults"] == ["worker has not been seen for 20 s"]
+    assert (good.status_code, good.json()["ready"]) == (200, True)
+    assert (bad.status_code, bad.json()["ready"]) == (503, False)
+    assert bad.json()["reasons"] == ["worker has not been seen for 20 s"]
+    assert (alive.status_code, alive.json()["alive"], alive.json()["healthy"]) == (
+        200,
+        True,
+        False,
+    )
 
 
 def test_a_sick_node_says_so_on_the_page():

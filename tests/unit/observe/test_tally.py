@@ -1,7 +1,7 @@
 """Counts in the ledger: exact, and as old as the ledger."""
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series
+from node_builders import Clock, CrashError, arrive, opened_ledger, small_series
 
 from dicom_node.jobs.tally import (
     DOOR_BOUNDS_S,
@@ -43,10 +43,14 @@ def test_a_count_rises_per_set_of_labels(ledger):
 
 def test_what_is_undone_was_not_counted(ledger):
     """A count stands and falls with its transaction."""
-    error = RuntimeError("power cut")
-    with pytest.raises(RuntimeError), ledger.database.write() as session:
-        count(session, Tally.LOST_LEASES, of="job")
-        raise error
+
+    def cut_off():
+        with ledger.database.write() as session:
+            count(session, Tally.LOST_LEASES, of="job")
+            raise CrashError
+
+    with pytest.raises(CrashError):
+        cut_off()
 
     assert ledger.tallies.read() == ()
 

@@ -1,0 +1,162 @@
+"""Metrics as Prometheus reads them: checked with the parser of its own client."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from node_builders import Clock, arrive, opened_ledger, small_series
+from prometheus_client.parser import text_string_to_metric_families
+
+from dicom_node.bootstrap.metrics import NodeMetrics
+from dicom_node.jobs.depth import Depth, depth
+from dicom_node.jobs.destination_ledger import DestinationStatus
+from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
+from dicom_node.jobs.tally import Tallied, Tally
+from dicom_node.observe.gpu import GpuMemory
+from dicom_node.observe.metrics import exposition
+from dicom_node.observe.snapshot import Snapshot
+from dicom_node.settings import NodeSettings, Settings
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+SNAPSHOT = Snapshot(
+    tallies=(
+        Tallied(tally=Tally.ASSOCIATIONS, labels={"outcome": "accepted", "reason": ""}, value=5),
+        Tallied(
+            tally=Tally.DELIVERY_ATTEMPTS,
+            labels={"destination": "pacs", "outcome": "refused"},
+            value=2,
+        ),
+        Tallied(tally=Tally.DOOR_TO_RESULT, labels={"le": "30"}, value=3),
+        Tallied(tally=Tally.DOOR_TO_RESULT, labels={"le": "+Inf"}, value=1),
+        Tallied(tally=Tally.DOOR_TO_RESULT_SECONDS, labels={}, value=90100.5),
+        Tallied(tally=Tally.STEP_SECONDS, labels={"kind": "analysis", "step": "s"}, value=8.5),
+        Tallied(tally=Tally.STEPS, labels={"kind": "analysis", "step": "s"}, value=4),
+    ),
+    depth=Depth(
+        series={SeriesState.RECEIVING: 2},
+        jobs={(JobKind.SHADOW, JobState.QUEUED): 7},
+        deliveries={("pacs", DeliveryState.PENDING): 6},
+        oldest_queued_s=12.5,
+        last_image_at={"CT1": NOON},
+    ),
+    destinations=(
+        DestinationStatus(
+            name="pacs",
+            waiting=6,
+            dead=0,
+            held_at=None,
+            held_reason="",
+            broken_at=NOON,
+            probe_at=NOON,
+            reason="no answer",
+        ),
+    ),
+    process_ages_s={"worker-0": 2.0},
+    disk_free_bytes=300,
+    disk_total_bytes=1000,
+    certificate_days={"node.pem: CN=node": 12},
+    gpus=(GpuMemory(index="0", used_bytes=5, total_bytes=80),),
+    watch_alarms={"drift": True},
+    ready=False,
+    version="1.2",
+)
+
+
+def samples(text):
+    """Return the value of each sample by its name and labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("ichnode_associations_total", {"outcome": "accepted", "reason": ""}, 5),
+        ("ichnode_delivery_attempts_total", {"destination": "pacs", "outcome": "refused"}, 2),
+        ("ichnode_step_seconds_sum", {"kind": "analysis", "step": "s"}, 8.5),
+        ("ichnode_step_seconds_count", {"kind": "analysis", "step": "s"}, 4),
+        ("ichnode_series", {"state": "receiving"}, 2),
+        ("ichnode_series", {"state": "chosen"}, 0),
+        ("ichnode_jobs", {"kind": "shadow", "state": "queued"}, 7),
+        ("ichnode_deliveries", {"destination": "pacs", "state": "pending"}, 6),
+        ("ichnode_oldest_queued_seconds", {}, 12.5),
+        ("ichnode_last_image_timestamp_seconds", {"caller": "CT1"}, 1767614400),
+        ("ichnode_destination_out_of_reach", {"destination": "pacs"}, 1),
+        ("ichnode_destination_held", {"destination": "pacs"}, 0),
+        ("ichnode_disk_used_bytes", {}, 700),
+        ("ichnode_gpu_memory_used_bytes", {"gpu": "0"}, 5),
+        ("ichnode_certificate_days", {"certificate": "node.pem: CN=node"}, 12),
+        ("ichnode_watch_alarm", {"alarm": "drift"}, 1),
+        ("ichnode_ready", {}, 0),
+        ("ichnode_version_info", {"version": "1.2"}, 1),
+    ],
+)
+def test_every_number_of_the_node_is_a_sample(name, labels, value):
+    """Named as Prometheus asks: counters end in _total, units are seconds and bytes."""
+    assert samples(exposition(SNAPSHOT))[name, tuple(sorted(labels.items()))] == value
+
+
+def test_the_buckets_of_door_to_result_are_cumulative():
+    """Three results within 30 s, one after more than a day; four in all."""
+    found = samples(exposition(SNAPSHOT))
+
+    def bucket(bound):
+        (value,) = (
+            value
+            for (name, labels), value in found.items()
+            if name == "ichnode_door_to_result_seconds_bucket"
+            and float(dict(labels)["le"]) == bound
+        )
+        return value
+
+    assert [bucket(bound) for bound in (20, 30, 86400, float("inf"))] == [0, 3, 3, 4]
+    assert found["ichnode_door_to_result_seconds_count", ()] == 4
+    assert found["ichnode_door_to_result_seconds_sum", ()] == 90100.5
+
+
+def test_a_label_cannot_break_out_of_its_line():
+    """An AE title may hold quotes; a line break cannot, but is escaped all the same."""
+    hostile = 'CT"} 1\nichnode_ready 1\n'
+    strange = replace(SNAPSHOT.depth, last_image_at={hostile: NOON})
+
+    found = samples(exposition(replace(SNAPSHOT, depth=strange)))
+
+    assert found["ichnode_ready", ()] == 0
+    assert ("ichnode_last_image_timestamp_seconds", (("caller", hostile),)) in found
+
+
+def test_the_ledger_is_what_the_metrics_say(tmp_path):
+    """Twelve images came over one association; no job waits yet."""
+    clock = Clock()
+    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
+        arrive(ledger, small_series(slices=12), clock)
+        metrics = NodeMetrics(
+            ledger,
+            settings=Settings(node=NodeSettings(data_dir=tmp_path)),
+            clock=clock,
+            ask_gpu=lambda: (),
+        )
+
+        found = samples(metrics.exposition())
+
+    assert found["ichnode_instances_received_total", (("outcome", "stored"),)] == 12
+    assert found["ichnode_series", (("state", "receiving"),)] == 1
+    assert found["ichnode_disk_free_bytes", ()] > 0
+    assert found["ichnode_watch_alarm", (("alarm", "auc_low"),)] == 0
+
+
+def test_the_depth_says_when_each_caller_sent_its_last_image(tmp_path):
+    """The silence alarm and the dashboard rest on it."""
+    clock = Clock()
+    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
+        clock.turn(60)
+        arrive(ledger, small_series(slices=3), clock)
+
+        found = depth(ledger.database, clock())
+
+    assert found.last_image_at == {"MODALITY": clock()}
+    assert found.oldest_queued_s == 0
