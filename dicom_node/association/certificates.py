@@ -4,13 +4,16 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
+from typing import TYPE_CHECKING
 
 from dicom_node.errors import TlsFileError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificatePublicKeyTypes,
+        PublicKeyTypes,
+    )
 
 #: RSA keys that are shorter are refused by the TLS library, too (RFC 9325, section 4.5).
 _SHORTEST_RSA_KEY = 2048
@@ -71,6 +74,8 @@ def read_certificates(path: Path) -> tuple[Certificate, ...]:
     TlsFileError
         If the file cannot be read or holds no certificate.
     """
+    from cryptography import x509
+
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
@@ -88,6 +93,7 @@ def check_key_file(key: Path, certificate: Certificate) -> None:
     TlsFileError
         Naming the file, what was found and what is expected.
     """
+    from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
@@ -113,15 +119,22 @@ def check_key_file(key: Path, certificate: Certificate) -> None:
             f"{key}: found an RSA key of {private.key_size} bits; "
             f"expected {_SHORTEST_RSA_KEY} or more"
         )
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if public != certificate.public_key:
+    if _encoded(private.public_key()) != certificate.public_key:
         raise TlsFileError(
             f"{key}: found another key than that of {certificate.path}; "
             "expected the one that the certificate was made for"
         )
 
 
-def _certificate(path: Path, found: x509.Certificate) -> Certificate:
+def _encoded(key: "CertificatePublicKeyTypes | PublicKeyTypes") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _certificate(path: Path, found: "x509.Certificate") -> Certificate:
+    from cryptography.x509.oid import NameOID
+
     common = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Certificate(
         path=path,
@@ -129,13 +142,13 @@ def _certificate(path: Path, found: x509.Certificate) -> Certificate:
         not_before=found.not_valid_before_utc,
         not_after=found.not_valid_after_utc,
         names=_alternative_names(found),
-        public_key=found.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        ),
+        public_key=_encoded(found.public_key()),
     )
 
 
-def _alternative_names(found: x509.Certificate) -> tuple[str, ...]:
+def _alternative_names(found: "x509.Certificate") -> tuple[str, ...]:
+    from cryptography import x509
+
     try:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):

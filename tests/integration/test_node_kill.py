@@ -114,8 +114,8 @@ def test_a_series_that_was_open_when_the_receiver_died_is_analysed(tmp_path):
         process.wait()
         wait_for(lambda: not association.is_established)
 
-    later = datetime.now(UTC) + timedelta(seconds=6)
     with receiver(tmp_path), opened_ledger(tmp_path / "ledger.sqlite", run="office") as ledger:
+        later = datetime.now(UTC) + timedelta(seconds=6)  # since the next receiver closed it
         AssemblyOffice(
             ledger=ledger,
             assembly=AssemblyRules(),
