@@ -1,14 +1,11 @@
 """The command `ichtrain release`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from training.command_line import told
-
-if TYPE_CHECKING:
-    from pipeline.model_bundle import ModelBundle
 
 #: What a person must have decided before others get a model.
 _NEEDED = ("name", "version", "licence", "intended_use", "demonstration")
@@ -53,12 +50,13 @@ def release(
     -------
       ichtrain release runs/umamba --output bundles/umamba --facts facts.json --validate ich
     """
+    from training.segmentation.held_out_release import measure_release
     from training.segmentation.run_release import release_run
 
     known = _read_facts(facts)
     bundle = release_run(run, output, facts=known, half=half)
     if validate:
-        bundle = _measured(bundle, validate)
+        bundle = measure_release(bundle, validate)
     typer.echo(f"{output}: {bundle.digest}")
 
 
@@ -73,40 +71,3 @@ def _read_facts(path: Path) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
     return dict(known)
-
-
-def _measured(bundle: "ModelBundle", cohorts: list[Path]) -> "ModelBundle":
-    """Return the bundle with its scores on held-out patients, written to its card."""
-    import dataclasses
-
-    import torch
-    from rich.progress import track
-
-    from pipeline.model_bundle import load_bundle, save_card
-    from pipeline.segmentation.segmenter import load_segmenter
-    from training.cohort.folder import load_cohort
-    from training.cohort.patient_split import Part
-    from training.cohort.scan_statistics import cohort_statistics
-    from training.segmentation.evaluation import score_cases, summarise
-
-    # Read again, so that the weights are measured in the precision that is shipped.
-    segmenter = load_segmenter(
-        load_bundle(bundle.path, task="segmentation"), device=torch.device("cpu")
-    )
-    cohort = load_cohort(cohorts)
-    metrics: dict[str, Any] = dict(bundle.card.metrics)
-    volumes_ml: list[float] = []
-    for part in (Part.VALIDATION, Part.TEST):
-        scans = cohort.part(part)
-        if scans:
-            cases = (scan.read() for scan in track(scans, description=f"Measuring {part}"))
-            scores = score_cases(segmenter, cases)
-            metrics[part.value] = summarise(scores)
-            volumes_ml += [score.predicted_ml for score in scores]
-    card = dataclasses.replace(
-        bundle.card,
-        metrics=metrics,
-        training_statistics=cohort_statistics(cohorts, volumes_ml=volumes_ml),
-    )
-    save_card(bundle.path, card)
-    return dataclasses.replace(bundle, card=card)
