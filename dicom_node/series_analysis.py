@@ -4,10 +4,11 @@ The worker and ``ichnode analyze`` run this same line; what they do with the out
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any, Protocol
 import pydicom
 from pydicom.dataset import Dataset
 
+from dicom_node.errors import stack_of
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.check import check_results
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_line
+from dicom_node.results.not_processed_report import encode_not_processed
 from dicom_node.results.scan_facts import scan_facts
 from dicom_node.results.scan_time import scan_time
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
@@ -30,6 +33,8 @@ from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionReason
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
+
+LOGGER = logging.getLogger(__name__)
 
 
 class NamedForecaster(Forecaster, Protocol):
@@ -91,10 +96,13 @@ class RejectedSeries:
         What was found and what was needed.
     record : dict
         As in `AnalyzedSeries`.
+    report : Dataset or None
+        Says so in the study, where a site wants that and the images are of one patient.
     """
 
     reason: RejectionReason
     record: dict[str, Any]
+    report: Dataset | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -149,11 +157,15 @@ class ResultConfiguration:
     ----------
     with_uncertainty_map : bool
         Whether the Parametric Map is made.
+    say_not_processed : bool
+        Whether a series that cannot be analysed gets a report that says so; it changes no other
+        result.
     fitted : tuple of str
         What the models' cards state beside the weights, one fact each: cutoffs, floors, errors.
     """
 
     with_uncertainty_map: bool = False
+    say_not_processed: bool = False
     fitted: tuple[str, ...] = ()
 
     @property
@@ -242,7 +254,8 @@ class SeriesAnalyst:
             try:
                 return self._analyze(files, series_instance_uid, summary, supersedes, steps)
             except SeriesRejectedError as error:
-                return self._reject(error.reason, series_instance_uid, summary, steps)
+                rejected = self._reject(error.reason, series_instance_uid, summary, steps)
+                return replace(rejected, report=self._leaflet(files, error.reason, supersedes))
 
     def _analyze(
         self,
@@ -293,6 +306,24 @@ class SeriesAnalyst:
         )
         write_summary(summary, None, None, record)
         return RejectedSeries(reason=reason, record=record)
+
+    def _leaflet(
+        self,
+        files: Sequence[Path],
+        reason: RejectionReason,
+        supersedes: Sequence[PredecessorObject],
+    ) -> Dataset | None:
+        """Return the report that a series was not analysed; a fault in it changes nothing."""
+        if not self._configuration.say_not_processed:
+            return None
+        try:
+            headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
+            return encode_not_processed(
+                headers, reason, context=self._context(), supersedes=supersedes
+            )
+        except Exception as error:  # noqa: BLE001 - images that cannot be read come here
+            LOGGER.warning("No report that a series was not analysed: %s", stack_of(error))
+            return None
 
     def _context(self) -> ResultContext:
         forecaster = self._models.forecaster

@@ -294,6 +294,7 @@ class ResultSettings(_Table):
     """What is made beside segmentation, captures and report."""
 
     uncertainty_map: bool = False
+    say_not_processed: bool = False
     forecast: bool = True
 
 

@@ -16,6 +16,7 @@ from dicom_node.jobs.task import (
     AnalysisOutcome,
     AnalysisTask,
     Analyzed,
+    ObjectKind,
     Rejected,
 )
 from dicom_node.jobs.worker import Analyst
@@ -71,7 +72,12 @@ class WorkerAnalyst:
         )
         record = {**outcome.record, "arrival_flags": sorted(task.arrival_flags)}
         if isinstance(outcome, RejectedSeries):
-            return Rejected(reason=outcome.reason.message, record=record)
+            reports = [] if outcome.report is None else [outcome.report]
+            return Rejected(
+                reason=outcome.reason.message,
+                record=record,
+                objects=tuple(encoded(ObjectKind.REPORT, each) for each in reports),
+            )
         objects = tuple(encoded(kind, each) for kind, each in outcome.objects.with_kinds)
         return Analyzed(objects=objects, record=record)
 
@@ -111,6 +117,7 @@ def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
         clock=utc_now,
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
+            say_not_processed=settings.results.say_not_processed,
             fitted=tuple(fact for card in models.cards for fact in fitted_facts(card)),
         ),
     )

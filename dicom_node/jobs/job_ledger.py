@@ -22,6 +22,7 @@ from dicom_node.jobs.tables import (
 from dicom_node.jobs.tally import Tally, count, count_steps
 from dicom_node.jobs.task import (
     Claim,
+    Leaflet,
     StoredObject,
 )
 from dicom_node.jobs.timeline import EventKind
@@ -144,12 +145,18 @@ class JobLedger:
                 plan_after(session, job, plans, now)
 
     def reject(
-        self, claim: Claim, reason: str, *, record: Mapping[str, Any], now: datetime
+        self,
+        claim: Claim,
+        reason: str,
+        *,
+        record: Mapping[str, Any],
+        now: datetime,
+        leaflet: Leaflet | None = None,
     ) -> None:
         """End the job: the series cannot be analysed, or not be compared.
 
-        If it was an analysis, series of the study that were only outranked are considered again.
-        Raises LostLeaseError.
+        If it was an analysis, series of the study that were only outranked are considered again;
+        only if there is none, `leaflet` is delivered. Raises LostLeaseError.
         """
         with self._database.write() as session:
             job = _claimed(session, claim)
@@ -165,7 +172,18 @@ class JobLedger:
                 SeriesRow.state == SeriesState.SET_ASIDE,
                 SeriesRow.eligible,
             )
-            for series in session.scalars(outranked):
+            instead = session.scalars(outranked).all()
+            if leaflet is not None and not instead:
+                job.result_set_id = add_result_set(
+                    session,
+                    job,
+                    leaflet.objects,
+                    model_digest=leaflet.model_digest,
+                    configuration_digest=leaflet.configuration_digest,
+                    destinations=leaflet.destinations,
+                    now=now,
+                ).result_set_id
+            for series in instead:
                 series.state = move_series(series.state, SeriesState.COMPLETE)
                 series.complete_at = now
                 note(session, now, series.series_uid, EventKind.RECONSIDERED)

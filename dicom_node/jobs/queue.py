@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from dicom_node.jobs.planning import PlanningRules
-from dicom_node.jobs.task import Claim, StoredObject
+from dicom_node.jobs.task import Claim, Leaflet, StoredObject
 
 
 class JobQueue(Protocol):
@@ -40,7 +40,13 @@ class JobQueue(Protocol):
         """Store results and deliveries, end the job and plan what follows, in one transaction."""
 
     def reject(
-        self, claim: Claim, reason: str, *, record: Mapping[str, Any], now: datetime
+        self,
+        claim: Claim,
+        reason: str,
+        *,
+        record: Mapping[str, Any],
+        now: datetime,
+        leaflet: Leaflet | None = None,
     ) -> None:
         """End the job: the series cannot be analysed, or not be compared."""
 

@@ -171,13 +171,36 @@ class Rejected:
         What was found and what was needed.
     record : mapping
         As in `Analyzed`.
+    objects : tuple of ResultObject
+        What is sent nevertheless: a report that says so, where a site wants it.
     """
 
     reason: str
     record: Mapping[str, Any] = field(default_factory=dict)
+    objects: tuple[ResultObject, ...] = ()
 
 
 AnalysisOutcome = Analyzed | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaflet:
+    """What is sent about a series that was not analysed.
+
+    Attributes
+    ----------
+    objects : tuple of StoredObject
+        The report, in the outbox.
+    model_digest, configuration_digest : str
+        What refused the series.
+    destinations : tuple of str
+        Where it goes.
+    """
+
+    objects: tuple[StoredObject, ...]
+    model_digest: str
+    configuration_digest: str
+    destinations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from dicom_node.jobs.task import (
     AnalysisTask,
     Analyzed,
     Claim,
+    Leaflet,
     Rejected,
     ResultObject,
     StoredObject,
@@ -221,11 +222,31 @@ class Worker:
         LOGGER.info("Job %s has %s results", claim.task.job_id, len(stored))
 
     def _end(self, claim: Claim, rejected: Rejected) -> None:
+        leaflet = self._leaflet(claim, rejected) if rejected.objects else None
         try:
-            self._queue.reject(claim, rejected.reason, record=rejected.record, now=self._clock())
+            self._queue.reject(
+                claim,
+                rejected.reason,
+                record=rejected.record,
+                now=self._clock(),
+                leaflet=leaflet,
+            )
             LOGGER.info("Job %s: series rejected", claim.task.job_id)
         except LostLeaseError as error:
             LOGGER.warning("%s drops its rejection: %s", self._name, error)
+
+    def _leaflet(self, claim: Claim, rejected: Rejected) -> Leaflet:
+        """Return what is sent although there is no result."""
+        return Leaflet(
+            objects=tuple(self._store.store(rejected.objects)),
+            model_digest=self._analyst.model_digest,
+            configuration_digest=self._analyst.configuration_digest,
+            destinations=destinations_for(
+                self._destinations,
+                record=rejected.record,
+                calling_ae_title=claim.task.calling_ae_title,
+            ),
+        )
 
     def _give_back(self, claim: Claim, error: Exception) -> None:
         trusted: tuple[type[Exception], ...] = (

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
-from typing import Final
+from typing import Final, Protocol
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.coding import Code
@@ -12,7 +12,6 @@ from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_device_uid
 from dicom_node.results.patient_study import patient_and_study
-from dicom_node.results.source import SourceSeries
 
 #: UTF-8: holds every patient's name and every comment.
 CHARACTER_SET: Final = "ISO_IR 192"
@@ -40,10 +39,18 @@ _MODEL_TASKS: Final = (
 )
 
 
+class OfSource(Protocol):
+    """A series that a result is about; `SourceSeries`, or one that was not read as a volume."""
+
+    @property
+    def header(self) -> Dataset:
+        """One of its instances, without pixel data; not to be changed."""
+
+
 def stamp(
     result: Dataset,
     *,
-    source: SourceSeries,
+    source: OfSource,
     context: ResultContext,
     series_number: int,
     series_description: str,
@@ -92,7 +99,7 @@ def _local(now: datetime, header: Dataset) -> datetime:
     return now.astimezone(timezone(parsed.utcoffset() or timedelta()))
 
 
-def _contributing_equipment(source: SourceSeries, context: ResultContext) -> list[Dataset]:
+def _contributing_equipment(source: OfSource, context: ResultContext) -> list[Dataset]:
     """Return the scanner, the node and all models (IHE AIR lists every algorithm)."""
     scanner = _equipment(
         codes.ACQUISITION_EQUIPMENT,

@@ -65,6 +65,8 @@ class ResultRole(StrEnum):
     COMPARED_FOLLOW_UP = "compared follow-up"
     COMPARED_FOLLOW_UP_DIMENSIONS = "compared follow-up dimensions"
     COMPARISON_TRACKING = "comparison tracking"
+    NOT_PROCESSED_SERIES = "not processed series"
+    NOT_PROCESSED = "not processed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

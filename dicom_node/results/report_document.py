@@ -24,7 +24,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
-from dicom_node.results.header import stamp
+from dicom_node.results.header import OfSource, stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
 from dicom_node.results.source import SourceSeries
 
@@ -56,7 +56,7 @@ def document(
     evidence: Sequence[Dataset],
     *,
     kind: DocumentKind,
-    source: SourceSeries,
+    source: OfSource,
     identity: ResultIdentity,
     context: ResultContext,
     supersedes: Sequence[PredecessorObject] = (),
@@ -70,7 +70,7 @@ def document(
     evidence : sequence of Dataset
         Headers of everything that is referred to, the source first. What is not of its study
         is listed as pertinent other evidence (PS3.3, section C.17.2).
-    source : SourceSeries
+    source : OfSource
         Whose patient and study the report belongs to.
     supersedes : sequence of PredecessorObject
         Results of an earlier run; reports among them are named as predecessor documents.

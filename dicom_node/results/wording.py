@@ -13,6 +13,7 @@ from pipeline.finding_flags import is_present
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import HeLabel, HePrediction
 from pipeline.quality_flags import QualityFlag
+from pipeline.rejection import RejectionReason
 from pipeline.triplet import TripletPosition
 
 RESEARCH_USE_ONLY: Final = "RESEARCH USE ONLY"
@@ -27,6 +28,7 @@ DEMONSTRATION_STATEMENT: Final = (
     f"{DEMONSTRATION}. The models were trained on simulated heads; "
     "their numbers say nothing about a patient."
 )
+NOT_PROCESSED: Final = "NOT PROCESSED: this series was not analysed; nothing is said about it."
 RESEARCH_MARK: Final = "[RESEARCH]"
 UNCERTAINTY_MAP: Final = (
     "Map of the segmentation's doubt: entropy in nats, 0 where the model is sure. "
@@ -36,6 +38,12 @@ FORECAST_MASK: Final = (
     "Forecast by a growth model of the hematoma at follow-up, if it expands. Not measured: never "
     f"to be added to the hematoma that was found. {RESEARCH_USE_ONLY}."
 )
+
+
+def not_processed(reason: RejectionReason) -> str:
+    """Return the sentence of a report on a series that was not analysed."""
+    return f"{NOT_PROCESSED} Found {reason.found}; needed {reason.needed}."
+
 
 CATEGORY: Final[dict[HeLabel, str]] = {
     HeLabel.HE: "EXPANSION PREDICTED",

@@ -70,8 +70,8 @@ class FakeQueue:
         self._check()
         self.ends.append(("complete", len(objects), facts))
 
-    def reject(self, claim, reason, *, record, now):
-        del claim, record, now
+    def reject(self, claim, reason, *, record, now, leaflet):
+        del claim, record, now, leaflet
         self._check()
         self.ends.append(("reject", reason))
 
