@@ -149,9 +149,9 @@ def _letter(draw: ImageDraw.ImageDraw, place: tuple[int, int], letter: str, anch
 
 
 def _notes(record: Mapping[str, Any]) -> list[str]:
-    flags = comparison_wording.flag_sentences(comparison_wording.flags_of_record(record))
+    notes = comparison_wording.notes_of_record(record)
     said = [*(f"Reason: {reason}" for reason in record["reasons"])]
-    said += [f"Note: {sentence}" for sentence in flags if sentence not in record["reasons"]]
+    said += [f"Note: {sentence}" for sentence in notes if sentence not in record["reasons"]]
     return [line for note in said for line in textwrap.wrap(note, _NOTE_WIDTH)]
 
 

@@ -80,7 +80,7 @@ def comparison_page(record: Mapping[str, Any], picture_png: bytes) -> str:
             picture=base64.b64encode(picture_png).decode("ascii"),
             description=_description(record),
             numbers=_numbers(record),
-            flags=comparison_wording.flag_sentences(comparison_wording.flags_of_record(record)),
+            flags=comparison_wording.notes_of_record(record),
             model=model,
         )
     )

@@ -14,6 +14,7 @@ from pipeline.finding import Segmentation
 from pipeline.follow_up.alignment import ScanAlignment
 from pipeline.follow_up.comparison import FollowUpComparison, ScanFinding
 from pipeline.follow_up.sampling import plane_points, sample
+from pipeline.growth.brain import extract_head
 from pipeline.measurement import slice_areas_mm2
 from pipeline.resampling import canonical_grid
 from pipeline.volume import AIR_HU, CtVolume, VoxelGrid
@@ -23,8 +24,6 @@ PANEL_PX: Final = 512
 
 #: Air round the head that stays in the picture, as a part of the head's size.
 _AIR: Final = 0.05
-#: Half way between air and water.
-_TISSUE_HU: Final = -500
 #: A pixel belongs to a mask if at least half of it does.
 _HALF: Final = 0.5
 
@@ -110,7 +109,7 @@ def grid_middle(grid: VoxelGrid) -> int:
 
 
 def _display_plane(volume: CtVolume, index: int, *, like: VoxelGrid | None = None) -> VoxelGrid:
-    """Return a square of `PANEL_PX` pixels round the head on the plane of one slice.
+    """Return a square of `PANEL_PX` pixels round the head, without its rest, on one slice's plane.
 
     Parameters
     ----------
@@ -122,7 +121,7 @@ def _display_plane(volume: CtVolume, index: int, *, like: VoxelGrid | None = Non
     right, down = (np.array(each) for each in (axes.row_cosine_lps, axes.column_cosine_lps))
     origin = np.array(grid.slice_origins_lps_mm[index])
     points = plane_points(grid, index)
-    head = points[volume.hu_zyx[index] > _TISSUE_HU]
+    head = points[extract_head(volume.hu_zyx[index : index + 1], grid.spacing_zyx_mm)[0]]
     places = (head if head.size else points.reshape(-1, 3)) - origin
     spans = [places @ axis for axis in (down, right)]
     side_mm = max(float(np.ptp(span)) for span in spans) * (1 + 2 * _AIR)

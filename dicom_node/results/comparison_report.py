@@ -162,10 +162,13 @@ def _comments(pair: ComparedPair, context: ResultContext) -> list[str]:
     verdict = comparison_wording.verdict_words(comparison)
     change = comparison_wording.change_words(comparison.change)
     elapsed = comparison_wording.elapsed_words(hours)
+    is_judged = comparison.is_expansion is not None
+    is_uncertain = is_judged and comparison.change.is_certain is False
     return [
         *said,
         f"{verdict}. {comparison_wording.DEFINITION[comparison.with_ventricles]}",
         f"Change of the hematoma volume in {elapsed}: {change}.",
+        *([comparison_wording.UNCERTAIN] if is_uncertain else []),
         comparison_wording.SAME_MODEL,
         f"Segmentation model: {model.name} {model.version} (weights {model.weights_sha256[:12]}).",
         *comparison_wording.flag_sentences(comparison.flags),

@@ -53,6 +53,8 @@ SHORT_DEFINITION: Final = {
     "standard": "> 6 mL or > 33 %",
     "revised": "> 6 mL, > 33 %, or ventricles",
 }
+#: Said where growth in the brain meets the rule at one end of the range and not at the other.
+UNCERTAIN: Final = "The range of the change holds both answers: the verdict is uncertain."
 EXPANDED, NOT_EXPANDED, NO_VERDICT = "EXPANDED", "NOT EXPANDED", "NO VERDICT"
 NOT_COMPARED: Final = "NOT COMPARED"
 SAME_MODEL: Final = "Both scans were measured by the same model, each on its own images."
@@ -109,6 +111,12 @@ def change_of_record(record: Mapping[str, Any]) -> str:
 def flags_of_record(record: Mapping[str, Any]) -> tuple[FollowUpFlag, ...]:
     """Return the flags of a comparison's record."""
     return tuple(FollowUpFlag(value) for value in record["flags"])
+
+
+def notes_of_record(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a reader of a comparison's record must know beside the numbers."""
+    uncertain = (UNCERTAIN,) if record["is_certain"] is False else ()
+    return (*uncertain, *flag_sentences(flags_of_record(record)))
 
 
 def withheld_sentences(flags: Iterable[FollowUpFlag]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from dicom_node.results import comparison_wording
 from dicom_node.results.comparison_drawing import draw_comparison, panel_pixels
 from dicom_node.results.comparison_picture import PANEL_PX, view_pair
 from dicom_node.results.comparison_record import comparison_record, refusal_record
+from pipeline.finding import VolumeRange
 from pipeline.follow_up.comparison import Interval, compare_scans
 from pipeline.volume import CtVolume, HematomaMask, VoxelGrid
 
@@ -159,6 +160,20 @@ def test_words_give_sign_share_and_range():
     )
     assert comparison_wording.elapsed_words(23.5) == "23.5 h"
     assert comparison_wording.elapsed_words(96.0) == "4.0 days"
+
+
+def test_a_range_that_holds_both_answers_is_told():
+    """14.1 to 24.4 mL, each known to 8 mL: growth by 10.3 mL, or by none at all."""
+    scans = [
+        scanned(balls=[ball], volume_range=VolumeRange(low_ml=low, high_ml=low + 16))
+        for ball, low in ((SMALL, 6.0), (LARGE, 16.0))
+    ]
+    comparison, _ = viewed(*scans)
+    record = record_of(comparison)
+
+    assert record["expanded"] is True
+    assert record["is_certain"] is False
+    assert comparison_wording.notes_of_record(record) == (comparison_wording.UNCERTAIN,)
 
 
 def test_a_withheld_verdict_says_why():
