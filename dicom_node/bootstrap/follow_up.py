@@ -86,11 +86,10 @@ def _source(
     from dicom_node.association.retrieve import get_series, move_series
     from dicom_node.jobs.prior_seeker import PriorSource
 
+    peer = parts.peer_of(settings, setting)
     # Between two answers of a retrieval lie the images that it sends.
     limit_s = settings.follow_up.fetch_limit_s
-    peer = replace(
-        parts.peer_of(settings, setting), dimse_timeout_s=limit_s, network_timeout_s=limit_s
-    )
+    patient = replace(peer, dimse_timeout_s=limit_s, network_timeout_s=limit_s)
     if setting.gives_priors is PriorsBy.MOVE:
-        return PriorSource(peer=peer, fetch=move_series)
-    return PriorSource(peer=peer, fetch=partial(get_series, intake=intake, clock=clock))
+        return PriorSource(peer=peer, fetch=partial(move_series, patient))
+    return PriorSource(peer=peer, fetch=partial(get_series, patient, intake=intake, clock=clock))

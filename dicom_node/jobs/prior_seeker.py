@@ -48,10 +48,10 @@ class Find(Protocol):
 
 
 class Fetch(Protocol):
-    """Whatever has a peer send series into custody."""
+    """Whatever has one peer send series into custody."""
 
     def __call__(
-        self, peer: Peer, series: Sequence[RemoteSeries], *, stop: threading.Event
+        self, series: Sequence[RemoteSeries], *, stop: threading.Event
     ) -> tuple[Retrieval, ...]:
         """Return what became of each. May raise NodeError."""
 
@@ -203,7 +203,7 @@ class PriorSeeker:
         if not chosen:
             return NOTHING if studies <= {search.study_uid} else f"{NOTHING} that is not here yet"
         self._ledger.note_asked(search, chosen, self._clock())
-        done = source.fetch(source.peer, chosen, stop=self._stop)
+        done = source.fetch(chosen, stop=self._stop)
         return _outcome(done, is_last=search.attempts >= _INCOMPLETE_ATTEMPTS)
 
     def _postpone(self, search: PriorSearch, name: str, reason: str) -> None:

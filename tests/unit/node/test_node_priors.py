@@ -55,11 +55,11 @@ class Pacs:
             instances=len(images),
         )
 
-    def fetch(self, peer, series, *, stop):
-        return self.way(peer, series, stop=stop)
+    def fetch(self, series, *, stop):
+        return self.way(series, stop=stop)
 
-    def bring(self, peer, series, *, stop):
-        del peer, stop
+    def bring(self, series, *, stop):
+        del stop
         self.fetched += [one.series_instance_uid for one in series]
         done = []
         for one in series:
@@ -197,8 +197,8 @@ def test_a_refusal_is_told_in_the_words_of_the_peer(analyzed, seeker, pacs, ledg
     pacs.scans = [scan(2)]
     words = "pacs: it does not know our AE title as a move destination (0xA801)"
 
-    def refuse(peer, series, *, stop):
-        del peer, stop
+    def refuse(series, *, stop):
+        del stop
         return tuple(
             Retrieval(series=one, completed=0, failed=0, status=0xA801, message=words)
             for one in series
@@ -218,8 +218,8 @@ def test_what_a_broken_retrieval_left_is_fetched_again(
     prior = scan(2)
     pacs.scans = [prior]
 
-    def break_off(peer, series, *, stop):
-        del peer, series, stop
+    def break_off(series, *, stop):
+        del series, stop
         site.send(prior[:6])
         raise PeerUnreachableError("The connection broke")
 
@@ -241,8 +241,8 @@ def test_images_that_failed_are_asked_for_once_more(analyzed, seeker, pacs, ledg
     prior = scan(2)
     pacs.scans = [prior]
 
-    def lose_one(peer, series, *, stop):
-        del peer, stop
+    def lose_one(series, *, stop):
+        del stop
         pacs.fetched += [one.series_instance_uid for one in series]
         site.send(prior[:11])
         return tuple(
