@@ -3,11 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from node_builders import FakeAnalyst
+from node_builders import Clock, FakeAnalyst, MemoryStore, opened_ledger, result_objects
+from site_builder import ADMISSION, COMPARE, NEXT_DAY, Site, scan
+from sqlalchemy import select
 
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.jobs.state import JobKind
+from dicom_node.jobs.tables import ResultSetRow
 from dicom_node.jobs.task import AnalysisTask, Analyzed, Rejected
+from dicom_node.jobs.worker import JobRules, Worker
 
 TASK = AnalysisTask(
     job_id=1,
@@ -58,3 +62,43 @@ def test_a_job_that_nobody_does_any_more_ends_with_a_reason():
     analyst = AnalystOfKinds({JobKind.ANALYSIS: FakeAnalyst()})
 
     assert "no shadow any more" in analyze(analyst, JobKind.SHADOW).reason
+
+
+def test_the_worker_hands_over_both_scans_and_plans_what_follows(tmp_path):
+    """Two analyses plan a comparison; its analyst can open the images of both."""
+    clock = Clock()
+    compare = Other(Analyzed(objects=result_objects("9"), record={"status": "compared"}))
+    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
+        site = Site(ledger, clock)
+        analyst = FakeAnalyst()
+        worker = Worker(
+            name="worker-0",
+            queue=ledger.jobs,
+            spool_root=tmp_path / "spool",
+            analyst=AnalystOfKinds({JobKind.ANALYSIS: analyst, JobKind.COMPARISON: compare}),
+            store=MemoryStore(),
+            destinations=(),
+            rules=JobRules(),
+            clock=clock,
+            on_overrun=lambda: None,
+            plans=COMPARE,
+        )
+        for number, day in enumerate((ADMISSION, NEXT_DAY)):
+            site.send(scan(number))
+            analyst.outcome = Analyzed(
+                objects=result_objects(str(number)),
+                record={"status": "hematoma_found", "acquired_at": day},
+            )
+            assert worker.work_once()
+
+        assert worker.work_once()
+
+        assert not worker.work_once()
+        (task,) = compare.tasks
+        first, second = (done.files for done in analyst.tasks)
+        assert (task.baseline.files, task.files) == (first, second)
+        assert all(path.is_relative_to(tmp_path / "spool") for path in (*first, *second))
+        with ledger.database.read() as session:
+            made = select(ResultSetRow.model_digest).order_by(ResultSetRow.result_set_id)
+            digests = session.scalars(made).all()
+        assert digests == ["model-1", "model-1", "model-2"]
