@@ -354,6 +354,7 @@ class LogSettings(_Table):
     """What the processes write to standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
 
 
 class Settings(_Table):

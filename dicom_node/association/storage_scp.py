@@ -44,6 +44,7 @@ from dicom_node.errors import (
     describe_error,
     stack_of,
 )
+from dicom_node.trace import tracing
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -352,7 +353,8 @@ class StorageScp:
         if sender is None:  # the connection broke while the request waited its turn
             return int(StoreStatus.UNFORESEEN)
         command = cast("C_STORE", event.request)
-        with contextlib.closing(cast("MeasuredDataSet", command.DataSet)) as data_set:
+        measured = contextlib.closing(cast("MeasuredDataSet", command.DataSet))
+        with tracing(sender.association_id), measured as data_set:
             if data_set.refusal is None:
                 return int(handle_store(self._store_request(event, sender), self._intake))
             return int(self._refuse(command, sender, data_set.refusal))

@@ -60,7 +60,7 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
     OperatorError
         If another node works on the same data directory, or a process cannot be started.
     """
-    set_up_logs("serve", level=settings.log.level)
+    set_up_logs("serve", level=settings.log.level, form=settings.log.format)
     layout = DataLayout(root=settings.node.data_dir)
     try:
         layout.prepare()
@@ -81,7 +81,7 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
 
 def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) -> None:
     """Run one process until it is stopped, by a signal or by the end of its supervisor."""
-    set_up_logs(str(role), level=settings.log.level)
+    set_up_logs(str(role), level=settings.log.level, form=settings.log.format)
     stop = threading.Event()
     stop_on_signals(stop.set)
     if supervised:

@@ -14,6 +14,7 @@ from dicom_node.jobs.delivery_ledger import DeliveryLedger, Failure, Parcel, Par
 from dicom_node.jobs.destination_ledger import BreakerRules, DestinationLedger, Gate
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.task import ObjectKind
+from dicom_node.trace import tracing
 
 LOGGER = logging.getLogger(__name__)
 
@@ -150,6 +151,12 @@ class Courier:
         )
         if parcel is None:
             return False
+        with tracing(parcel.association_id):
+            self._deliver(parcel)
+        return True
+
+    def _deliver(self, parcel: Parcel) -> None:
+        destination = parcel.destination
         waiting = {item.sop_instance_uid: item for item in parcel.items}
         try:
             self._carry(parcel, waiting)
@@ -165,7 +172,6 @@ class Courier:
         except Exception as error:  # noqa: BLE001 - third of three: a delivery must have a state
             LOGGER.error("Delivery to %s failed: %s", destination, stack_of(error))  # noqa: TRY400
             self._postpone(waiting, describe_error(error), Failure.BROKEN_OFF)
-        return True
 
     def _serve(self, destination: str) -> None:
         waker = self._wakers[destination]

@@ -9,6 +9,7 @@ from dicom_node.jobs.results_store import predecessor_of
 from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.tables import InstanceRow, JobInstanceRow, JobRow, ObjectRow, SeriesRow
 from dicom_node.jobs.task import AnalysisTask, BaselineTask, ObjectKind, PredecessorObject
+from dicom_node.jobs.traces import association_of
 
 
 def task_of(session: Session, job: JobRow) -> AnalysisTask:
@@ -24,6 +25,7 @@ def task_of(session: Session, job: JobRow) -> AnalysisTask:
         arrival_flags=frozenset(job.flags.split()),
         predecessors=_predecessors(session, job),
         baseline=_baseline(session, job),
+        association_id=association_of(session, job),
         calling_ae_title=session.get_one(SeriesRow, job.series_uid).calling_ae_title,
     )
 

@@ -16,6 +16,7 @@ from dicom_node.jobs.state import DeliveryState, move_delivery
 from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow
 from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.timeline import EventKind
+from dicom_node.jobs.traces import association_of_results
 
 
 class Failure(StrEnum):
@@ -71,12 +72,15 @@ class Parcel:
         Results that belong together.
     items : tuple of ParcelItem
         In the order they are sent.
+    association_id : str
+        By which the images came; ties log lines together.
     """
 
     destination: str
     courier: str
     result_set_id: int
     items: tuple[ParcelItem, ...]
+    association_id: str = ""
 
 
 class DeliveryLedger:
@@ -131,6 +135,7 @@ class DeliveryLedger:
                 courier=courier,
                 result_set_id=result_set_id,
                 items=tuple(_item(delivery, stored) for delivery, stored in rows),
+                association_id=association_of_results(session, result_set_id),
             )
 
     def renew(self, parcel: Parcel, *, now: datetime, lease_s: float) -> None:

@@ -124,6 +124,8 @@ class AnalysisTask:
         What the results will supersede; empty for a first analysis.
     baseline : BaselineTask or None
         The earlier scan of a comparison.
+    association_id : str
+        By which the last image came; ties log lines together.
     calling_ae_title : str
         Who sent the first image.
     """
@@ -137,6 +139,7 @@ class AnalysisTask:
     predecessors: tuple[PredecessorObject, ...]
     kind: JobKind = JobKind.ANALYSIS
     baseline: BaselineTask | None = None
+    association_id: str = ""
     calling_ae_title: str = ""
 
 

@@ -3,8 +3,10 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,6 +26,7 @@ from dicom_node.jobs.task import (
     ResultObject,
     StoredObject,
 )
+from dicom_node.trace import tracing
 from pipeline.errors import PipelineError, SeriesRejectedError
 
 LOGGER = logging.getLogger(__name__)
@@ -175,6 +178,11 @@ class Worker:
         )
         if claim is None:
             return False
+        with tracing(claim.task.association_id):
+            self._work(claim)
+        return True
+
+    def _work(self, claim: Claim) -> None:
         LOGGER.info("%s begins job %s", self._name, claim.task.job_id)
         try:
             with _HeartBeat(self._queue, claim, self._rules, self._clock, self._on_overrun):
@@ -186,7 +194,6 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - second of three: a job must end in a state
             LOGGER.error("Job %s failed: %s", claim.task.job_id, stack_of(error))  # noqa: TRY400
             self._give_back(claim, error)
-        return True
 
     def _analyze(self, claim: Claim) -> AnalysisOutcome:
         task = _below(self._spool_root, claim.task)
@@ -294,7 +301,8 @@ class _HeartBeat:
         self._clock = clock
         self._on_overrun = on_overrun
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart-beat", daemon=True)
+        traced = partial(copy_context().run, self._run)
+        self._thread = threading.Thread(target=traced, name="heart-beat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
