@@ -90,7 +90,7 @@ def drift_of(
     first, later = analyses[: rules.window], analyses[rules.window :]
     found = []
     for what in WATCHED:
-        reference = reference_for(what, statistics=statistics, first=first)
+        reference = reference_for(what, statistics=statistics, first=first, minimum=rules.minimum)
         own = reference is None or reference.source is Source.SITE
         present = (later if own else analyses)[-rules.window :]
         found.append(_drift(what, reference, present, rules))

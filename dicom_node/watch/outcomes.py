@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from dicom_node.jobs.pairs import AnalysisEntry, ComparisonEntry
 from dicom_node.watch.model_version import ModelVersion, version_of
@@ -43,6 +44,26 @@ EXCLUSION_WORDS: Mapping[Exclusion, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The volume that was expected at follow-up if the hematoma expands.
+
+    Attributes
+    ----------
+    volume_ml : float
+        The forecast.
+    model : str
+        Digest of the growth model's weights; empty if the record has none.
+    low_ml, high_ml : float or None
+        Its range; None if the growth model states no error.
+    """
+
+    volume_ml: float
+    model: str = ""
+    low_ml: float | None = None
+    high_ml: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A prediction and what became of it; one patient.
 
@@ -68,6 +89,10 @@ class Outcome:
         Whether the prediction stood before the node knew of the later scan.
     finished_at : datetime
         When the prediction was made.
+    forecast : Forecast or None
+        Of the volume at follow-up; None if there was none.
+    follow_up_ml : float or None
+        The volume that was measured there.
     """
 
     baseline_job_id: int
@@ -81,6 +106,8 @@ class Outcome:
     elapsed_h: float
     predicted_ahead: bool
     finished_at: datetime
+    forecast: Forecast | None = None
+    follow_up_ml: float | None = None
 
 
 #: Name of the operating point that the card's own threshold makes.
@@ -192,4 +219,19 @@ def _outcome(entry: ComparisonEntry) -> Outcome:
         elapsed_h=float(record["elapsed_hours"]),
         predicted_ahead=entry.baseline.finished_at <= entry.follow_up_received_at,
         finished_at=entry.baseline.finished_at,
+        forecast=_forecast(baseline.get("forecast")),
+        follow_up_ml=record.get("follow_up_volume_ml"),
+    )
+
+
+def _forecast(stored: Mapping[str, Any] | None) -> Forecast | None:
+    """Return the forecast in a record; earlier versions had none."""
+    if stored is None:
+        return None
+    low, high = stored.get("volume_range_ml") or (None, None)
+    return Forecast(
+        volume_ml=float(stored["volume_ml"]),
+        model=str(stored.get("model", {}).get("weights_sha256", "")),
+        low_ml=low,
+        high_ml=high,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from dicom_node.watch.alarms import SENTENCES
 from dicom_node.watch.drift import Drift
+from dicom_node.watch.forecasts import ForecastScores
 from dicom_node.watch.outcomes import Outcome
 from dicom_node.watch.performance import Performance, PointScores
 from dicom_node.watch.report import VersionReport, WatchReport
@@ -40,6 +41,7 @@ def _version(one: VersionReport) -> dict[str, Any]:
         "mean_probability_without_outcome": _number(one.other_mean),
         "excluded": {reason.value: count for reason, count in one.excluded.items()},
         **_performance(one.performance),
+        "forecasts": None if one.forecasts is None else _forecasts(one.forecasts),
         "outcomes": [_outcome(each) for each in one.outcomes],
     }
 
@@ -71,6 +73,17 @@ def _performance(one: Performance) -> dict[str, Any]:
             {"wish": each.wish, "patients": each.patients, "more": each.more} for each in one.needs
         ],
         "remarks": list(one.remarks),
+    }
+
+
+def _forecasts(one: ForecastScores) -> dict[str, Any]:
+    return {
+        "patients": one.patients,
+        "error_ml": _number(one.error_ml),
+        "absolute_error_ml": _number(one.absolute_error_ml),
+        "within_range": one.within_range,
+        "with_range": one.with_range,
+        "coverage": _estimate(one.coverage),
     }
 
 

@@ -59,6 +59,7 @@ def reference_for(
     *,
     statistics: Sequence[TrainingStatistics],
     first: Sequence[AnalysisEntry],
+    minimum: int,
 ) -> Reference | None:
     """Return what is expected of a measure or trait, None if nobody can say.
 
@@ -70,10 +71,12 @@ def reference_for(
         Of the bundles in use; the first that knows counts.
     first : sequence of AnalysisEntry
         The site's first analyses, which stand in where no bundle says anything.
+    minimum : int
+        What a bundle knows of fewer cases is no reference.
     """
     for one in statistics:
         known = one.measures.get(what) if isinstance(what, Measure) else one.traits.get(what)
-        if known is not None:
+        if known is not None and known.cases >= minimum:
             return Reference(source=Source.BUNDLE, expected=known)
     if isinstance(what, Measure):
         values = measured(what, first)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dicom_node.jobs.pairs import AnalysisEntry, WatchedJobs
 from dicom_node.watch.alarms import Alarm, alarms_of
 from dicom_node.watch.drift import Drift, drift_of
+from dicom_node.watch.forecasts import ForecastScores, forecast_scores
 from dicom_node.watch.model_version import ModelVersion, version_of
 from dicom_node.watch.outcomes import Exclusion, Followed, Outcome, follow, opinion_of, patient_of
 from dicom_node.watch.performance import Performance, performance_of
@@ -33,6 +34,8 @@ class VersionReport:
         scan is no chance, and the difference shows how much.
     performance : Performance
         Predictions against outcomes.
+    forecasts : ForecastScores or None
+        Forecast volumes against measured ones; None if none can be judged.
     outcomes : tuple of Outcome
         What it was computed from.
     excluded : mapping of Exclusion to int
@@ -45,6 +48,7 @@ class VersionReport:
     followed_mean: float | None
     other_mean: float | None
     performance: Performance
+    forecasts: ForecastScores | None
     outcomes: tuple[Outcome, ...]
     excluded: Mapping[Exclusion, int]
 
@@ -148,6 +152,7 @@ def _version_report(
         followed_mean=sum(told) / len(told) if told else None,
         other_mean=sum(others.values()) / len(others) if others else None,
         performance=performance_of(followed.outcomes, rules),
+        forecasts=forecast_scores(followed.outcomes),
         outcomes=followed.outcomes,
         excluded=followed.excluded,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dicom_node.watch.alarms import SENTENCES
 from dicom_node.watch.drift import NAMES, Drift
+from dicom_node.watch.forecasts import ForecastScores
 from dicom_node.watch.outcomes import CARD_POINT, EXCLUSION_WORDS
 from dicom_node.watch.performance import Performance, PointScores
 from dicom_node.watch.reference import Source
@@ -98,6 +99,8 @@ def _facts(one: VersionReport) -> Iterator[tuple[str, str]]:
         yield f"left out: {EXCLUSION_WORDS[reason]}", str(count)
     if found.pairs:
         yield from _scores(found)
+    if one.forecasts is not None:
+        yield from _forecasts(one.forecasts)
     for need in found.needs:
         missing = f"{need.more} more" if need.more else "enough"
         yield f"patients for {need.wish}", f"{missing} ({need.patients} in all)"
@@ -116,6 +119,14 @@ def _scores(found: Performance) -> Iterator[tuple[str, str]]:
     yield "calibration in the large (0 is right)", _number(line.intercept if line else None)
     yield "calibration slope (1 is right)", _number(line.slope if line else None)
     yield "Brier score", _number(found.brier)
+
+
+def _forecasts(found: ForecastScores) -> Iterator[tuple[str, str]]:
+    yield "expanded with a forecast of the volume", str(found.patients)
+    yield "forecast minus measured volume, mean", f"{found.error_ml:+.1f} mL"
+    yield "its size, mean", f"{found.absolute_error_ml:.1f} mL"
+    within = f"{found.within_range} of {found.with_range}, {_percent(found.coverage)}"
+    yield "measured volume within the forecast's range", within
 
 
 def _point(point: PointScores) -> Iterator[tuple[str, str]]:

@@ -173,6 +173,13 @@ def test_the_bundle_is_asked_first_and_the_site_stands_in():
     )
 
 
+def test_a_bundle_that_has_seen_few_scans_is_no_reference():
+    """Of 40 scans nothing can be expected; the site's own first ones stand in."""
+    found = drift_of(scans(300, seed=5), RULES, statistics=[bundle(count=40)])
+
+    assert {one.source for one in found} == {Source.SITE}
+
+
 def test_a_shift_against_the_bundle_is_seen_from_the_beginning():
     """With sixty scans of a vendor that the bundle hardly knows nothing waits for 200."""
     analyses = scans(60, seed=6, scan={"manufacturer": "NEUSOFT"})

@@ -171,6 +171,32 @@ def test_an_outcome_that_was_not_measured_well_is_told():
     assert report_of(scans).versions[0].performance.uncertain == 1
 
 
+def test_forecasts_are_judged_where_the_hematoma_expanded():
+    """30 mL told for 40 (range to 45), 50 for 44 (no range), 20 for 90 that did not expand."""
+
+    def pair(number, told, reach, measured, *, expanded, growth="a"):
+        model = {"weights_sha256": growth}
+        forecast = {"volume_ml": told, "volume_range_ml": reach, "model": model}
+        record = comparison_facts(expanded=expanded) | {"follow_up_volume_ml": measured}
+        record_of = analysis_facts() | {"forecast": forecast}
+        before = analysis(number, record_of, acquired_h=number)
+        return comparison(100 + number, before, record)
+
+    scans = [
+        pair(0, 999.0, None, 40.0, expanded=True, growth="an earlier model"),
+        pair(1, 30.0, [20.0, 45.0], 40.0, expanded=True),
+        pair(2, 50.0, None, 44.0, expanded=True),
+        pair(3, 20.0, [10.0, 30.0], 90.0, expanded=False),
+        comparison(200, analysis(4), comparison_facts(expanded=True)),
+    ]
+
+    found = report_of(scans).versions[0].forecasts
+
+    assert found is not None
+    assert (found.patients, found.within_range, found.with_range) == (2, 1, 1)
+    assert (found.error_ml, found.absolute_error_ml) == (-2.0, 8.0)
+
+
 def test_outcomes_by_two_definitions_are_told():
     """The site began to count growth into the ventricles; the pairs do not mean the same."""
     scans = [
