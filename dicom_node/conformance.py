@@ -3,6 +3,7 @@
 from dicom_node.association.presentation import ACCEPTED, PROPOSED, presentation_context_table
 from dicom_node.association.refusals import REFUSAL_WORDS
 from dicom_node.association.storage_scp import STATUS_OF_ERROR, STATUS_OF_REFUSAL, StoreStatus
+from dicom_node.conformance_delivery import delivery_section
 from dicom_node.conformance_query import query_section
 from dicom_node.conformance_security import security_section
 from dicom_node.settings import Settings
@@ -16,7 +17,7 @@ Structure after PS3.2, Annex N. RESEARCH USE ONLY: ichnode is not a medical devi
 ## 1. Overview
 
 ichnode receives head CT series by C-STORE, analyses one series per study for intracerebral
-hematoma and sends its results to the configured destinations by C-STORE. It acts as
+hematoma and sends its results to the configured destinations by C-STORE or STOW-RS. It acts as
 Verification SCP and SCU, Storage SCP for CT images and Storage SCU for the results.
 Two scans of one patient are compared; where the site wants it, earlier ones are sought at peers
 by Query/Retrieve as SCU. Storage commitment is spoken where the settings say so. It answers no
@@ -65,11 +66,15 @@ _SENDER = """
 | Property | Value |
 | --- | --- |
 | Calling AE title | `node.ae_title` |
-| Associations | one per destination at a time |
-| Order of objects | secondary captures, segmentation, forecast, uncertainty map, report |
-| Retry | a destination that cannot be reached: {attempts} attempts, waiting from \
+| Associations | one per destination at a time unless `peers.associations` says more; results of \
+one series never overtake each other |
+| Order of objects | secondary captures, segmentation, forecast, uncertainty map, report; \
+with `peers.report_first` the report first |
+| Retry | an attempt that failed: {attempts} attempts, waiting from \
 {first:g} s, doubled up to {longest:g} s (`delivery.*`); an object that is refused: \
 {refusal} attempts |
+| Circuit breaker | after {unreachable} failed connections in a row a destination is only probed \
+by C-ECHO, every {probe:g} to {longest_probe:g} s; nothing that waits for it is given up |
 | Accepted answers | Success (0000H) and warnings (B000H, B006H, B007H) |
 
 ### 3.2 Proposed presentation contexts
@@ -92,6 +97,9 @@ the source series, 32-bit floats with a real world value mapping; only where \
 | Report | Comprehensive 3D SR Storage | measurements with the 95 % range of the volume, \
 prediction, forecast volume in a measurement group of its own, other findings, quality flags, \
 model identity |
+
+A series that cannot be analysed gives, where `results.say_not_processed` is true and no other
+series of its study steps in, one Comprehensive 3D SR that says so and why, with no measurement.
 
 Two scans of a patient that are compared give one more set:
 
@@ -147,9 +155,13 @@ def conformance_statement() -> str:
                 first=delivery.first_retry_s,
                 longest=delivery.longest_wait_s,
                 refusal=delivery.refusal_attempts,
+                unreachable=delivery.unreachable_after,
+                probe=delivery.first_probe_s,
+                longest_probe=delivery.longest_probe_s,
                 proposed=presentation_context_table(PROPOSED),
             ),
             query_section(settings),
+            delivery_section(settings),
             _FOOTER,
             security_section(settings),
             _LAST,

@@ -48,7 +48,8 @@ SUCCESS, PROCESSING_FAILURE, INVALID_VALUE = 0x0000, 0x0110, 0x0115
 #: Failure Reason (PS3.3, section C.14.1.1).
 NO_SUCH_INSTANCE, CLASS_CONFLICT = 0x0112, 0x0119
 
-_REASONS = {
+#: The same in words.
+REASONS = {
     PROCESSING_FAILURE: "processing failure",
     NO_SUCH_INSTANCE: "no such object instance",
     0x0213: "resource limitation",
@@ -95,7 +96,7 @@ class CommitmentReport:
 
 def reason_words(reason: int) -> str:
     """Return a Failure Reason in words (PS3.3, section C.14.1.1)."""
-    return f"{_REASONS.get(reason, 'failed')} (0x{reason:04X})"
+    return f"{REASONS.get(reason, 'failed')} (0x{reason:04X})"
 
 
 def encode_request(request: CommitmentRequest) -> Dataset:

@@ -25,7 +25,7 @@ _LONGEST_ANSWER = 16 * 2**20
 
 #: Answers that speak about the objects. Any other one is about the request or the server, so that
 #: the next object would fare no better.
-_ABOUT_OBJECTS = frozenset({200, 202, 400, 409, 413, 415, 422})
+ABOUT_OBJECTS = frozenset({200, 202, 400, 409, 413, 415, 422})
 
 _SHARED_MODE = stat.S_IRWXG | stat.S_IRWXO
 
@@ -134,7 +134,7 @@ class WebCarrier:
             },
             body=_parts(files),
         )
-        if status not in _ABOUT_OBJECTS:
+        if status not in ABOUT_OBJECTS:
             raise _refusal(self.destination, status)
         for outcome in outcomes(self.destination.name, files, status=status, body=body):
             on_outcome(outcome)

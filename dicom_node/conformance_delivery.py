@@ -1,0 +1,84 @@
+"""The part of the conformance statement about storage commitment and STOW-RS."""
+
+from typing import Final
+
+from dicom_node.association.commitment import (
+    COMMITMENT_INSTANCE,
+    REASONS,
+    STORAGE_COMMITMENT,
+)
+from dicom_node.association.presentation import (
+    PLAIN,
+    AbstractSyntax,
+    presentation_context_table,
+)
+from dicom_node.delivery.stow import ABOUT_OBJECTS
+from dicom_node.settings import Settings
+
+_TEXT: Final = """
+### 3.5 Storage commitment (Push Model, SCU and SCP)
+
+Offered only where a peer has `commitment = true` or `node.answers_commitment` is true.
+SOP Instance of the class: {instance}.
+
+{contexts}
+
+As SCU, the node asks (N-ACTION, action type 1) a destination with `commitment = true` for what it
+accepted, one transaction per request, and takes the report (N-EVENT-REPORT, event types 1 and 2)
+over the same association for {wait:g} s, or over one that the destination opens, with SCP/SCU Role
+Selection or without. Only the AE title that was asked can report. Without a report it is asked
+again after `delivery.commitment_answer_s` ({answer:g} s), {asks} times. An object that is reported
+as failed is sent again.
+
+As SCP, the node vouches for the images that it has in custody. It reports over the same
+association if that is still open, else over a new one to the peer with the caller's AE title, for
+which it proposes the SCP role. Custody ends as `operation.md` says; the node is no archive.
+
+| Failure reason | Meaning | Given by the node |
+| --- | --- | --- |
+{reasons}
+
+| Answer to N-ACTION, N-EVENT-REPORT | When |
+| --- | --- |
+| 0000H | the request or report is recorded in the ledger |
+| 0110H | the ledger refuses; the request or report must be repeated |
+| 0115H | no transaction, no object, an invalid UID, or a transaction that was never asked |
+| 0123H | another action, or the node may not answer requests |
+
+### 3.6 STOW-RS (PS3.18, section 10.5; user agent)
+
+Results go to `web_peers` in one POST to `<url>/studies` per result set:
+`multipart/related; type="application/dicom"`, Explicit VR Little Endian, with basic or bearer
+authentication where a secret is set. TLS 1.2 or later; certificate and name are always verified.
+No proxy is used and no redirection followed. The answer is read as DICOM JSON, each object by
+Referenced SOP Sequence and Failed SOP Sequence; 200 without content is success for all of them.
+
+| HTTP status | Treated as |
+| --- | --- |
+| {about} | the fate of each object, as the answer says; without a word only 200 is success |
+| all others | the server as a whole takes no part; sent again later |
+"""
+
+
+def delivery_section(settings: Settings) -> str:
+    """Return the sections in Markdown; defaults of the settings are the values they name."""
+    from dicom_node.delivery.notary import REPORT_WAIT_S
+
+    context = AbstractSyntax(sop_class_uid=STORAGE_COMMITMENT, transfer_syntaxes=PLAIN)
+    return _TEXT.format(
+        instance=COMMITMENT_INSTANCE,
+        contexts=presentation_context_table([context]),
+        wait=REPORT_WAIT_S,
+        answer=settings.delivery.commitment_answer_s,
+        asks=settings.delivery.commitment_attempts,
+        reasons="\n".join(_reasons()),
+        about=", ".join(str(status) for status in sorted(ABOUT_OBJECTS)),
+    )
+
+
+def _reasons() -> list[str]:
+    given = {0x0112: "not in custody", 0x0119: "in custody as another SOP class"}
+    return [
+        f"| {reason:04X}H | {words} | {given.get(reason, 'no')} |"
+        for reason, words in sorted(REASONS.items())
+    ]
