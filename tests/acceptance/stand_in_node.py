@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.analysts import WorkerAnalyst
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.pair_analyst import PairAnalyst
@@ -22,6 +23,7 @@ from dicom_node.processes import Role
 from dicom_node.series_analysis import SeriesAnalyst
 from dicom_node.series_comparison import SeriesComparer
 from pipeline.finding import Segmentation
+from pipeline.model_bundle import load_bundle
 from pipeline.prediction import HePrediction
 from pipeline.saliency import SaliencyMaps, SliceSaliency
 from pipeline.segmentation.predictor import ignore_progress
@@ -43,7 +45,10 @@ class StandInCard:
 
 
 class StandInModels:
-    """Calls blood what has the density of blood; expects expansion of everything."""
+    """Calls blood what has the density of blood; expects expansion of everything.
+
+    It forecasts nothing unless a growth model is put beside it.
+    """
 
     segmentation_card = StandInCard(name="stand-in segmentation")
     classification_card = StandInCard(name="stand-in classification")
@@ -85,8 +90,15 @@ class StandInModels:
 
 def make_stand_in(settings, layout):
     """Return the worker's analyst."""
-    del settings
     models = StandInModels()
+    growth = parts.growth_bundle(settings)
+    if growth is not None:
+        import torch  # only the scenario with a forecast pays for it
+
+        from pipeline.growth.forecaster import load_forecaster
+
+        bundle = load_bundle(growth, task="growth")
+        models.forecaster = load_forecaster(bundle, device=torch.device("cpu"))
     return AnalystOfKinds(
         {
             JobKind.ANALYSIS: WorkerAnalyst(SeriesAnalyst(models, clock=utc_now), layout),

@@ -9,9 +9,11 @@ from acceptance.conftest import Archive
 from acceptance.node_process import NodeProcess, wait_until
 from acceptance.orthanc_process import Orthanc
 from ct_builder import POISON_BIRTH_DATE, POISON_NAME, Ball, build_ct_series, save_series
+from growth_builder import growth_card, moving_network
 
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import outgoing_file, send_files
+from pipeline.model_bundle import save_bundle
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
@@ -108,10 +110,13 @@ def series_of(files):
     return pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID
 
 
-def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans):
-    """First results, then report, SEGs and capture of both scans; the watch shows the pair."""
+def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans, tmp_path):
+    """First results with a forecast, then report, SEGs and capture of both; the watch's pair."""
     node, orthanc = pacs
     baseline, follow_up = scans
+    network = moving_network((0.0, 0.0, -1.0))
+    growth = save_bundle(tmp_path / "growth", growth_card(), network.state_dict())
+    change(node.config, ("[worker]\n", f'[worker]\ngrowth_bundle = "{growth.path}"\n'))
     node.start()
     assert node.send(baseline)
     wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
@@ -120,9 +125,10 @@ def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans):
 
     row = compared(node, follow_up)
 
-    assert first == {"OT": 3, "SEG": 1, "SR": 1}
-    assert modalities(orthanc, study_of(baseline)) == {"OT": 3, "SEG": 2, "SR": 1}
-    assert modalities(orthanc, study_of(follow_up)) == {"OT": 4, "SEG": 2, "SR": 2}
+    # Measured and forecast mask of each scan, and of each the mask that was compared.
+    assert first == {"OT": 3, "SEG": 2, "SR": 1}
+    assert modalities(orthanc, study_of(baseline)) == {"OT": 3, "SEG": 3, "SR": 1}
+    assert modalities(orthanc, study_of(follow_up)) == {"OT": 4, "SEG": 3, "SR": 2}
     comparison = row["comparison"]
     assert comparison["outcome"] == "compared"
     assert comparison["baseline_series_instance_uid"] == series_of(baseline)
