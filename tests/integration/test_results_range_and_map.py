@@ -27,6 +27,7 @@ from dicom_node.results.summary import write_summary
 from dicom_node.series_analysis import ResultConfiguration
 from pipeline.finding import Compartment, VolumeRange
 from pipeline.model_bundle import builtin_bundle_path, load_card
+from pipeline.training_statistics import TrainingStatistics, Trait, kinds_of
 from pipeline.volume_error import VolumeError
 
 COMMON = {"series_instance_uid": "1.2.3", "steps_s": {"read": 0.5}}
@@ -347,3 +348,6 @@ def test_whatever_a_card_states_changes_the_configuration_but_its_words():
     assert fitted_facts(replace(card, volume_error=error)) != facts
     assert fitted_facts(replace(card, volume_error=None, probability_cutoff=0.4)) != facts
     assert fitted_facts(replace(card, volume_error=None, licence="another")) == facts
+    statistics = TrainingStatistics(cohort="tests", traits={Trait.KERNEL: kinds_of(["H30"])})
+    stated = replace(card, volume_error=None, training_statistics=statistics)
+    assert fitted_facts(stated) == facts
