@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
@@ -28,6 +28,9 @@ from dicom_node.jobs.task import (
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.jobs.timeline import record as note
 
+#: A series without an image for so long is not waited for by what can wait.
+_STILL_ARRIVING = timedelta(seconds=120)
+
 
 class JobLedger:
     """The `JobQueue` of the node: rows that workers claim for a time.
@@ -46,14 +49,25 @@ class JobLedger:
         """Return the next job, now this worker's, or None if nothing waits.
 
         Urgent jobs come first, then the oldest. Two jobs of one series never run at the same time.
+        What only follows a result does not begin while images arrive: the analysis that they will
+        need comes first.
         """
         other = aliased(JobRow)
         busy = exists().where(
             other.series_uid == JobRow.series_uid, other.state == JobState.ANALYZING
         )
+        arriving = exists().where(
+            SeriesRow.state.in_((SeriesState.RECEIVING, SeriesState.COMPLETE)),
+            SeriesRow.last_received_at > now - _STILL_ARRIVING,
+        )
         waiting = (
             select(JobRow)
-            .where(JobRow.state == JobState.QUEUED, JobRow.available_at <= now, ~busy)
+            .where(
+                JobRow.state == JobState.QUEUED,
+                JobRow.available_at <= now,
+                ~busy,
+                or_(JobRow.priority >= 0, ~arriving),
+            )
             .order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.job_id)
             .limit(1)
         )

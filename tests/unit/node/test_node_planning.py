@@ -1,7 +1,7 @@
 """What the ledger queues when an analysis has results: comparisons, shadows, searches."""
 
 import pytest
-from node_builders import Clock, opened_ledger
+from node_builders import Clock, arrive, opened_ledger
 from site_builder import ADMISSION, LATER, NEXT_DAY, PAIRING, Site, scan
 from sqlalchemy import select
 
@@ -71,6 +71,18 @@ def test_analyses_go_before_comparisons(site):
     site.send(scan(3, patient_id="SOMEBODY-ELSE"))
 
     assert [site.claim().task.kind for _ in range(2)] == [JobKind.ANALYSIS, JobKind.COMPARISON]
+
+
+def test_a_comparison_does_not_begin_while_images_arrive(site, ledger, clock):
+    """The scan that arrives is analysed first; one that got stuck holds up nothing for ever."""
+    site.analyze(scan(1), ADMISSION)
+    site.analyze(scan(2), NEXT_DAY)
+    arrive(ledger, scan(3)[:3], clock, association_id="slow", is_closed=False)
+
+    clock.turn(119)
+    assert site.claim() is None
+    clock.turn(1)
+    assert site.claim().task.kind is JobKind.COMPARISON
 
 
 def test_other_patients_and_nobody_are_never_paired(site):
