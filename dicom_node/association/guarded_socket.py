@@ -111,12 +111,13 @@ class GuardedSocket(AssociationSocket):
         """
         if self._in_body:
             self._in_body = False
-            return self._read(nr_bytes)
+            body = self._read(nr_bytes)
+            self._is_first = False
+            return body
         if not self._is_first:
             self._deadline = self._timer() + self._limits.pdu_s
         header = self._read(nr_bytes)
         self._check(header)
-        self._is_first = False
         return header
 
     def send(self, bytestream: bytes) -> None:
@@ -134,6 +135,7 @@ class GuardedSocket(AssociationSocket):
                 RefusalKind.TOO_SLOW,
                 f"no association request within {self._limits.request_s:g} s",
             )
+        self._wake_the_waiting()
         super().close()
 
     def _check(self, header: bytearray) -> None:
@@ -192,8 +194,18 @@ class GuardedSocket(AssociationSocket):
         limit = self._limits.request_s if self._is_first else self._limits.pdu_s
         self._give_up(RefusalKind.TOO_SLOW, f"{what} took longer than {limit:g} s")
 
+    def abandon(self, kind: RefusalKind, detail: str) -> None:
+        """End the connection for a reason that was found elsewhere."""
+        self._part(kind, detail)
+        self.close()
+
     def _give_up(self, kind: RefusalKind, detail: str) -> NoReturn:
-        """Say why, send A-ABORT if that is possible, and end the connection."""
+        self._part(kind, detail)
+        self._wake_the_waiting()
+        raise ConnectionAbortedError(f"The caller broke a limit: {kind}")
+
+    def _part(self, kind: RefusalKind, detail: str) -> None:
+        """Say why, and send A-ABORT if that is possible."""
         self._is_over = True
         self._on_violation(kind, detail)
         plug = self.socket
@@ -201,12 +213,10 @@ class GuardedSocket(AssociationSocket):
             with contextlib.suppress(OSError):
                 plug.settimeout(1.0)
                 plug.send(_ABORT)
-        self._wake_the_waiting()
-        raise ConnectionAbortedError(f"The caller broke a limit: {kind}")
 
     def _wake_the_waiting(self) -> None:
         """End an association that still waits for its request, instead of at its time-out."""
-        if self._is_first:
+        if self.assoc.requestor.primitive is None:
             self.assoc.dul.to_user_queue.put(A_P_ABORT())
 
     def _has_data(self, plug: ssl.SSLSocket) -> bool:

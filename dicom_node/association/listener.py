@@ -33,6 +33,9 @@ _SPARE_CONNECTIONS = 16
 _MOST_UNINTRODUCED = 8
 
 
+#: pynetdicom's event for "transport connection closed".
+_CLOSED = "Evt17"
+
 #: How soon a listener notices that it shall close.
 _POLL_S = 0.2
 
@@ -214,17 +217,36 @@ class GuardedRequestHandler(RequestHandler):
             except queue.Empty:
                 break
         association.dul.socket = None
-        association.set_socket(
-            GuardedSocket(
-                association,
-                cast("socket.socket", self.request),
-                limits=door.limits,
-                on_violation=on_violation,
-            )
+        plug = GuardedSocket(
+            association,
+            cast("socket.socket", self.request),
+            limits=door.limits,
+            on_violation=on_violation,
         )
+        association.set_socket(plug)
+        _contain(association, plug)
         guard = MessageGuard(
             association, limits=door.limits, budget=door.budget, on_violation=on_violation
         )
         # Assigned to the instance: pynetdicom has no place for a guard of its own.
         association.dimse.receive_primitive = guard.receive  # type: ignore[method-assign]
         return association
+
+
+def _contain(association: "Association", plug: GuardedSocket) -> None:
+    """End the association where pynetdicom meets a PDU that it cannot turn into a primitive.
+
+    Its thread would die of it, with a traceback on standard error.
+    """
+    act = association.dul.state_machine.do_action
+
+    def act_or_end(event: str) -> None:
+        try:
+            act(event)
+        except Exception as error:  # noqa: BLE001 - whatever garbage does, the node lives on
+            LOGGER.info("A PDU that cannot be understood: %s", stack_of(error))
+            plug.abandon(RefusalKind.MALFORMED, type(error).__name__)
+            if event == _CLOSED:
+                association.dul.kill_dul()
+
+    association.dul.state_machine.do_action = act_or_end  # type: ignore[method-assign]

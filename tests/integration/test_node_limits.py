@@ -514,6 +514,21 @@ def test_messages_that_make_no_sense_end_one_association_only(intake, sent):
             assert association.send_c_store(small_series(1)[0]).Status == 0
 
 
+def test_a_request_that_makes_no_sense_ends_one_connection_only(intake):
+    """An even presentation context ID (PS3.8, table 9-13): aborted at once, no thread dies."""
+    request = association_request()
+    start = request.index(b"\x30\0")
+    request = request[: start - 4] + b"\x02" + request[start - 3 :]
+
+    with listening(intake) as scp:
+        with raw_connection(scp.port) as plug:
+            plug.sendall(request)
+            assert rest_of(plug).startswith(ABORT)
+        wait_for(lambda: count_of(scp, RefusalKind.MALFORMED) == 1)
+        with association_with(scp.port):
+            pass
+
+
 def test_nothing_of_what_a_stranger_sent_is_in_the_log(intake, caplog):
     """A name in a garbage command set stays out of the log, as it stays out of everything."""
     with listening(intake) as scp, raw_connection(scp.port) as plug:
