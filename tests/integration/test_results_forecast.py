@@ -243,6 +243,18 @@ def test_a_repeat_gives_the_same_bytes(forecast):
     assert written(case.encode().forecast) == written(results.forecast)
 
 
+def test_every_object_names_the_growth_model_beside_the_others(forecast):
+    """IHE AIR lists every algorithm; without a growth model none is named."""
+    plain = case_with_everything().encode()
+
+    for made in forecast[1].in_send_order:
+        names = [item.get("ManufacturerModelName") for item in made.ContributingEquipmentSequence]
+        assert names[-3:] == ["ich-seg", "he-vit", "growth-unet"]
+    assert any(text.startswith("Growth model: growth-unet") for text in texts(forecast[1].report))
+    for made in plain.in_send_order:
+        assert made.ContributingEquipmentSequence[-1].ManufacturerModelName == "he-vit"
+
+
 def test_another_growth_model_is_another_result(forecast):
     """The model enters the identity of every object, so nothing is overwritten."""
     case, results = forecast
