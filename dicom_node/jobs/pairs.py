@@ -17,6 +17,16 @@ from dicom_node.jobs.tables import JobRow
 _ENDED = (JobState.DELIVERING, JobState.DELIVERED, JobState.REJECTED)
 
 
+#: What the watch looks at in a record; a ledger of years is read at once, so the rest is dropped.
+_KEPT = frozenset(
+    {
+        *("status", "model", "flags", "scan", "volume_ml", "forecast"),
+        *("he_probability", "he_label", "operating_points"),
+        *("expanded", "is_certain", "definition", "elapsed_hours", "follow_up_volume_ml"),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisEntry:
     """An analysis that has ended.
@@ -34,7 +44,7 @@ class AnalysisEntry:
     created_at, finished_at : datetime
         When the job was made and when it ended.
     record : mapping
-        As `dicom_node.results.record` made it.
+        As `dicom_node.results.record` made it, as far as it is watched.
     """
 
     job_id: int
@@ -63,7 +73,7 @@ class ComparisonEntry:
     follow_up_received_at : datetime
         When the later scan's analysis was asked for; nobody knew the outcome before.
     record : mapping
-        As `dicom_node.results.comparison_record` made it.
+        As `dicom_node.results.comparison_record` made it, as far as it is watched.
     """
 
     job_id: int
@@ -190,5 +200,4 @@ def _analysis(row: JobRow) -> AnalysisEntry:
 
 
 def _record(row: JobRow) -> Mapping[str, Any]:
-    record: Mapping[str, Any] = json.loads(row.record)
-    return record
+    return {name: value for name, value in json.loads(row.record).items() if name in _KEPT}
