@@ -110,6 +110,21 @@ def test_a_study_sent_again_makes_no_second_comparison(site, ledger):
     assert ledger.reports.overview().series[0].comparison.state is JobState.DELIVERED
 
 
+def test_a_third_scan_leaves_the_first_comparison_alone(site):
+    """What was compared, or refused, is not compared again because of another scan."""
+    baseline = site.analyze(scan(1), ADMISSION)
+    second = site.analyze(scan(2), NEXT_DAY)
+    site.complete(site.claim(), status="compared")
+
+    third = site.analyze(scan(3), LATER)
+    site.ledger.jobs.reject(site.claim(), "refused", record={}, now=site.clock())
+    site.analyze(scan(4, slices=11), LATER.replace("20:", "22:"))
+
+    pairs = [pair[:2] for pair in site.jobs(JobKind.COMPARISON)]
+    assert pairs[:2] == [(baseline.job_id, second.job_id), (baseline.job_id, third.job_id)]
+    assert len(pairs) == 3
+
+
 def test_a_baseline_that_arrives_late_makes_the_comparison_again(site):
     """The one of the nearer scan is superseded by that of the first one."""
     middle = site.analyze(scan(1), NEXT_DAY)
