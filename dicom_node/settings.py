@@ -4,21 +4,27 @@ The models mirror ``config/node.toml`` one to one: a table is a model, a key is 
 what a value may be; `dicom_node.settings_file` reads the file and words the faults.
 """
 
-import ipaddress
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from dicom_node.web_address import web_address
-
-#: Longest AE title (PS3.5, section 6.2, VR AE).
-MAX_AE_TITLE_LENGTH = 16
-
-#: Entry of ``node.callers`` that lets everybody in.
-ANY_CALLER = "*"
+from dicom_node.settings_values import (
+    AeTitle,
+    CallerTitle,
+    Encoding,
+    FileName,
+    HomePath,
+    Host,
+    Millimetres,
+    Network,
+    Pattern,
+    PeerName,
+    Port,
+    Seconds,
+    ServiceAddress,
+)
 
 #: The node itself and the command-line tools of DCMTK: on its loopback address the node can be
 #: tried out at once, and nobody else gets in.
@@ -26,79 +32,6 @@ DEFAULT_CALLERS = ("ICHNODE", "STORESCU", "DCMSEND", "ECHOSCU")
 
 #: Where patients' images and the ledger lie unless a site says otherwise.
 DEFAULT_DATA_DIR = Path("~/.local/share/ichnode")
-
-_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?")
-_PEER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
-
-
-def _ae_title(value: str) -> str:
-    if len(value) > MAX_AE_TITLE_LENGTH or not _AE_TITLE.fullmatch(value):
-        raise ValueError(
-            "an AE title: 1 to 16 printable ASCII characters, no backslash, "
-            "no space at either end (PS3.5, section 6.2)"
-        )
-    return value
-
-
-def _peer_name(value: str) -> str:
-    if not _PEER_NAME.fullmatch(value):
-        raise ValueError(
-            "a short name: lower-case letters, digits, '-' and '_', at most 32 characters"
-        )
-    return value
-
-
-def _host(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        if not _HOST_NAME.fullmatch(value) or re.fullmatch(r"[\d.]+", value):
-            raise ValueError("an IP address or host name, for example 10.0.0.7") from None
-    return value
-
-
-def _regular_expression(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"a regular expression ({error})") from error
-    return value
-
-
-def _home(value: Path) -> Path:
-    return value.expanduser()
-
-
-def _caller_title(value: str) -> str:
-    return value if value == ANY_CALLER else _ae_title(value)
-
-
-def _network(value: str) -> str:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError as error:
-        raise ValueError(
-            "an IP address or network, for example 10.0.0.7 or 10.0.0.0/24"
-        ) from error
-    return value
-
-
-def _file(value: str) -> str:
-    if value and not value.startswith(("/", "~")):
-        raise ValueError("a path that begins with / or ~")
-    return str(_home(Path(value))) if value else value
-
-
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-CallerTitle = Annotated[str, AfterValidator(_caller_title)]
-Host = Annotated[str, AfterValidator(_host)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
-Millimetres = Annotated[float, Field(gt=0, le=50)]
-HomePath = Annotated[Path, AfterValidator(_home)]
-Network = Annotated[str, AfterValidator(_network)]
-FileName = Annotated[str, AfterValidator(_file)]  #: empty for none
 
 
 class _Table(BaseModel):
@@ -144,7 +77,7 @@ class NodeSettings(_Table):
     port: Port = 11112
     plain: bool = True
     callers: Annotated[tuple[CallerEntry, ...], Field(min_length=1)] = DEFAULT_CALLERS
-    data_dir: HomePath = Field(default_factory=lambda: _home(DEFAULT_DATA_DIR))
+    data_dir: HomePath = Field(default_factory=DEFAULT_DATA_DIR.expanduser)
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
     max_associations: Annotated[int, Field(ge=1, le=500)] = 20
     max_associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 10
@@ -183,7 +116,7 @@ class PriorsBy(StrEnum):
 class PeerSettings(_Table):
     """An AE that the node calls: destination of results, source of earlier scans, or neither."""
 
-    name: Annotated[str, AfterValidator(_peer_name)]
+    name: PeerName
     ae_title: AeTitle
     host: Host
     port: Port
@@ -197,6 +130,7 @@ class PeerSettings(_Table):
     associations: Annotated[int, Field(ge=1, le=16)] = 1
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     report_first: bool = False
+    encodings: Annotated[tuple[Encoding, ...], Field(min_length=1)] = ("explicit", "implicit")
     gives_priors: PriorsBy = PriorsBy.NOT
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0
@@ -206,14 +140,14 @@ class PeerSettings(_Table):
 class WebPeerSettings(_Table):
     """A DICOMweb server that results are sent to by STOW-RS."""
 
-    name: Annotated[str, AfterValidator(_peer_name)]
-    url: Annotated[str, AfterValidator(web_address)]
+    name: PeerName
+    url: ServiceAddress
     receives_results: bool = False
     receives: Literal["all", "findings"] = "all"
     user: Annotated[str, Field(pattern=r"^[^:\x00-\x1f]*$")] = ""
-    secret_file: str = ""
+    secret_file: FileName = ""
     secret_variable: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = ""
-    trusted: str = ""
+    trusted: FileName = ""
     associations: Annotated[int, Field(ge=1, le=16)] = 1
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     report_first: bool = False
@@ -246,7 +180,7 @@ class RuleSettings(_Table):
     """A pattern that is searched in one attribute of a series."""
 
     attribute: SeriesAttribute
-    pattern: Annotated[str, AfterValidator(_regular_expression)]
+    pattern: Pattern
 
 
 class PreferenceSettings(RuleSettings):

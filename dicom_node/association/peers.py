@@ -9,6 +9,9 @@ MAX_AE_TITLE_LENGTH = 16
 
 _MAX_PORT = 65535
 
+#: Explicit and Implicit VR Little Endian: what every DICOM application can read.
+PLAIN_ENCODINGS = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+
 _TIMEOUTS = ("connect_timeout_s", "acse_timeout_s", "dimse_timeout_s", "network_timeout_s")
 
 #: Largest P-DATA-TF that the node takes. 131072 bytes halve the cost of an image against the
@@ -35,6 +38,8 @@ class Peer:
     connect_timeout_s, acse_timeout_s, dimse_timeout_s, network_timeout_s : float
         Patience for the TCP connection, for the answer to the association request, for each
         C-STORE or C-ECHO response, and with a silent connection.
+    encodings : tuple of str
+        UIDs of the transfer syntaxes that uncompressed objects are offered in, preferred first.
     tls : ClientTls or None
         How TLS is spoken with it; None leaves the connection open to listeners.
 
@@ -54,6 +59,7 @@ class Peer:
     acse_timeout_s: float = 30.0
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
+    encodings: tuple[str, ...] = PLAIN_ENCODINGS
     tls: ClientTls | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +69,8 @@ class Peer:
         check_ae_title("calling_ae_title", self.calling_ae_title)
         if not 1 <= self.port <= _MAX_PORT:
             raise ValueError(f"port must be 1 to {_MAX_PORT}, got {self.port}")
+        if not self.encodings:
+            raise ValueError("A peer needs at least one encoding")
         if self.max_pdu < 0:
             raise ValueError(f"max_pdu must not be negative, got {self.max_pdu}")
         for field in _TIMEOUTS:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from dicom_node.association.context_answers import negotiation_dump, why_refused
@@ -122,8 +123,8 @@ def send_files(
     peer
         Who is called.
     files
-        What is sent. Each travels as it is; only between the two plain transfer syntaxes it is
-        converted, if the peer accepts just the other one.
+        What is sent. An object in a plain transfer syntax travels in the first of the peer's
+        encodings that it accepts; any other one travels as it is.
     on_outcome
         Called as soon as the fate of a file is known, so that it is remembered even if the
         association breaks at a later one.
@@ -138,7 +139,7 @@ def send_files(
     if not files:
         return ()
     outcomes = []
-    with negotiate(peer, _proposed(files), timer=timer) as negotiated:
+    with negotiate(peer, _proposed(peer, files), timer=timer) as negotiated:
         for file in files:
             outcome = _send(peer, negotiated, file, timer)
             outcomes.append(outcome)
@@ -146,22 +147,41 @@ def send_files(
     return tuple(outcomes)
 
 
-def _proposed(files: Sequence[OutgoingFile]) -> Iterator[Pair]:
+def _proposed(peer: Peer, files: Sequence[OutgoingFile]) -> Iterator[Pair]:
     for file in files:
-        yield file.sop_class_uid, file.transfer_syntax_uid
-        if file.transfer_syntax_uid in _PLAIN:
-            for syntax in PLAIN:
-                yield file.sop_class_uid, str(syntax)
+        for syntax in _offered(peer, file):
+            yield file.sop_class_uid, syntax
+
+
+def _offered(peer: Peer, file: OutgoingFile) -> tuple[str, ...]:
+    """Return the transfer syntaxes that a file may travel in, preferred first."""
+    is_plain = file.transfer_syntax_uid in _PLAIN
+    return peer.encodings if is_plain else (file.transfer_syntax_uid,)
+
+
+def _recoded(file: OutgoingFile, syntax: str) -> Dataset:
+    """Return a plain object, to be encoded in another plain or the deflated transfer syntax."""
+    ds = dcmread(file.path)
+    for _ in ds.iterall():
+        pass  # raw values, those of nested items above all, are in the old encoding
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
+    ds.set_original_encoding(
+        is_implicit_vr=UID(syntax).is_implicit_VR,
+        is_little_endian=True,
+        character_encoding=ds.original_character_set,
+    )
+    return ds
 
 
 def _send(
     peer: Peer, negotiated: Negotiated, file: OutgoingFile, timer: Callable[[], float]
 ) -> SendOutcome:
-    syntaxes = {
-        syntax for sop_class, syntax in negotiated.accepted if sop_class == file.sop_class_uid
-    }
-    as_it_is = file.transfer_syntax_uid in syntaxes
-    if not as_it_is and not (file.transfer_syntax_uid in _PLAIN and syntaxes & _PLAIN):
+    accepted = [
+        syntax
+        for syntax in _offered(peer, file)
+        if (file.sop_class_uid, syntax) in negotiated.accepted
+    ]
+    if not accepted:
         return SendOutcome(
             file=file,
             kind=SendKind.CONTEXT_REJECTED,
@@ -171,9 +191,12 @@ def _send(
             f"{why_refused(negotiated.answers, file.sop_class_uid)}",
             negotiation=negotiation_dump(negotiated.answers),
         )
+    as_it_is = accepted[0] == file.transfer_syntax_uid
     started = timer()
     try:
-        answer = negotiated.association.send_c_store(file.path if as_it_is else dcmread(file.path))
+        answer = negotiated.association.send_c_store(
+            file.path if as_it_is else _recoded(file, accepted[0])
+        )
     except RuntimeError:  # pynetdicom's word for: no longer established
         raise AssociationAbortedError(f"{peer.name} ended the association early") from None
     if "Status" in answer:

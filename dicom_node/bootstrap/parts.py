@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.settings import (
-    ANY_CALLER,
     CallerSettings,
     PeerSettings,
     PreferenceSettings,
@@ -17,6 +16,7 @@ from dicom_node.settings import (
     Settings,
     TlsSettings,
 )
+from dicom_node.settings_values import ANY_CALLER
 
 if TYPE_CHECKING:
     from dicom_node.association.callers import Caller
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from dicom_node.jobs.worker import JobRules
 
 _MEGABYTE = 2**20
+
+#: UIDs of the encodings in the settings (PS3.6, table A-1).
+_ENCODINGS = {
+    "explicit": "1.2.840.10008.1.2.1",
+    "implicit": "1.2.840.10008.1.2",
+    "deflated": "1.2.840.10008.1.2.1.99",
+}
 
 #: Each wait is this many times the one before it.
 _BACKOFF_FACTOR = 2.0
@@ -116,6 +123,7 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
         port=peer.port,
         calling_ae_title=settings.node.ae_title,
         max_pdu=peer.max_pdu_bytes,
+        encodings=tuple(_ENCODINGS[name] for name in peer.encodings),
         connect_timeout_s=peer.connect_timeout_s,
         acse_timeout_s=peer.association_timeout_s,
         dimse_timeout_s=peer.response_timeout_s,

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import pytest
 from node_builders import Clock, encoded, file_bytes, small_series, wait_for
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -375,6 +377,47 @@ def test_statuses_are_told_apart(files, status, kind, word):
     assert word in first.message
     assert first.accepted is (kind is SendKind.WARNING)
     assert second.accepted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken"),
+    [
+        ([DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian], DeflatedExplicitVRLittleEndian),
+        ([ImplicitVRLittleEndian, ExplicitVRLittleEndian], ImplicitVRLittleEndian),
+        ([ExplicitVRLittleEndian, ImplicitVRLittleEndian], ExplicitVRLittleEndian),
+    ],
+)
+def test_the_preferred_encoding_is_used_and_nothing_is_lost(tmp_path, wanted, taken):
+    """A peer that takes all three; nested items and pixels arrive as they were."""
+    source = small_series(1)[0]
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    item.ContentSequence = [Dataset()]
+    item.ContentSequence[0].TextValue = "a text of odd length."
+    source.ReferencedImageSequence = [item]
+    path = tmp_path / "image.dcm"
+    path.write_bytes(file_bytes(source))
+    arrived = []
+
+    def store(event):
+        arrived.append((event.context.transfer_syntax, event.dataset))
+        return 0
+
+    everything = [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+    ]
+    with pacs(store, syntaxes=everything) as port:
+        encodings = tuple(str(one) for one in wanted)
+        (outcome,) = send_files(peer(port, encodings=encodings), [outgoing_file(path)])
+
+    assert outcome.accepted
+    ((syntax, ds),) = arrived
+    assert syntax == taken
+    assert {one.keyword: one.value for one in ds if one.keyword} == {
+        one.keyword: one.value for one in dcmread(path) if one.keyword
+    }
 
 
 def test_a_rejected_context_names_class_and_encoding(tmp_path, files):

@@ -1,0 +1,109 @@
+"""What single values in the settings may be, each with the words for what is expected."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from dicom_node.web_address import web_address
+
+#: Longest AE title (PS3.5, section 6.2, VR AE).
+MAX_AE_TITLE_LENGTH = 16
+
+#: Entry of ``node.callers`` that lets everybody in.
+ANY_CALLER = "*"
+
+_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?")
+_PEER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def _ae_title(value: str) -> str:
+    if len(value) > MAX_AE_TITLE_LENGTH or not _AE_TITLE.fullmatch(value):
+        raise ValueError(
+            "an AE title: 1 to 16 printable ASCII characters, no backslash, "
+            "no space at either end (PS3.5, section 6.2)"
+        )
+    return value
+
+
+def _peer_name(value: str) -> str:
+    if not _PEER_NAME.fullmatch(value):
+        raise ValueError(
+            "a short name: lower-case letters, digits, '-' and '_', at most 32 characters"
+        )
+    return value
+
+
+def _host(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value) or re.fullmatch(r"[\d.]+", value):
+            raise ValueError("an IP address or host name, for example 10.0.0.7") from None
+    return value
+
+
+def _regular_expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from error
+    return value
+
+
+def _home(value: Path) -> Path:
+    return value.expanduser()
+
+
+def _caller_title(value: str) -> str:
+    return value if value == ANY_CALLER else _ae_title(value)
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError(
+            "an IP address or network, for example 10.0.0.7 or 10.0.0.0/24"
+        ) from error
+    return value
+
+
+def _file(value: str) -> str:
+    if value and not value.startswith(("/", "~")):
+        raise ValueError("a path that begins with / or ~")
+    return str(_home(Path(value))) if value else value
+
+
+def _hook_address(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        raise ValueError("an address that begins with https:// or http://, without a password")
+    return value
+
+
+def _mail_address(value: str) -> str:
+    if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
+        raise ValueError("a mail address, for example ct@hospital.example")
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+CallerTitle = Annotated[str, AfterValidator(_caller_title)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
+Millimetres = Annotated[float, Field(gt=0, le=50)]
+HomePath = Annotated[Path, AfterValidator(_home)]
+Network = Annotated[str, AfterValidator(_network)]
+HookAddress = Annotated[str, AfterValidator(_hook_address)]  #: empty for none
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+FileName = Annotated[str, AfterValidator(_file)]  #: empty for none
+PeerName = Annotated[str, AfterValidator(_peer_name)]
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
+ServiceAddress = Annotated[str, AfterValidator(web_address)]
+
+#: How uncompressed objects may travel.
+Encoding = Literal["explicit", "implicit", "deflated"]
