@@ -18,9 +18,9 @@ from comparison_builder import (
     lying_still,
     scan,
 )
-from ct_builder import POISON_BIRTH_DATE, POISON_ID, POISON_NAME
+from ct_builder import POISON_BIRTH_DATE, POISON_ID, POISON_NAME, save_series
 from pydicom.uid import Comprehensive3DSRStorage
-from result_cases import ball_mask
+from result_cases import ball_mask, enhanced
 
 from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results import codes
@@ -264,6 +264,35 @@ def test_no_hematoma_on_the_baseline_is_reported_without_a_verdict(scans, tmp_pa
     assert outcome.objects.baseline_segmentation is None
     assert numbers(report, codes.VOLUME_CHANGE_RELATIVE) == []
     assert answers(container, codes.HEMATOMA_EXPANSION) == [codes.UNDETERMINED.value]
+
+
+def test_two_series_of_one_study_have_no_other_evidence(scans, tmp_path):
+    """A follow-up that was filed under the baseline's study: everything is current evidence."""
+    study = {"StudyInstanceUID": scans[0].images[0].StudyInstanceUID}
+    filed = scan(tmp_path / "filed", LARGE, seed=7, time=LATE, changed=study)
+
+    objects = compare(scans[0], filed, tmp_path).objects
+
+    assert "PertinentOtherEvidenceSequence" not in objects.report
+    assert len({str(result.StudyInstanceUID) for result in objects.in_send_order}) == 1
+    assert str(objects.baseline_segmentation.SOPInstanceUID) in evidence_uids(
+        objects.report, "CurrentRequestedProcedureEvidenceSequence"
+    )
+
+
+def test_frames_of_an_enhanced_image_are_referred_to(scans, tmp_path):
+    """A follow-up of one multi-frame image: its SEG names the frames, the report the image."""
+    single = scan(tmp_path / "single", LARGE, seed=8, time=LATE)
+    image = enhanced(single.images)
+    multi = replace(single, images=[image], files=save_series([image], tmp_path / "multi"))
+
+    objects = compare(scans[0], multi, tmp_path).objects
+
+    frame = objects.follow_up_segmentation.PerFrameFunctionalGroupsSequence[0]
+    source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+    assert source.ReferencedSOPInstanceUID == image.SOPInstanceUID
+    assert source.ReferencedFrameNumber >= 1
+    assert str(image.SOPInstanceUID) in referred_uids(objects.report)
 
 
 @pytest.mark.parametrize(
