@@ -175,6 +175,23 @@ def test_late_images_of_a_baseline_make_the_comparison_again(site):
     assert len(task.baseline.files) == 13
 
 
+def test_other_bytes_of_an_image_that_was_analysed_change_no_comparison(site, ledger):
+    """The analysis has begun long ago, though the comparison still waits."""
+    site.analyze(scan(1), ADMISSION)
+    images = scan(2)
+    follow_up = site.analyze(images, NEXT_DAY)
+    images[0].PatientComments = "changed"
+    site.send(images[:1])
+
+    (series,) = [
+        one
+        for one in ledger.reports.overview().series
+        if one.series_instance_uid == follow_up.series_instance_uid
+    ]
+    assert series.state is SeriesState.CHOSEN
+    assert series.comparison.state is JobState.QUEUED
+
+
 def test_late_images_of_a_follow_up_withdraw_its_comparison(site):
     """It would compare a scan that is not complete."""
     images = scan(2, slices=13)
