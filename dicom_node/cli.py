@@ -73,17 +73,25 @@ app.command("export-cohort")(export_cli.export_cohort)
 def echo(
     peer: Annotated[str, typer.Argument(metavar="PEER", help="Name of a peer in the settings.")],
     *,
+    contexts: Annotated[
+        bool, typer.Option("--contexts", help="Ask for every class and encoding of results.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Test the connection to a peer with C-ECHO.
+    """Test the connection to a peer with C-ECHO, or what it would take of the node.
 
-    Example:
+    With --contexts nothing is sent: the peer says which presentation contexts it refuses and why.
+    Exit code 0 then means that it takes every class of object that the node makes.
+
+    For example:
 
         ichnode echo pacs
-    """
-    from dicom_node.commands.peers import run_echo
 
-    raise typer.Exit(run_echo(peer, config=config))
+        ichnode echo pacs --contexts
+    """
+    from dicom_node.commands.peers import run_contexts, run_echo
+
+    raise typer.Exit((run_contexts if contexts else run_echo)(peer, config=config))
 
 
 @app.command()

@@ -1,10 +1,11 @@
 """C-ECHO to a peer, with the result in words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from dicom_node.association.negotiation import negotiate
+from dicom_node.association.context_answers import ContextAnswer
+from dicom_node.association.negotiation import Pair, negotiate
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import PLAIN, VERIFICATION
 from dicom_node.errors import PeerError, PeerTimeoutError
@@ -40,6 +41,20 @@ def echo(peer: Peer, *, timer: Callable[[], float] = time.monotonic) -> EchoResu
     except PeerError as error:
         ok, message = False, str(error)
     return EchoResult(peer_name=peer.name, ok=ok, seconds=timer() - started, message=message)
+
+
+def ask_contexts(
+    peer: Peer, pairs: Iterable[Pair], *, timer: Callable[[], float] = time.monotonic
+) -> tuple[ContextAnswer, ...]:
+    """Return what a peer answers to each proposed presentation context; nothing is sent.
+
+    Raises
+    ------
+    PeerError
+        If there is no association.
+    """
+    with negotiate(peer, pairs, timer=timer) as negotiated:
+        return negotiated.answers
 
 
 def probe(peer: Peer, *, timer: Callable[[], float] = time.monotonic) -> None:

@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 
 
+def run_contexts(name: str, *, config: Path | None) -> int:
+    """Say which of the objects that the node makes a peer takes, and why not the others."""
+    from dicom_node.association.presentation import PROPOSED
+    from dicom_node.association.verification import ask_contexts
+
+    _, settings = settings_of(config)
+    peer = _peer(settings, name)
+    classes = [str(one.sop_class_uid) for one in PROPOSED]
+    try:
+        answers = ask_contexts(peer, [(one, way) for one in classes for way in peer.encodings])
+    except PeerError as error:
+        raise OperatorError(str(error)) from error
+    taken = {answer.sop_class_uid for answer in answers if answer.accepted}
+    for answer in answers:
+        style = "" if answer.accepted else "yellow" if answer.sop_class_uid in taken else "red"
+        say(str(answer), style=style)
+    return ExitCode.OK if taken >= set(classes) else ExitCode.FAILED
+
+
 def run_echo(name: str, *, config: Path | None) -> int:
     """Test the connection to a peer and say what came of it."""
     from dicom_node.association.verification import echo
