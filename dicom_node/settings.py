@@ -16,7 +16,9 @@ from dicom_node.settings_values import (
     Encoding,
     FileName,
     HomePath,
+    HookAddress,
     Host,
+    MailAddress,
     Millimetres,
     Network,
     Pattern,
@@ -284,6 +286,34 @@ class WatchSettings(_Table):
     drift_p_value: Annotated[float, Field(gt=0, le=1)] = 0.001
 
 
+class SilenceSettings(_Table):
+    """A caller that shall send at certain hours; see `dicom_node.alerts.silence`."""
+
+    caller: AeTitle
+    hours: Annotated[float, Field(gt=0, le=720)]
+    from_hour: Annotated[int, Field(ge=0, le=23)] = 0
+    to_hour: Annotated[int, Field(ge=1, le=24)] = 24
+
+
+class AlertSettings(_Table):
+    """Who is told when something is wrong."""
+
+    webhook_url: HookAddress = ""
+    webhook_secret_file: FileName = ""
+    mail_to: tuple[MailAddress, ...] = ()
+    mail_from: str = ""
+    smtp_host: str = ""
+    smtp_port: Port = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password_file: FileName = ""
+    trusted: FileName = ""
+    pause_s: Seconds = 300.0
+    repeat_h: Annotated[float, Field(ge=1, le=720)] = 24.0
+    queue_limit_s: Seconds = 1800.0
+    silence: tuple[SilenceSettings, ...] = ()
+
+
 class LogSettings(_Table):
     """What the processes write to standard error."""
 
@@ -306,6 +336,7 @@ class Settings(_Table):
     delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
     watch: WatchSettings = WatchSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @property

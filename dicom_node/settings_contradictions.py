@@ -61,6 +61,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _thickness_reversed(document)
     yield from _ports_shared(document)
     yield from _tls_incomplete(document)
+    yield from _alerts_incomplete(document)
     data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
@@ -107,6 +108,26 @@ def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
                 key=f"tls.{key}",
                 found=json.dumps(tls.get(key, "")),
                 expected=f"the path of a PEM file, for {users[0]} is true",
+            )
+
+
+def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return what mail needs and the settings do not name, and hours that are no span."""
+    alerts = _table(document, "alerts")
+    for key, example in (("mail_from", "ichnode@hospital.example"), ("smtp_host", "10.0.0.25")):
+        if alerts.get("mail_to") and not alerts.get(key):
+            yield SettingsFault(
+                key=f"alerts.{key}",
+                found=json.dumps(alerts.get(key, "")),
+                expected=f"a value such as {example}, for alerts.mail_to names somebody",
+            )
+    silence = alerts.get("silence")
+    for number, one in enumerate(silence if isinstance(silence, list) else [], start=1):
+        if isinstance(one, dict) and one.get("from_hour", 0) == one.get("to_hour", 24):
+            yield SettingsFault(
+                key=f"alerts.silence[{number}].to_hour",
+                found=str(one.get("to_hour", 24)),
+                expected="another hour than from_hour",
             )
 
 

@@ -18,6 +18,7 @@ from dicom_node.settings import (
     PreferenceSettings,
     RuleSettings,
     Settings,
+    SilenceSettings,
     WebPeerSettings,
 )
 from dicom_node.settings_contradictions import SettingsFault, faults_between_keys
@@ -225,6 +226,7 @@ def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
         "include": RuleSettings,
         "exclude": RuleSettings,
         "prefer": PreferenceSettings,
+        "silence": SilenceSettings,
     }
     if key in rows:
         return rows[key]

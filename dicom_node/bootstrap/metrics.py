@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from dicom_node.alerts.shelf import LedgerShelf
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.depth import depth
+from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.observe.gpu import GpuMemory, gpu_memory
 from dicom_node.observe.metrics import exposition
@@ -46,6 +48,7 @@ class NodeMetrics:
         self._ledger = ledger
         self._status = LedgerStatus(ledger.reports, settings=settings, clock=clock)
         self._memory = AlarmMemory(ledger.database)
+        self._shelf = LedgerShelf(Documents(ledger.database))
         self._root = DataLayout(root=settings.node.data_dir).root
         self._clock = clock
         self._ask_gpu = ask_gpu
@@ -70,6 +73,7 @@ class NodeMetrics:
             disk_total_bytes=disk.total,
             certificate_days=health.certificate_days,
             gpus=self._gpu(),
+            alerts=len(self._shelf.read().standing),
             watch_alarms={alarm.value: alarm.value in standing for alarm in Alarm},
             ready=health.healthy,
             version=health.version,

@@ -38,6 +38,7 @@ _REPORT_EVERY_S = 5.0
 _SWEEP_EVERY_S = 5.0
 _TIDY_EVERY_S = 3600.0
 _WATCH_EVERY_S = 900.0
+_ALERTS_EVERY_S = 20.0
 _CERTIFICATES_EVERY_S = 24 * 3600.0
 
 
@@ -174,6 +175,7 @@ def _ticks(
     settings: Settings, ledger: "Ledger", outbox: "Outbox", deliverers: "Deliverers"
 ) -> "list[Tick]":
     """Return what the office does again and again."""
+    from dicom_node.bootstrap.alerts import AlertOffice
     from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick
@@ -197,6 +199,11 @@ def _ticks(
         ),
         Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
         Tick(name="watch", every_s=_WATCH_EVERY_S, action=node_watch.tick),
+        Tick(
+            name="alerts",
+            every_s=_ALERTS_EVERY_S,
+            action=AlertOffice(settings, ledger=ledger, clock=utc_now).tick,
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """The state of the node, read from its ledger and its disk."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.delivery_alarms import delivery_alarms
 from dicom_node.jobs.reports import Reports
+from dicom_node.jobs.status import ProcessStatus
 from dicom_node.processes import Role
 from dicom_node.settings import Settings
 from dicom_node.status_view import EventRow, SeriesRow, event_row, series_row, series_rows
@@ -72,18 +73,13 @@ class LedgerStatus:
     def health(self) -> Health:
         """Return whether every kind of process lives and the disk has room."""
         now = self._clock()
-        seen: dict[str, float] = {}
-        for process in self._reports.processes():
-            if process.ended_at is not None:
-                continue
-            age_s = (now - process.seen_at).total_seconds()
-            seen[process.name] = min(age_s, seen.get(process.name, age_s))
+        seen = seen_ages(self._reports.processes(), now)
         free_mb = shutil.disk_usage(self._layout.root).free // _MEGABYTE
         floor_mb = self._settings.node.free_space_floor_mb
         faults = [
             f"{role} has not been seen for {SEEN_WITHIN_S:.0f} s"
             for role in Role
-            if not _is_alive(role, seen)
+            if not is_alive(role, seen)
         ]
         if free_mb < floor_mb:
             faults.append(f"{free_mb} MB free, at least {floor_mb} MB are needed")
@@ -111,7 +107,17 @@ class LedgerStatus:
         return self._layout.picture(job_id) is not None
 
 
-def _is_alive(role: Role, seen: Mapping[str, float]) -> bool:
+def seen_ages(processes: Iterable[ProcessStatus], now: datetime) -> dict[str, float]:
+    """Return how many seconds ago each process was seen that has not ended, by its name."""
+    seen: dict[str, float] = {}
+    for process in processes:
+        if process.ended_at is None:
+            age_s = (now - process.seen_at).total_seconds()
+            seen[process.name] = min(age_s, seen.get(process.name, age_s))
+    return seen
+
+
+def is_alive(role: Role, seen: Mapping[str, float]) -> bool:
     """Return whether a process of that role was seen lately; workers are numbered."""
     return any(
         age_s < SEEN_WITHIN_S

@@ -36,6 +36,21 @@ class Depth:
     last_image_at: Mapping[str, datetime]
 
 
+def failed_analyses(database: Database, since: datetime) -> int:
+    """Return how many analyses gave up since then and were not tried again."""
+    with database.read() as session:
+        return (
+            session.scalar(
+                select(func.count()).where(
+                    JobRow.kind == JobKind.ANALYSIS,
+                    JobRow.state == JobState.FAILED,
+                    JobRow.finished_at >= since,
+                )
+            )
+            or 0
+        )
+
+
 def depth(database: Database, now: datetime) -> Depth:
     """Return how much waits. Raises LedgerUnavailableError."""
     with database.read() as session:

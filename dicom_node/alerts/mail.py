@@ -1,0 +1,100 @@
+"""Alerts by mail."""
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from enum import StrEnum
+from pathlib import Path
+
+from dicom_node.alerts.alert import AlertNotSentError, Message
+from dicom_node.secret_file import SecretFileError, read_secret
+
+
+class MailSecurity(StrEnum):
+    """How the connection to the mail server is kept secret. The values are those of settings."""
+
+    STARTTLS = "starttls"  #: plain at first, TLS before anything is said
+    TLS = "tls"  #: TLS from the first byte
+    NONE = "none"  #: never; for a server on this machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail server, and who gets the alerts.
+
+    Attributes
+    ----------
+    host, port : str, int
+        The server.
+    sender : str
+        Address that the node writes from.
+    to : tuple of str
+        Addresses.
+    security : MailSecurity
+        With TLS the server's certificate and name are checked.
+    user : str
+        For the log-in; empty for none.
+    password_file : Path or None
+        Holds the password, read for each message.
+    trusted : Path or None
+        PEM: the authorities whose certificates are believed; None stands for the system's.
+    timeout_s : float
+        Patience for each answer.
+    """
+
+    host: str
+    port: int
+    sender: str
+    to: tuple[str, ...]
+    security: MailSecurity = MailSecurity.STARTTLS
+    user: str = ""
+    password_file: Path | None = None
+    trusted: Path | None = None
+    timeout_s: float = 20.0
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "mail"
+
+    def send(self, message: Message) -> None:
+        """Send it, or raise AlertNotSentError."""
+        try:
+            password = None if self.password_file is None else read_secret(self.password_file)
+            with self._server() as server:
+                if self.security is MailSecurity.STARTTLS:
+                    server.starttls(context=self._context())
+                if self.user and password is not None:
+                    server.login(self.user, password)
+                refused = server.send_message(self._mail(message))
+        except SecretFileError as error:
+            raise AlertNotSentError(str(error)) from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise AlertNotSentError(
+                f"{self.host} did not take the mail: {type(error).__name__}"
+            ) from error
+        if refused:
+            raise AlertNotSentError(f"{self.host} refused {len(refused)} of the addresses")
+
+    def _server(self) -> smtplib.SMTP:
+        if self.security is MailSecurity.TLS:
+            return smtplib.SMTP_SSL(
+                self.host, self.port, timeout=self.timeout_s, context=self._context()
+            )
+        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_s)
+
+    def _context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.trusted)
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = message.title
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(self.to)
+        mail["Date"] = format_datetime(message.at)
+        # So that nobody's vacation notice comes back (RFC 3834).
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.text + "\n\nRESEARCH USE ONLY: not a medical device.\n")
+        return mail

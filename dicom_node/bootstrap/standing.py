@@ -1,0 +1,141 @@
+"""What is wrong with the node at the moment, as alerts: constant sentences, nobody's data."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from dicom_node.alerts.alert import Alert
+from dicom_node.alerts.silence import Expectation, silences
+from dicom_node.bootstrap.certificate_alarm import certificate_state
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.status import SEEN_WITHIN_S, is_alive, seen_ages
+from dicom_node.jobs.alarm_memory import AlarmMemory
+from dicom_node.jobs.depth import depth, failed_analyses
+from dicom_node.jobs.destination_ledger import DestinationStatus
+from dicom_node.jobs.ledger import Ledger
+from dicom_node.processes import Role
+from dicom_node.settings import Settings
+from dicom_node.watch.alarms import SENTENCES, Alarm
+
+_MEGABYTE = 2**20
+
+#: An analysis that failed is an alert for so long, unless it is tried again.
+_FAILED_WITHIN = timedelta(hours=24)
+
+
+class StandingAlerts:
+    """Looks at ledger, disk and certificates whenever it is asked.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Of the node.
+    settings : Settings
+        What the site expects.
+    clock : Callable
+        Returns the present as an aware time.
+    node_since : datetime
+        When the node was started: nobody was silent before.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        node_since: datetime,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._clock = clock
+        self._node_since = node_since
+        self._memory = AlarmMemory(ledger.database)
+        self._expectations = expectations(settings)
+
+    def look(self) -> tuple[Alert, ...]:
+        """Return every alert that stands. Raises LedgerUnavailableError."""
+        now = self._clock()
+        return (
+            *self._processes(now),
+            *self._disk(),
+            *self._queues(now),
+            *(one for each in self._ledger.reports.destinations() for one in _destination(each)),
+            *self._certificates(now),
+            *self._watch(),
+        )
+
+    def _processes(self, now: datetime) -> Iterator[Alert]:
+        seen = seen_ages(self._ledger.reports.processes(), now)
+        for role in Role:
+            if not is_alive(role, seen):
+                yield Alert(
+                    key=f"process:{role}",
+                    sentence=f"The {role} has not been seen for {SEEN_WITHIN_S:.0f} s",
+                )
+
+    def _disk(self) -> Iterator[Alert]:
+        floor_mb = self._settings.node.free_space_floor_mb
+        free = shutil.disk_usage(DataLayout(root=self._settings.node.data_dir).root).free
+        if free < floor_mb * _MEGABYTE:
+            yield Alert(
+                key="disk", sentence=f"Less than {floor_mb} MB are free: images are refused"
+            )
+
+    def _queues(self, now: datetime) -> Iterator[Alert]:
+        present = depth(self._ledger.database, now)
+        limit_s = self._settings.alerts.queue_limit_s
+        if present.oldest_queued_s > limit_s:
+            yield Alert(
+                key="queue", sentence=f"A job has waited for a worker for more than {limit_s:g} s"
+            )
+        failed = failed_analyses(self._ledger.database, now - _FAILED_WITHIN)
+        if failed:
+            yield Alert(
+                key="analyses:failed",
+                sentence=f"Analyses that failed within 24 h: {failed}; ichnode status",
+            )
+        yield from silences(
+            self._expectations,
+            last_image_at=present.last_image_at,
+            node_since=self._node_since,
+            now=now.astimezone(),
+        )
+
+    def _certificates(self, now: datetime) -> Iterator[Alert]:
+        state = certificate_state(self._settings, now)
+        for name, days in state.days_left.items():
+            if days < self._settings.tls.warn_days:
+                yield Alert(key=f"certificate:{name}", sentence=f"{name} ends soon or has ended")
+        if state.faults:
+            yield Alert(key="tls", sentence="TLS cannot be spoken: ichnode check says why")
+
+    def _watch(self) -> Iterator[Alert]:
+        names = self._memory.standing()
+        for alarm in Alarm:
+            if alarm.value in names:
+                yield Alert(key=f"watch:{alarm.value}", sentence=f"Watch: {SENTENCES[alarm]}")
+
+
+def expectations(settings: Settings) -> tuple[Expectation, ...]:
+    """Return who shall send at which hours."""
+    return tuple(
+        Expectation(
+            caller=one.caller, hours=one.hours, from_hour=one.from_hour, to_hour=one.to_hour
+        )
+        for one in settings.alerts.silence
+    )
+
+
+def _destination(one: DestinationStatus) -> Iterator[Alert]:
+    """Return what is wrong with a destination, without the words of its peer."""
+    if one.dead:
+        yield Alert(
+            key=f"delivery:{one.name}:dead",
+            sentence=f"Results for {one.name} were given up: ichnode deliveries list --state dead",
+        )
+    if one.broken_at is not None and one.held_at is None:
+        yield Alert(
+            key=f"delivery:{one.name}:away",
+            sentence=f"{one.name} is out of reach; results wait for it",
+        )
