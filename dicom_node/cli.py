@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import deliveries_cli, export_cli, folder_cli, models_cli
+from dicom_node import alerts_cli, deliveries_cli, export_cli, folder_cli, models_cli
 from dicom_node.config_option import ConfigOption
 from dicom_node.operator_error import ExitCode, OperatorError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 
 app.add_typer(models_cli.app)
 app.add_typer(deliveries_cli.app)
+app.add_typer(alerts_cli.app)
 
 
 @app.command()
