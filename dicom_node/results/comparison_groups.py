@@ -73,7 +73,9 @@ def _scan_groups(
     context: ResultContext,
 ) -> list[Group]:
     time_point = _time_point(is_baseline=scan is pair.baseline)
-    numbers = [*_volumes(scan), *change]
+    volume, *others = _volumes(scan)
+    # Viewers show few lines: the change comes right after the volume.
+    numbers = [volume, *change, *others]
     if segmentation is None:
         return [_looked_at(pair, scan, numbers, time_point, context)]
     return [
