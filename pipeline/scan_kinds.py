@@ -43,8 +43,10 @@ def thickness_kind(thickness_mm: float | None) -> str:
 
 
 def manufacturer_kind(manufacturer: str | None) -> str:
-    """Return the vendor that the words of a header stand for, as one of few spellings;
-    makers that are not known here in capitals."""
+    """Return the vendor that the words of a header stand for, as one of few spellings.
+
+    Makers that are not known here are named as they are written, in capitals.
+    """
     words = _WORD.findall((manufacturer or "").casefold())
     for word, vendor in _VENDORS:
         if word in words:
