@@ -33,6 +33,7 @@ KEYS = {
     "he_probability_spread",
     "familiarity",
     "operating_points",
+    "forecast",
     "model",
     "seconds",
 }
