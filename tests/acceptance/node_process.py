@@ -90,6 +90,8 @@ class NodeProcess:
                 pacs_title=pacs_title,
             )
         )
+        self.program = [sys.executable, str(STAND_IN)]
+        self.patience_s = DEADLINE_S
         self.process = None
 
     @property
@@ -108,14 +110,14 @@ class NodeProcess:
         """Start it and wait until it says that it is ready."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(STAND_IN), "--config", str(self.config)],
+                [*self.program, "--config", str(self.config)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
         lines = queue.Queue()
         threading.Thread(target=_listen, args=(self.process, lines), daemon=True).start()
-        line = lines.get(timeout=DEADLINE_S)
+        line = lines.get(timeout=self.patience_s)
         assert line.startswith("ready:"), self.log.read_text()
         return line
 
