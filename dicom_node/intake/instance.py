@@ -72,6 +72,9 @@ class ReceivedInstance:
     patient_key : str
         Keyed hash of Patient ID and its issuer: tells whether two instances are of one
         patient, not of whom. Empty without a Patient ID: nobody knows whose it is.
+    patient_id_key, issuer_key : str
+        The same for Patient ID and for its issuer alone, empty where the image does not say:
+        many senders leave the issuer out, an archive adds it.
     content_digest : str
         SHA-256 over transfer syntax and data set, hexadecimal.
     slice_attributes : SliceAttributes
@@ -86,6 +89,8 @@ class ReceivedInstance:
     sop_instance_uid: str
     sop_class_uid: str
     patient_key: str
+    patient_id_key: str
+    issuer_key: str
     content_digest: str
     slice_attributes: SliceAttributes
     series_attributes: SeriesAttributes
@@ -118,6 +123,8 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
         sop_instance_uid=sop_instance_uid,
         sop_class_uid=sop_class_uid,
         patient_key=_patient_key(header, patient_salt),
+        patient_id_key=_key(header, HeaderTag.PATIENT_ID, patient_salt),
+        issuer_key=_key(header, HeaderTag.ISSUER_OF_PATIENT_ID, patient_salt),
         content_digest=digest.hexdigest(),
         slice_attributes=_slice_attributes(header),
         series_attributes=_series_attributes(header, sop_class_uid),
@@ -132,6 +139,14 @@ def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:
         for tag in (HeaderTag.PATIENT_ID, HeaderTag.ISSUER_OF_PATIENT_ID)
     )
     return hmac.new(salt, identity, hashlib.sha256).hexdigest()[:32]
+
+
+def _key(header: dict[HeaderTag, bytes], tag: HeaderTag, salt: bytes) -> str:
+    value = header.get(tag, b"").strip(b" \0")
+    if not value:
+        return ""
+    named = tag.name.encode() + b"\0" + value
+    return hmac.new(salt, named, hashlib.sha256).hexdigest()[:32]
 
 
 def _slice_attributes(header: dict[HeaderTag, bytes]) -> SliceAttributes:

@@ -204,6 +204,8 @@ def _instance_row(
         transfer_syntax_uid=request.transfer_syntax_uid,
         content_digest=instance.content_digest,
         patient_key=instance.patient_key,
+        patient_id_key=instance.patient_id_key,
+        issuer_key=instance.issuer_key,
         path=str(path),
         size_bytes=len(request.data_set),
         received_at=request.received_at,

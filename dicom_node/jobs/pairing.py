@@ -47,12 +47,15 @@ class AnalyzedScan:
         When the scan was taken; naive if the images name no time zone, None if no time.
     has_hematoma : bool
         Whether the analysis found one.
+    issuer_key : str
+        Stands for the issuer of the Patient ID, empty if the images name none.
     """
 
     job_id: int
     series_uid: str
     acquired_at: datetime | None
     has_hematoma: bool
+    issuer_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +67,18 @@ class ScanPair:
 
 
 def pairs_of(scans: Sequence[AnalyzedScan], rules: PairingRules) -> tuple[ScanPair, ...]:
-    """Return the pairs among the scans of one patient, the earliest follow-up first.
+    """Return the pairs among the scans of one Patient ID, the earliest follow-up first.
 
     The baseline of a scan is the earliest one in the window before it, so that all scans of one
     hemorrhage are measured against the same first one, and expansion that came in two steps is
     not halved. Of several analyses of one series only the last counts. Two scans without a
-    hematoma are no pair.
+    hematoma are no pair, nor are two whose Patient IDs were issued by different authorities; a
+    scan that does not name the issuer may belong to any.
 
     Parameters
     ----------
     scans
-        Every analysis of one patient that has results, in any order.
+        Every analysis of one Patient ID that has results, in any order.
     rules
         What counts as earlier.
     """
@@ -107,6 +111,8 @@ def _is_baseline(scan: AnalyzedScan, follow_up: AnalyzedScan, rules: PairingRule
     if scan.acquired_at is None or follow_up.acquired_at is None:
         return False
     if not (scan.has_hematoma or follow_up.has_hematoma):
+        return False
+    if scan.issuer_key and follow_up.issuer_key and scan.issuer_key != follow_up.issuer_key:
         return False
     interval = interval_of(scan.acquired_at, follow_up.acquired_at)
     return rules.minimum_interval <= interval <= rules.window

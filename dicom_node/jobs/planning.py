@@ -30,6 +30,8 @@ _FOUND: Final = "hematoma_found"
 
 NO_TIME: Final = "not compared with other scans: its images name no time of acquisition"
 
+OTHER_ISSUER: Final = "not compared with scans whose Patient ID is the same, but not its issuer"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningRules:
@@ -56,15 +58,14 @@ NO_PLANS: Final = PlanningRules()
 
 def note_scan(session: Session, job: JobRow, facts: Mapping[str, Any]) -> None:
     """Keep with an analysis whose scan it was and when it was taken, as its record says."""
-    keys = set(
-        session.scalars(
-            select(InstanceRow.patient_key)
-            .join(JobInstanceRow)
-            .where(JobInstanceRow.job_id == job.job_id)
-            .distinct()
-        )
-    )
-    job.patient_key = keys.pop() if len(keys) == 1 else ""
+    keys = session.execute(
+        select(InstanceRow.patient_id_key, InstanceRow.issuer_key)
+        .join(JobInstanceRow)
+        .where(JobInstanceRow.job_id == job.job_id)
+        .distinct()
+    ).all()
+    if len(keys) == 1:
+        job.patient_key, job.issuer_key = keys[0]
     acquired_at = facts.get("acquired_at")
     job.acquired_at = str(acquired_at) if acquired_at else None
 
@@ -117,6 +118,9 @@ def _plan_comparisons(session: Session, job: JobRow, rules: PairingRules, now: d
     }
     if job.acquired_at is None and len({row.series_uid for row in analyses.values()}) > 1:
         record(session, now, job.series_uid, EventKind.NOT_COMPARED, NO_TIME, job_id=job.job_id)
+    if any(_is_of_another_issuer(row, job) for row in analyses.values()):
+        text = OTHER_ISSUER
+        record(session, now, job.series_uid, EventKind.NOT_COMPARED, text, job_id=job.job_id)
     for pair in pairs_of([_scan(row) for row in analyses.values()], rules):
         _plan_comparison(session, pair, analyses, now)
 
@@ -196,10 +200,15 @@ def _plan_searches(session: Session, job: JobRow, peers: tuple[str, ...], now: d
     )
 
 
+def _is_of_another_issuer(row: JobRow, job: JobRow) -> bool:
+    return bool(row.issuer_key and job.issuer_key and row.issuer_key != job.issuer_key)
+
+
 def _scan(row: JobRow) -> AnalyzedScan:
     return AnalyzedScan(
         job_id=row.job_id,
         series_uid=row.series_uid,
+        issuer_key=row.issuer_key,
         acquired_at=None if row.acquired_at is None else datetime.fromisoformat(row.acquired_at),
         has_hematoma=_found_hematoma(row),
     )

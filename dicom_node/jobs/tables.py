@@ -175,6 +175,8 @@ class InstanceRow(Table):
     position: Mapped[str] = mapped_column(Text, default="")
     orientation: Mapped[str] = mapped_column(Text, default="")
     frames: Mapped[int] = mapped_column(default=1)
+    patient_id_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
     __table_args__ = (
         UniqueConstraint("series_uid", "sop_instance_uid", "content_digest"),
@@ -187,7 +189,8 @@ class JobRow(Table):
 
     A comparison names the analyses of both scans, `baseline_job_id` and `analysis_job_id`, and its
     series is the later one; a shadow job names the analysis that it repeats. `acquired_at` is when
-    the scan was taken, as ISO 8601, with an offset only if the images have one.
+    the scan was taken, as ISO 8601, with an offset only if the images have one. `patient_key` is
+    made of the Patient ID alone, `issuer_key` of its issuer; each is empty if the images say none.
     """
 
     __tablename__ = "jobs"
@@ -218,6 +221,7 @@ class JobRow(Table):
     baseline_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
     analysis_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
     patient_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
+    issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
     acquired_at: Mapped[str | None] = mapped_column(Text)
 
 

@@ -22,7 +22,10 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN baseline_job_id INTEGER REFERENCES jobs (job_id)",
     "ALTER TABLE jobs ADD COLUMN analysis_job_id INTEGER REFERENCES jobs (job_id)",
     "ALTER TABLE jobs ADD COLUMN patient_key VARCHAR(64) DEFAULT '' NOT NULL",
+    "ALTER TABLE jobs ADD COLUMN issuer_key VARCHAR(64) DEFAULT '' NOT NULL",
     "ALTER TABLE jobs ADD COLUMN acquired_at TEXT",
+    "ALTER TABLE instances ADD COLUMN patient_id_key VARCHAR(64) DEFAULT '' NOT NULL",
+    "ALTER TABLE instances ADD COLUMN issuer_key VARCHAR(64) DEFAULT '' NOT NULL",
     "ALTER TABLE result_sets ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
     "CREATE INDEX ix_jobs_patient_key ON jobs (patient_key)",
     "ALTER TABLE deliveries ADD COLUMN unreached BOOLEAN DEFAULT '0' NOT NULL",
@@ -59,8 +62,8 @@ def can_upgrade(found: str | None) -> bool:
 def _from_version_1(connection: Connection) -> None:
     """Add what version 2 has.
 
-    Analyses of version 1 keep no time of acquisition, so they are in no comparison; their patient
-    key stays empty for the same reason.
+    Analyses of version 1 keep no time of acquisition, so they are in no comparison; the keys of
+    patient and issuer stay empty for the same reason.
     """
     for statement in _NEW_COLUMNS:
         connection.exec_driver_sql(statement)

@@ -95,6 +95,32 @@ def test_other_patients_and_nobody_are_never_paired(site):
     assert site.jobs(JobKind.COMPARISON) == []
 
 
+def issued_by(images, issuer):
+    for image in images:
+        image.IssuerOfPatientID = issuer
+    return images
+
+
+def test_an_archive_that_adds_the_issuer_does_not_part_a_patient(site):
+    """The scanner names none; the comparison itself looks at birth date and sex."""
+    baseline = site.analyze(issued_by(scan(1), "HOSPITAL"), ADMISSION)
+    follow_up = site.analyze(scan(2), NEXT_DAY)
+
+    assert site.jobs(JobKind.COMPARISON) == [
+        (baseline.job_id, follow_up.job_id, JobState.QUEUED)
+    ]
+
+
+def test_the_same_number_from_another_issuer_is_another_patient(site, ledger):
+    """Two hospitals gave the same Patient ID; the history says why nothing is compared."""
+    site.analyze(issued_by(scan(1), "HOSPITAL"), ADMISSION)
+    other = site.analyze(issued_by(scan(2), "CLINIC"), NEXT_DAY)
+
+    assert site.jobs(JobKind.COMPARISON) == []
+    texts = [entry.text for entry in ledger.reports.timeline(other.series_instance_uid)]
+    assert any("not its issuer" in text for text in texts)
+
+
 def test_a_study_sent_again_makes_no_second_comparison(site, ledger):
     """The same images lead to the same job; the pair has its comparison."""
     first, second = scan(1), scan(2)
