@@ -11,6 +11,14 @@ def delivery_alarms(destinations: Iterable[DestinationStatus]) -> tuple[str, ...
     return tuple(sentence for one in destinations for sentence in _sentences(one))
 
 
+def commitment_alarms(untold: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return which senders wait in vain for a report of storage commitment."""
+    return tuple(
+        f"{caller} asked for storage commitment and could not be told: {reason}"
+        for caller, reason in untold
+    )
+
+
 def _sentences(one: DestinationStatus) -> list[str]:
     sentences = []
     if one.dead:

@@ -132,6 +132,16 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
     )
 
 
+def may_report(settings: Settings, peer: PeerSettings) -> bool:
+    """Return whether a peer is let in that reports storage commitment over its own association."""
+    from dicom_node.association.callers import Permission
+
+    return any(
+        caller.has_title(peer.ae_title) and Permission.COMMIT in caller.may
+        for caller in scp_settings(settings).callers
+    )
+
+
 def destinations(settings: Settings) -> dict[str, "Peer"]:
     """Return the peers that are sent results, by name."""
     return {peer.name: peer_of(settings, peer) for peer in settings.destinations}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.delivery_alarms import delivery_alarms
+from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.status import ProcessStatus
 from dicom_node.processes import Role
@@ -98,6 +98,7 @@ class LedgerStatus:
             version=__version__,
             warnings=(
                 *delivery_alarms(self._reports.destinations()),
+                *commitment_alarms(self._reports.untold_commitments()),
                 *certificates.alarms,
             ),
             certificate_days=certificates.days_left,

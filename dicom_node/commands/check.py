@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.association.callers import Permission
 from dicom_node.association.verification import echo
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state
@@ -23,7 +22,7 @@ from dicom_node.errors import PeerError, TlsFileError
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
-from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
+from dicom_node.settings import Settings, WebPeerSettings
 from pipeline.errors import ModelBundleError
 
 _MEGABYTE = 2**20
@@ -184,15 +183,6 @@ def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
         )
 
 
-def _may_report(settings: Settings, peer: PeerSettings) -> bool:
-    """Return whether a peer is let in that reports over an association of its own."""
-    return any(
-        caller.ae_title in {None, peer.ae_title}
-        and (not caller.may or Permission.COMMIT in caller.may)
-        for caller in parts.scp_settings(settings).callers
-    )
-
-
 def _web_peer(peer: WebPeerSettings) -> Finding:
     """Return whether a DICOMweb server answers."""
     try:
@@ -206,7 +196,7 @@ def _peers(settings: Settings) -> Iterator[Finding]:
     for peer in settings.peers:
         result = echo(parts.peer_of(settings, peer))
         yield Finding(subject=f"peer {peer.name}", good=result.ok, detail=result.message)
-        if peer.commitment and not _may_report(settings, peer):
+        if peer.commitment and not parts.may_report(settings, peer):
             yield Finding(
                 subject=f"commitment of {peer.name}",
                 good=False,

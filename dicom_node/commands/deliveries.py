@@ -104,6 +104,9 @@ def run_retry(numbers: Sequence[int], *, config: Path | None) -> int:
     """Send deliveries now."""
     with _ledger(config) as ledger:
         count = _done(lambda: ledger.delivery_queue.retry(numbers, utc_now()))
+        for number in numbers:
+            destination = ledger.delivery_queue.delivery(number).destination
+            ledger.destinations.probe_now(destination, utc_now())
     say(f"{count} {'object is' if count == 1 else 'objects are'} sent again")
     return ExitCode.OK
 

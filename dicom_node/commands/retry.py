@@ -31,6 +31,7 @@ def _retry_peer(ledger: Ledger, name: str) -> None:
     """Send again what waits for a peer, and ask it again for earlier scans."""
     words = []
     faults = []
+    ledger.destinations.probe_now(name, utc_now())
     for retry, said in (
         (ledger.deliveries.retry, f"objects are sent to {name} again"),
         (ledger.priors.retry, f"searches at {name} start again"),

@@ -188,7 +188,7 @@ class Reporter:
         for due in self._requests.due(self._clock()):
             peer = self._peers.get(due.calling_ae_title)
             if peer is None:
-                reason = f"no peer has the AE title {due.calling_ae_title}: nobody can be told"
+                reason = f"no peer has the AE title {due.calling_ae_title}"
                 LOGGER.warning("Storage commitment was not reported: %s", reason)
                 self._requests.postpone(due.request_id, reason, again_at=None)
                 continue

@@ -101,6 +101,20 @@ class CommitmentRequests:
             row.reason = reason
             row.next_attempt_at = again_at
 
+    def untold(self) -> tuple[tuple[str, str], ...]:
+        """Return AE title and reason of every sender that was given up."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(CommitmentRequestRow.calling_ae_title, CommitmentRequestRow.reason)
+                .where(
+                    CommitmentRequestRow.next_attempt_at.is_(None),
+                    CommitmentRequestRow.answered_at.is_(None),
+                )
+                .distinct()
+                .order_by(CommitmentRequestRow.calling_ae_title)
+            )
+            return tuple((caller, reason) for caller, reason in rows)
+
 
 def _judge(session: Session, request: CommitmentRequest) -> CommitmentReport:
     """Return what the node vouches for."""

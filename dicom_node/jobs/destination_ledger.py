@@ -130,6 +130,13 @@ class DestinationLedger:
             session.execute(update(DeliveryRow).where(*waiting).values(next_attempt_at=now))
             return number
 
+    def probe_now(self, name: str, now: datetime) -> None:
+        """Let a destination that is out of reach be tried at once: an operator's decision."""
+        with self._database.write() as session:
+            row = session.get(DestinationRow, name)
+            if row is not None and row.probe_at is not None:
+                row.probe_at = now
+
     def hold(self, name: str, reason: str, now: datetime) -> None:
         """Send nothing more to a destination until it is released."""
         with self._database.write() as session:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from dicom_node.jobs.commitment_requests import CommitmentRequests
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.destination_ledger import DestinationLedger, DestinationStatus
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
@@ -92,6 +93,10 @@ class Reports:
     def destinations(self) -> tuple[DestinationStatus, ...]:
         """Return every destination that anything was meant for, by name."""
         return DestinationLedger(self._database).statuses()
+
+    def untold_commitments(self) -> tuple[tuple[str, str], ...]:
+        """Return who asked for storage commitment and could not be told, and why."""
+        return CommitmentRequests(self._database).untold()
 
     def objects(self, job_id: int) -> tuple[ObjectStatus, ...]:
         """Return the results of a job, in the order they are sent."""

@@ -64,6 +64,17 @@ def test_a_peer_is_called_by_its_own_values():
     assert (peer.connect_timeout_s, peer.acse_timeout_s, peer.dimse_timeout_s) == (1, 2, 3)
 
 
+def test_a_peer_must_be_let_in_to_report_storage_commitment():
+    """By its title, and not for C-STORE alone."""
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "10.0.0.7", "port": 104}
+    answers = []
+    for callers in (["OTHER"], ["PACS"], ["*"], [{"ae_title": "PACS", "may": ["store"]}]):
+        settings = settings_of(node={"callers": callers}, peers=[pacs])
+        answers.append(parts.may_report(settings, settings.peers[0]))
+
+    assert answers == [False, True, True, False]
+
+
 def test_rules_that_are_not_given_are_the_nodes_own():
     """Leaving a list out is not the same as leaving it empty."""
     assert parts.selection_rules(Settings()).exclude == DEFAULT_RULES.exclude

@@ -13,6 +13,7 @@ from dicom_node.delivery.commitment_desk import LedgerDesk
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.notary import Notary, Reporter
 from dicom_node.delivery.outbox import Outbox
+from dicom_node.delivery_alarms import commitment_alarms
 from dicom_node.errors import (
     CommitmentRefusedError,
     PeerUnreachableError,
@@ -362,6 +363,11 @@ def test_a_sender_that_does_not_answer_is_called_again_but_not_for_ever(ledger, 
 
     assert calls == [("SCANNER1", "1.2.8.1")] * 2
     assert ledger.commitment_requests.due(clock() + timedelta(days=9)) == ()
+    words = "asked for storage commitment and could not be told"
+    assert commitment_alarms(ledger.reports.untold_commitments()) == (
+        f"NOBODY {words}: no peer has the AE title NOBODY",
+        f"SCANNER1 {words}: No connection",
+    )
 
 
 def _reporter(ledger, clock, tell):

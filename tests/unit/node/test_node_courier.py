@@ -379,6 +379,21 @@ def test_a_peer_that_is_back_gets_at_once_what_waited(patient, network, ledger, 
     assert status.broken_at is None
 
 
+def test_an_operator_need_not_wait_for_the_probe(patient, network, ledger, clock, results):
+    """`ichnode retry` lets it be tried at once; a destination within reach is left as it is."""
+    network.down.add("pacs")
+    fail_three_times(patient, clock)
+    network.down.clear()
+    before = patient.deliver_once("pacs")
+
+    for name in ("pacs", "archive", "nobody"):
+        ledger.destinations.probe_now(name, clock())
+
+    assert not before
+    assert patient.deliver_once("pacs")
+    assert [uid for _, uid in network.sent] == results
+
+
 def test_a_broken_circuit_is_felt_by_nobody_else(patient, network, clock, results):
     """The archive gets everything while the PACS is away."""
     network.down.add("pacs")
