@@ -106,9 +106,7 @@ def test_an_archive_that_adds_the_issuer_does_not_part_a_patient(site):
     baseline = site.analyze(issued_by(scan(1), "HOSPITAL"), ADMISSION)
     follow_up = site.analyze(scan(2), NEXT_DAY)
 
-    assert site.jobs(JobKind.COMPARISON) == [
-        (baseline.job_id, follow_up.job_id, JobState.QUEUED)
-    ]
+    assert site.jobs(JobKind.COMPARISON) == [(baseline.job_id, follow_up.job_id, JobState.QUEUED)]
 
 
 def test_the_same_number_from_another_issuer_is_another_patient(site, ledger):
