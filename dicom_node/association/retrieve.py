@@ -27,7 +27,7 @@ from dicom_node.association.query import (
     no_answer,
     status_words,
 )
-from dicom_node.association.storage_scp import StoreStatus, handle_store
+from dicom_node.association.store_answer import StoreStatus, handle_store
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
 from dicom_node.errors import AssociationAbortedError
 

@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
@@ -31,16 +30,11 @@ from dicom_node.association.presentation import ACCEPTED
 from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet
 from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind, Refusals
 from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.store_answer import STATUS_OF_REFUSAL, StoreStatus, handle_store
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
 from dicom_node.association.tls import FreshContext
 from dicom_node.errors import (
-    CustodyRecordError,
-    InstanceMismatchError,
-    IntakeError,
     LedgerError,
-    SpoolFullError,
-    SpoolWriteError,
-    UnreadableInstanceError,
     describe_error,
     stack_of,
 )
@@ -59,63 +53,11 @@ _PLAIN, _TLS = "without TLS", "with TLS"
 #: pynetdicom's own limit, out of the way.
 _NO_LIMIT = 100_000
 
+#: Rejected transient, by the ACSE part of the service provider, no reason given (PS3.8, 9.3.4).
+_NO_REASON = (0x02, 0x02, 0x01)
+
 #: The socket gives up first and says why.
 _LATER_S = 0.2
-
-
-class StoreStatus(IntEnum):
-    """What the node answers to C-STORE (PS3.4, section B.2.3)."""
-
-    SUCCESS = 0x0000
-    OUT_OF_RESOURCES = 0xA700  #: the disk is low
-    CANNOT_STORE = 0xA701  #: the disk refused
-    CANNOT_RECORD = 0xA702  #: the ledger refused
-    TOO_LARGE = 0xA703  #: the data set is longer than the limit
-    TOO_MUCH = 0xA704  #: too much is being received at the same time; later there is room
-    DATA_SET_MISMATCH = 0xA900  #: the data set is not what the request announced
-    CANNOT_UNDERSTAND = 0xC000  #: the data set cannot be read
-    UNFORESEEN = 0xC001  #: a fault of the node; its log says which
-
-
-STATUS_OF_ERROR: dict[type[IntakeError], StoreStatus] = {
-    SpoolFullError: StoreStatus.OUT_OF_RESOURCES,
-    SpoolWriteError: StoreStatus.CANNOT_STORE,
-    CustodyRecordError: StoreStatus.CANNOT_RECORD,
-    UnreadableInstanceError: StoreStatus.CANNOT_UNDERSTAND,
-    InstanceMismatchError: StoreStatus.DATA_SET_MISMATCH,
-}
-
-#: What is refused before it is an instance, and what the sender is told.
-STATUS_OF_REFUSAL: dict[RefusalKind, StoreStatus] = {
-    RefusalKind.OBJECT_TOO_LARGE: StoreStatus.TOO_LARGE,
-    RefusalKind.OUT_OF_MEMORY: StoreStatus.TOO_MUCH,
-}
-
-
-def handle_store(request: StoreRequest, intake: Intake) -> StoreStatus:
-    """Take custody of one instance and return the answer to the C-STORE request.
-
-    Success tells the sender it may delete its copy, so it is returned only once `intake` has
-    made the instance durable. No pixel is decoded here.
-    """
-    try:
-        intake.accept(request)
-    except IntakeError as error:
-        status = STATUS_OF_ERROR[type(error)]
-        LOGGER.warning(
-            "C-STORE of %s from %s refused with 0x%04X: %s",
-            request.sop_instance_uid,
-            request.sender.calling_ae_title,
-            status,
-            error,
-        )
-        return status
-    except Exception as error:  # noqa: BLE001 - first of three: the sender must hear a failure
-        LOGGER.error(  # noqa: TRY400 - the message of an outside library may quote the data set
-            "C-STORE of %s failed: %s", request.sop_instance_uid, stack_of(error)
-        )
-        return StoreStatus.UNFORESEEN
-    return StoreStatus.SUCCESS
 
 
 class StorageScp:
@@ -299,8 +241,19 @@ class StorageScp:
         self._closed(event.assoc)
 
     def _on_requested(self, event: evt.Event) -> None:
-        """Let a caller in, for what it may do, or reject it."""
+        """Let a caller in or reject it; whatever fails here lets nobody in."""
         association = event.assoc
+        try:
+            self._admit(association)
+        except Exception as error:  # noqa: BLE001 - pynetdicom would log it and go on
+            LOGGER.error(  # noqa: TRY400 - the message of an outside library may quote something
+                "An association request could not be judged: %s", stack_of(error)
+            )
+            association.acse.send_reject(*_NO_REASON)
+            association.kill()
+
+    def _admit(self, association: "Association") -> None:
+        """Let a caller in, for what it may do, or reject it."""
         request = association.requestor.primitive
         if not isinstance(request, A_ASSOCIATE):  # the connection ended before it was one
             association.is_aborted = True

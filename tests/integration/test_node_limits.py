@@ -251,6 +251,21 @@ def test_a_place_is_free_again_after_release_and_after_a_break(intake):
             pass
 
 
+def test_a_fault_in_judging_a_caller_lets_nobody_in(intake):
+    """An open door would be the worse fault; PS3.8, table 9-21: transient, no reason given."""
+
+    class BrokenRule:
+        def decide(self, call, open_calls):
+            raise KeyError(call, open_calls)
+
+    with listening(intake) as scp:
+        scp._admission = BrokenRule()
+        association = call(scp.port)
+        answer = association.acceptor.primitive
+
+    assert (answer.result, answer.result_source, answer.diagnostic) == (2, 2, 1)
+
+
 # Too slow.
 
 

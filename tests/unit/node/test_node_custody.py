@@ -14,7 +14,7 @@ from node_builders import (
     small_series,
 )
 
-from dicom_node.association.storage_scp import STATUS_OF_ERROR, StoreStatus, handle_store
+from dicom_node.association.store_answer import STATUS_OF_ERROR, StoreStatus, handle_store
 from dicom_node.errors import CustodyRecordError, IntakeError, LedgerUnavailableError
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.spool import Spool, SpoolLimits
