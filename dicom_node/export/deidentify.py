@@ -20,6 +20,7 @@ from dicom_node.export.key import ExportKey
 from dicom_node.results.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.results.segmentation import LESION
 from pipeline.ct_series.header import MALFORMED
+from pipeline.ct_series.multiframe import MULTI_FRAME_CLASSES
 
 #: Oldest age that is told; all older ones are told as this (45 CFR 164.514(b)(2)(i)(C)).
 OLDEST_YEARS: Final = 90
@@ -273,6 +274,9 @@ def _name_image(source: Dataset, result: Dataset) -> None:
     maker = str(_value(source, "Manufacturer") or "").upper()
     names = [name for word, name in rules.MANUFACTURERS.items() if maker.startswith(word)]
     result.Manufacturer = names[0] if names else ""
+    if result.get("SOPClassUID") in MULTI_FRAME_CLASSES:
+        for keyword, word in rules.UNNAMED.items():
+            setattr(result, keyword, result.get(keyword) or word)
     kernel = _value(source, "ConvolutionKernel")
     words = list(kernel) if isinstance(kernel, MultiValue | list) else [kernel]
     known = [str(word).strip().upper() for word in words if word is not None]

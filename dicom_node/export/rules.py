@@ -141,7 +141,7 @@ MANUFACTURERS: Final[Mapping[str, str]] = {
 
 #: Names of reconstruction kernels: words of the manufacturers, or letters with a number.
 KERNEL: Final = re.compile(
-    r"STANDARD|STND|SOFT|BONE|BONEPLUS|EDGE|LUNG|DETAIL|CHST|U[ABC]|[ABCDEY][A-D]?"
+    r"STANDARD|STND|STD\+?|SOFT|BONE|BONEPLUS|EDGE|LUNG|DETAIL|CHST|U[ABC]|[ABCDEY][A-D]?"
     r"|[A-Z]{1,2}\d{2}[A-Z]?"
 )
 
@@ -154,6 +154,14 @@ EMPTY: Final = (
     *("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
     *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator", "Manufacturer"),
 )
+
+#: What enhanced images must say of the scanner, and an export does not (PS3.3, C.7.5.2).
+UNNAMED: Final[Mapping[str, str]] = {
+    "Manufacturer": "UNKNOWN",
+    "ManufacturerModelName": "UNKNOWN",
+    "DeviceSerialNumber": "0",
+    "SoftwareVersions": "UNKNOWN",
+}
 
 #: The same of CT images alone (PS3.3, sections C.7.6.1, C.7.3.1, C.8.2.1).
 EMPTY_OF_IMAGES: Final = ("SeriesNumber", "InstanceNumber", "AcquisitionNumber", "KVP")
