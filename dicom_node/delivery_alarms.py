@@ -1,14 +1,24 @@
 """What an operator must know of the destinations, one sentence for each trouble."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from dicom_node.jobs.destination_ledger import DestinationStatus
 
 
-def delivery_alarms(destinations: Iterable[DestinationStatus]) -> tuple[str, ...]:
-    """Return what is wrong with destinations: given up, out of reach, held."""
-    return tuple(sentence for one in destinations for sentence in _sentences(one))
+def delivery_alarms(
+    destinations: Iterable[DestinationStatus], *, known: Collection[str]
+) -> tuple[str, ...]:
+    """Return what is wrong with destinations: given up, out of reach, held, or gone.
+
+    Parameters
+    ----------
+    destinations
+        As the ledger has them.
+    known
+        Names of those that the settings have; nothing is sent to any other one.
+    """
+    return tuple(sentence for one in destinations for sentence in _sentences(one, known))
 
 
 def commitment_alarms(untold: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -19,8 +29,13 @@ def commitment_alarms(untold: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     )
 
 
-def _sentences(one: DestinationStatus) -> list[str]:
+def _sentences(one: DestinationStatus, known: Collection[str]) -> list[str]:
     sentences = []
+    if one.waiting and one.name not in known:
+        sentences.append(
+            f"{_objects(one.waiting)} waiting for {one.name}, which is no destination any more: "
+            f"ichnode deliveries list --destination {one.name}, then cancel"
+        )
     if one.dead:
         sentences.append(
             f"{_objects(one.dead)} for {one.name} given up: ichnode deliveries list --state dead"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.parts import destination_names
 from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.status import ProcessStatus
@@ -97,7 +98,9 @@ class LedgerStatus:
             },
             version=__version__,
             warnings=(
-                *delivery_alarms(self._reports.destinations()),
+                *delivery_alarms(
+                    self._reports.destinations(), known=destination_names(self._settings)
+                ),
                 *commitment_alarms(self._reports.untold_commitments()),
                 *certificates.alarms,
             ),

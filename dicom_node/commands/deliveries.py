@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import peer_named, settings_of
@@ -43,7 +44,8 @@ class Wanted:
 def run_list(wanted: Wanted, *, as_json: bool, config: Path | None) -> int:
     """Print destinations that are out of the ordinary, and deliveries."""
     states = _states(wanted.states)
-    with _ledger(config) as ledger:
+    _, settings = settings_of(config)
+    with ledger_for_reading(settings) as ledger:
         found = ledger.delivery_queue.deliveries(
             states=states, destination=wanted.destination, limit=wanted.limit
         )
@@ -63,7 +65,7 @@ def run_list(wanted: Wanted, *, as_json: bool, config: Path | None) -> int:
         )
     else:
         say("no such deliveries")
-    for sentence in delivery_alarms(destinations):
+    for sentence in delivery_alarms(destinations, known=destination_names(settings)):
         say(sentence, style="yellow")
     return ExitCode.OK
 

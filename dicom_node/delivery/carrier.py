@@ -47,9 +47,16 @@ class Carrier(Protocol):
         """How it is served."""
 
     def send(
-        self, files: Sequence[OutgoingFile], *, on_outcome: Callable[[SendOutcome], None]
+        self,
+        files: Sequence[OutgoingFile],
+        *,
+        on_outcome: Callable[[SendOutcome], None],
+        on_progress: Callable[[], None],
     ) -> None:
-        """Send files in order and tell the fate of each at once; raise PeerError."""
+        """Send files in order and tell the fate of each; raise PeerError.
+
+        Whoever tells the fates only at the end calls `on_progress` with every file.
+        """
 
     def probe(self) -> None:
         """Return if it can be reached; raise PeerError if not."""
@@ -91,9 +98,14 @@ class DimseCarrier:
     echo: Callable[[Peer], None]
 
     def send(
-        self, files: Sequence[OutgoingFile], *, on_outcome: Callable[[SendOutcome], None]
+        self,
+        files: Sequence[OutgoingFile],
+        *,
+        on_outcome: Callable[[SendOutcome], None],
+        on_progress: Callable[[], None],
     ) -> None:
         """Send files in order and tell the fate of each at once; raise PeerError."""
+        del on_progress
         self.store(self.peer, files, on_outcome=on_outcome)
 
     def probe(self) -> None:

@@ -225,7 +225,13 @@ class Courier:
         items: Iterable[ParcelItem] = parcel.items
         if carrier.manners.report_first:
             items = sorted(items, key=lambda item: item.kind != ObjectKind.REPORT)
-        carrier.send([self._file(item) for item in items], on_outcome=on_outcome)
+        carrier.send(
+            [self._file(item) for item in items],
+            on_outcome=on_outcome,
+            on_progress=lambda: self._ledger.renew(
+                parcel, now=self._clock(), lease_s=self._rules.lease_s
+            ),
+        )
 
     def _note(
         self, carrier: Carrier, waiting: dict[str, ParcelItem], outcome: SendOutcome

@@ -113,7 +113,11 @@ class WebCarrier:
     manners: Manners
 
     def send(
-        self, files: Sequence[OutgoingFile], *, on_outcome: Callable[[SendOutcome], None]
+        self,
+        files: Sequence[OutgoingFile],
+        *,
+        on_outcome: Callable[[SendOutcome], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         """Store files in one request and tell the fate of each.
 
@@ -132,7 +136,7 @@ class WebCarrier:
                 "Content-Length": str(_length(files)),
                 "Accept": "application/dicom+json",
             },
-            body=_parts(files),
+            body=_parts(files, on_progress),
         )
         if status not in ABOUT_OBJECTS:
             raise _refusal(self.destination, status)
@@ -234,9 +238,10 @@ def _refusal(destination: WebDestination, status: int) -> PeerError:
     return failure
 
 
-def _parts(files: Sequence[OutgoingFile]) -> Iterator[bytes]:
+def _parts(files: Sequence[OutgoingFile], on_progress: Callable[[], None]) -> Iterator[bytes]:
     """Return the body piece by piece: one part per file (RFC 2387)."""
     for file in files:
+        on_progress()
         yield _part_header()
         with file.path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from acceptance.conftest import head_series
+from acceptance.node_process import NodeProcess, wait_until
 from acceptance.orthanc_process import Orthanc
 
 from dicom_node.association.storage_scu import SendKind, outgoing_file
@@ -74,3 +75,39 @@ def test_a_wrong_password_stores_nothing(orthanc, tmp_path):
 
     with pytest.raises(PeerError, match="HTTP 401"):
         carrier(orthanc, "wrong").send([outgoing_file(files[0])], on_outcome=print)
+
+
+def test_a_node_delivers_to_a_dicomweb_server(orthanc, tmp_path):
+    """The whole line, from C-STORE to STOW-RS, with the secret in a file."""
+    secret = tmp_path / "secret"
+    secret.write_text("test\n")
+    secret.chmod(0o600)
+    files = head_series(tmp_path / "ct", seed=35)
+    study = pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID
+    node = NodeProcess(tmp_path, pacs_port=1)
+    node.config.write_text(
+        node.config.read_text().replace("receives_results = true", "")
+        + f"""
+[[web_peers]]
+name = "vna"
+url = "http://127.0.0.1:{orthanc.http_port}/dicom-web"
+receives_results = true
+user = "test"
+secret_file = "{secret}"
+report_first = true
+"""
+    )
+    node.start()
+    try:
+        assert node.send(files)
+        wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
+    finally:
+        node.stop()
+
+    found = [
+        one["MainDicomTags"]["Modality"]
+        for one in orthanc.ask("/series?expand")
+        if orthanc.ask(f"/series/{one['ID']}/study")["MainDicomTags"]["StudyInstanceUID"] == study
+    ]
+    assert sorted(found) == ["OT", "SEG", "SR"]
+    assert "Basic " not in node.log.read_text()

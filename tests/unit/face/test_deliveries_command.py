@@ -145,4 +145,13 @@ def _all(config):
 
 def test_a_node_without_trouble_raises_no_alarm():
     """Nothing to say about nothing."""
-    assert delivery_alarms([]) == ()
+    assert delivery_alarms([], known=()) == ()
+
+
+def test_what_waits_for_a_destination_that_is_gone_raises_an_alarm(config):
+    """A peer was taken out of the settings: nobody will ever send that."""
+    first, _ = (one["delivery_id"] for one in listed(config)["deliveries"])
+    ask(config, "retry", str(first))
+    config.write_text(config.read_text().replace("receives_results = true", ""))
+
+    assert "1 object waiting for pacs, which is no destination any more" in ask(config, "list")
