@@ -29,9 +29,6 @@ LOGGER = logging.getLogger(__name__)
 #: Connections beyond the associations that are allowed: those that are about to be told so.
 _SPARE_CONNECTIONS = 16
 
-#: Connections of one address that have not become an association yet.
-_MOST_UNINTRODUCED = 8
-
 
 #: pynetdicom's event for "transport connection closed".
 _CLOSED = "Evt17"
@@ -141,8 +138,10 @@ class Listener(ThreadedAssociationServer):
         strangers = shaking + [
             one.requestor.address or "" for one in running if not one.is_established
         ]
-        most = self.door.max_associations + _SPARE_CONNECTIONS
-        if len(running) + len(shaking) < most and strangers.count(address) < _MOST_UNINTRODUCED:
+        # One address that only connects leaves the places of all associations to the others.
+        share = self.door.max_associations
+        most = 2 * share + _SPARE_CONNECTIONS
+        if len(running) + len(shaking) < most and strangers.count(address) < share:
             return True
         self.door.refusals.note(RefusalKind.CONNECTION_LIMIT, address=address)
         return False
