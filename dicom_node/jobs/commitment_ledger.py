@@ -110,6 +110,24 @@ class CommitmentLedger:
                 references=tuple(_reference(stored) for _, stored in asked),
             )
 
+    def resume(self, *, rules: CommitmentRules, now: datetime) -> int:
+        """Let everything unanswered be asked again soon, uncounted; return how many deliveries.
+
+        For the start of the office: the one before it may have died between writing a request
+        down and making it. An archive that has the request already only answers twice.
+        """
+        soon = now + timedelta(seconds=rules.unreached_s)
+        with self._database.write() as session:
+            rows = session.scalars(
+                select(DeliveryRow).where(
+                    DeliveryRow.state == DeliveryState.ACCEPTED, DeliveryRow.commitment_at > soon
+                )
+            ).all()
+            for row in rows:
+                row.commitment_at = soon
+                row.commitment_asks = max(0, row.commitment_asks - 1)
+            return len(rows)
+
     def unreached(
         self, transaction_uid: str, reason: str, *, rules: CommitmentRules, now: datetime
     ) -> None:

@@ -156,6 +156,19 @@ def test_nothing_is_asked_twice_before_the_time_for_an_answer_is_over(ledger, cl
     assert states(ledger) == ["committed"] * 3
 
 
+def test_a_killed_office_asks_again_without_using_up_requests(ledger, clock, results):
+    """It may have died between ledger and network: after its restart the peer is asked soon."""
+    assert results
+    for restart in range(5):
+        assert claim(ledger, clock, f"1.2.9.{restart}")
+        assert ledger.commitments.resume(rules=RULES, now=clock()) == 3
+        too_early = claim(ledger, clock, f"1.2.8.{restart}")
+        clock.turn(60)
+        assert too_early is None
+
+    assert states(ledger) == ["accepted"] * 3
+
+
 def test_a_peer_that_never_reports_is_a_dead_letter(ledger, clock, results):
     """Two requests, then an operator must look; a retry sends and asks again."""
     assert results
