@@ -155,3 +155,11 @@ def test_what_waits_for_a_destination_that_is_gone_raises_an_alarm(config):
     config.write_text(config.read_text().replace("receives_results = true", ""))
 
     assert "1 object waiting for pacs, which is no destination any more" in ask(config, "list")
+
+
+def test_the_status_raises_the_alarm_too(config):
+    """Nobody need look at the list to learn of a dead letter."""
+    done = CliRunner().invoke(app, ["status", "--json", "--config", str(config)])
+
+    warnings = json.loads(done.stdout)["health"]["warnings"]
+    assert "2 objects for pacs given up: ichnode deliveries list --state dead" in warnings
