@@ -94,7 +94,7 @@ class Notary:
 
     def start(self) -> None:
         """Begin to serve all destinations. Raises LedgerError."""
-        resumed = self._ledger.resume(rules=self._rules, now=self._clock())
+        resumed = self._ledger.resume(self._peers, rules=self._rules, now=self._clock())
         if resumed:
             LOGGER.info("%s deliveries wait for their commitment; it is asked for again", resumed)
         for thread in self._threads:

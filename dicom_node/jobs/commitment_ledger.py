@@ -1,6 +1,6 @@
 """The node's own requests for storage commitment: what is asked of whom, and what was answered."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -110,23 +110,33 @@ class CommitmentLedger:
                 references=tuple(_reference(stored) for _, stored in asked),
             )
 
-    def resume(self, *, rules: CommitmentRules, now: datetime) -> int:
+    def resume(
+        self, destinations: Collection[str], *, rules: CommitmentRules, now: datetime
+    ) -> int:
         """Let everything unanswered be asked again soon, uncounted; return how many deliveries.
 
         For the start of the office: the one before it may have died between writing a request
-        down and making it. An archive that has the request already only answers twice.
+        down and making it. An archive that has the request already only answers twice. What waits
+        for a destination that no longer is to commit itself, is at its end.
         """
         soon = now + timedelta(seconds=rules.unreached_s)
         with self._database.write() as session:
-            rows = session.scalars(
+            waiting = session.scalars(
                 select(DeliveryRow).where(
-                    DeliveryRow.state == DeliveryState.ACCEPTED, DeliveryRow.commitment_at > soon
+                    DeliveryRow.state == DeliveryState.ACCEPTED,
+                    DeliveryRow.commitment_at.is_not(None),
                 )
             ).all()
-            for row in rows:
-                row.commitment_at = soon
-                row.commitment_asks = max(0, row.commitment_asks - 1)
-            return len(rows)
+            dropped = [row for row in waiting if row.destination not in destinations]
+            for row in dropped:
+                row.commitment_at = None
+            for result_set_id in {row.result_set_id for row in dropped}:
+                settle_jobs(session, result_set_id, now)
+            for row in waiting:
+                if row.commitment_at is not None and row.commitment_at > soon:
+                    row.commitment_at = soon
+                    row.commitment_asks = max(0, row.commitment_asks - 1)
+            return len(waiting) - len(dropped)
 
     def unreached(
         self, transaction_uid: str, reason: str, *, rules: CommitmentRules, now: datetime

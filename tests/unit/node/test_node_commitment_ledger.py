@@ -161,12 +161,23 @@ def test_a_killed_office_asks_again_without_using_up_requests(ledger, clock, res
     assert results
     for restart in range(5):
         assert claim(ledger, clock, f"1.2.9.{restart}")
-        assert ledger.commitments.resume(rules=RULES, now=clock()) == 3
+        assert ledger.commitments.resume({"pacs"}, rules=RULES, now=clock()) == 3
         too_early = claim(ledger, clock, f"1.2.8.{restart}")
         clock.turn(60)
         assert too_early is None
 
     assert states(ledger) == ["accepted"] * 3
+
+
+def test_a_site_that_wants_no_commitment_any_more_waits_for_none(ledger, clock, results):
+    """The setting was taken back: what was accepted is delivered."""
+    assert results
+    claim(ledger, clock)
+
+    assert ledger.commitments.resume((), rules=RULES, now=clock()) == 0
+
+    assert states(ledger) == ["accepted"] * 3
+    assert job_state(ledger) is JobState.DELIVERED
 
 
 def test_a_peer_that_never_reports_is_a_dead_letter(ledger, clock, results):
