@@ -314,6 +314,19 @@ class AlertSettings(_Table):
     silence: tuple[SilenceSettings, ...] = ()
 
 
+class AuditSettings(_Table):
+    """Where audit messages (PS3.15, A.5) go, and what they say of patients."""
+
+    enabled: bool = False
+    host: Host = "127.0.0.1"
+    port: Port = 514
+    transport: Literal["udp", "tls"] = "udp"
+    source_id: str = ""
+    site_id: str = ""
+    patient: Literal["key", "id", "none"] = "key"
+    queue_limit: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+
+
 class LogSettings(_Table):
     """What the processes write to standard error."""
 
@@ -337,6 +350,7 @@ class Settings(_Table):
     web: WebSettings = WebSettings()
     watch: WatchSettings = WatchSettings()
     alerts: AlertSettings = AlertSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -359,4 +373,5 @@ class Settings(_Table):
     @property
     def needs_tls(self) -> bool:
         """Whether anything speaks TLS."""
-        return self.tls.enabled or any(peer.tls for peer in self.peers)
+        audits = self.audit.enabled and self.audit.transport == "tls"
+        return self.tls.enabled or audits or any(peer.tls for peer in self.peers)

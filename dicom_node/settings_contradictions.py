@@ -98,16 +98,19 @@ def _ports_shared(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return the files that TLS needs and the settings do not name."""
     tls, peers = _table(document, "tls"), document.get("peers")
-    users = ["tls.enabled"] if tls.get("enabled") is True else []
+    audit = _table(document, "audit")
+    users = ["tls.enabled is true"] if tls.get("enabled") is True else []
     for number, peer in enumerate(peers if isinstance(peers, list) else [], start=1):
         if isinstance(peer, dict) and peer.get("tls") is True:
-            users.append(f"peers[{number}].tls")
+            users.append(f"peers[{number}].tls is true")
+    if audit.get("enabled") is True and audit.get("transport") == "tls":
+        users.append('audit.transport is "tls"')
     for key in ("certificate", "key", "trusted"):
         if users and not tls.get(key):
             yield SettingsFault(
                 key=f"tls.{key}",
                 found=json.dumps(tls.get(key, "")),
-                expected=f"the path of a PEM file, for {users[0]} is true",
+                expected=f"the path of a PEM file, for {users[0]}",
             )
 
 

@@ -53,6 +53,11 @@ class DataLayout:
         """Which models were put on trial and promoted, one JSON line each."""
         return self.root / "models-history.jsonl"
 
+    @property
+    def audit(self) -> Path:
+        """Audit messages that the repository does not have yet."""
+        return self.root / "audit"
+
     def lock(self, purpose: str) -> Path:
         """Return the lock file for a purpose."""
         return self.root / f"{purpose}.lock"

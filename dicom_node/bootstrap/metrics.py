@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dicom_node.alerts.shelf import LedgerShelf
+from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.jobs.alarm_memory import AlarmMemory
@@ -49,6 +50,7 @@ class NodeMetrics:
         self._status = LedgerStatus(ledger.reports, settings=settings, clock=clock)
         self._memory = AlarmMemory(ledger.database)
         self._shelf = LedgerShelf(Documents(ledger.database))
+        self._audit = audit_spool(settings)
         self._root = DataLayout(root=settings.node.data_dir).root
         self._clock = clock
         self._ask_gpu = ask_gpu
@@ -74,6 +76,7 @@ class NodeMetrics:
             certificate_days=health.certificate_days,
             gpus=self._gpu(),
             alerts=len(self._shelf.read().standing),
+            audit_waiting=len(self._audit.waiting()),
             watch_alarms={alarm.value: alarm.value in standing for alarm in Alarm},
             ready=health.healthy,
             version=health.version,

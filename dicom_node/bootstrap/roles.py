@@ -81,6 +81,7 @@ def utc_now() -> datetime:
 def run_receiver(duty: Duty) -> None:
     """Take custody of what is sent, until told to stop."""
     from dicom_node.association.storage_scp import StorageScp
+    from dicom_node.bootstrap.audit import audit_trail, note_refused
     from dicom_node.bootstrap.deliverers import commitment_scp
     from dicom_node.bootstrap.receiver_report import ReceiverReport
     from dicom_node.intake.counted import CountedIntake
@@ -99,7 +100,12 @@ def run_receiver(duty: Duty) -> None:
             clock=utc_now,
             commitment=commitment_scp(duty.settings, ledger, utc_now),
         )
-        report = ReceiverReport(tallies=ledger.tallies, intake=intake, refusals=scp.refusals)
+        report = ReceiverReport(
+            tallies=ledger.tallies,
+            intake=intake,
+            refusals=scp.refusals,
+            on_refused=note_refused(duty.settings, audit_trail(duty.settings)),
+        )
         timetable = Timetable([Tick(name="report", every_s=_REPORT_EVERY_S, action=report.tick)])
         scp.start()
         timetable.start()
@@ -176,6 +182,7 @@ def _ticks(
 ) -> "list[Tick]":
     """Return what the office does again and again."""
     from dicom_node.bootstrap.alerts import AlertOffice
+    from dicom_node.bootstrap.audit import AuditOffice
     from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick
@@ -204,6 +211,11 @@ def _ticks(
             every_s=_ALERTS_EVERY_S,
             action=AlertOffice(settings, ledger=ledger, clock=utc_now).tick,
         ),
+        Tick(
+            name="audit",
+            every_s=_SWEEP_EVERY_S,
+            action=AuditOffice(settings, ledger=ledger, clock=utc_now).tick,
+        ),
     ]
 
 
@@ -217,6 +229,7 @@ def _tidy(outbox: "Outbox", ledger: "Ledger") -> None:
 @contextmanager
 def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     """Open the ledger and say that this process lives."""
+    from dicom_node.bootstrap.audit import note_process
     from dicom_node.jobs.ledger import open_ledger
     from dicom_node.jobs.presence import Presence
     from dicom_node.jobs.process_identity import ProcessIdentity
@@ -228,10 +241,12 @@ def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=utc_now)
         presence.start()
+        note_process(duty.settings, name, utc_now(), starts=True)
         try:
             yield ledger
         finally:
             presence.stop()
+            note_process(duty.settings, name, utc_now(), starts=False)
     finally:
         ledger.close()
 

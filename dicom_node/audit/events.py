@@ -1,0 +1,258 @@
+"""The events that the node audits, each as PS3.15, section A.5.3, has it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from dicom_node.audit.message import (
+    AccessPoint,
+    Action,
+    AuditMessage,
+    Code,
+    Outcome,
+    Participant,
+    Subject,
+)
+
+
+class Event(Enum):
+    """Event identifiers (PS3.16, CID 400)."""
+
+    APPLICATION_ACTIVITY = "110100", "Application Activity"
+    TRANSFERRED = "110104", "DICOM Instances Transferred"
+    STUDY_DELETED = "110105", "DICOM Study Deleted"
+    EXPORT = "110106", "Export"
+    QUERY = "110112", "Query"
+    SECURITY_ALERT = "110113", "Security Alert"
+
+
+class EventType(Enum):
+    """Kinds of events (PS3.16, CID 401)."""
+
+    START = "110120", "Application Start"
+    STOP = "110121", "Application Stop"
+    NODE_AUTHENTICATION = "110126", "Node Authentication"
+    SOFTWARE_CONFIGURATION = "110131", "Software Configuration"
+
+
+class RoleCode(Enum):
+    """What a participant did (PS3.16, CID 402)."""
+
+    APPLICATION = "110150", "Application"
+    DESTINATION = "110152", "Destination Role ID"
+    SOURCE = "110153", "Source Role ID"
+    DESTINATION_MEDIA = "110154", "Destination Media"
+
+
+_STUDY: Final = Code(value="110180", scheme="DCM", meaning="Study Instance UID")
+_CLASS: Final = Code(value="110181", scheme="DCM", meaning="SOP Class UID")
+_NODE: Final = Code(value="110182", scheme="DCM", meaning="Node ID")
+_PATIENT: Final = Code(value="2", scheme="RFC-3881", meaning="Patient Number")
+_URI: Final = Code(value="12", scheme="RFC-3881", meaning="URI")
+_FILES: Final = Code(value="110037", scheme="DCM", meaning="URI")
+
+_PERSON, _SYSTEM = "1", "2"
+_ROLE_PATIENT, _ROLE_REPORT, _ROLE_SECURITY = "1", "3", "13"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """An application entity: AE title, and its address as far as it is known."""
+
+    ae_title: str
+    address: str = ""
+    point: AccessPoint = AccessPoint.IP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPart:
+    """Instances of one study; `patient` is a number or pseudonym, empty for none."""
+
+    study_uid: str
+    instances: Mapping[str, int]
+    patient: str = ""
+
+
+def application(node: Party, process: str, at: datetime, *, starts: bool) -> AuditMessage:
+    """Return that a process of the node starts or stops (A.5.3.1)."""
+    return AuditMessage(
+        event=_code(Event.APPLICATION_ACTIVITY),
+        action=Action.EXECUTE,
+        at=at,
+        types=(_code(EventType.START if starts else EventType.STOP),),
+        participants=(_party(node, RoleCode.APPLICATION, user_id=process),),
+    )
+
+
+def transferred(
+    source: Party, destination: Party, part: StudyPart, at: datetime, *, source_began: bool
+) -> AuditMessage:
+    """Return that instances went from one to another (A.5.3.7)."""
+    study = Subject(
+        object_id=part.study_uid,
+        id_type=_STUDY,
+        type_code=_SYSTEM,
+        role=_ROLE_REPORT,
+        name="study",
+        instances=part.instances,
+    )
+    return AuditMessage(
+        event=_code(Event.TRANSFERRED),
+        action=Action.CREATE,
+        at=at,
+        participants=(
+            _party(source, RoleCode.SOURCE, is_requestor=source_began),
+            _party(destination, RoleCode.DESTINATION, is_requestor=not source_began),
+        ),
+        subjects=(study, *_patients(part.patient)),
+    )
+
+
+def queried(
+    node: Party, peer: Party, sop_class_uid: str, at: datetime, *, outcome: Outcome
+) -> AuditMessage:
+    """Return that the node asked a peer (A.5.3.10).
+
+    The query itself is left empty: it names the patient.
+    """
+    return AuditMessage(
+        event=_code(Event.QUERY),
+        action=Action.EXECUTE,
+        at=at,
+        outcome=outcome,
+        participants=(
+            _party(node, RoleCode.SOURCE, is_requestor=True),
+            _party(peer, RoleCode.DESTINATION),
+        ),
+        subjects=(
+            Subject(
+                object_id=sop_class_uid,
+                id_type=_CLASS,
+                type_code=_SYSTEM,
+                role=_ROLE_REPORT,
+                query=b"",
+            ),
+        ),
+    )
+
+
+def refused(node: Party, caller: Party, reason: str, number: int, at: datetime) -> AuditMessage:
+    """Return that a caller was turned away (A.5.3.11, node authentication)."""
+    return AuditMessage(
+        event=_code(Event.SECURITY_ALERT),
+        action=Action.EXECUTE,
+        at=at,
+        types=(_code(EventType.NODE_AUTHENTICATION),),
+        outcome=Outcome.MINOR_FAILURE,
+        participants=(
+            _party(node, RoleCode.APPLICATION),
+            _party(caller, RoleCode.SOURCE, is_requestor=True),
+        ),
+        subjects=(
+            Subject(
+                object_id=caller.ae_title or caller.address or "unknown",
+                id_type=_NODE,
+                type_code=_SYSTEM,
+                role=_ROLE_SECURITY,
+                name="caller",
+                details={"Alert Description": reason, "Associations": str(number)},
+            ),
+        ),
+    )
+
+
+def configured(node: Party, tables: Sequence[str], at: datetime) -> AuditMessage:
+    """Return that the node was started with other settings than before (A.5.3.11)."""
+    return AuditMessage(
+        event=_code(Event.SECURITY_ALERT),
+        action=Action.EXECUTE,
+        at=at,
+        types=(_code(EventType.SOFTWARE_CONFIGURATION),),
+        participants=(_party(node, RoleCode.APPLICATION),),
+        subjects=(
+            Subject(
+                object_id="node.toml",
+                id_type=_URI,
+                type_code=_SYSTEM,
+                role=_ROLE_SECURITY,
+                name="settings",
+                details={"Alert Description": f"changed: {', '.join(tables)}"},
+            ),
+        ),
+    )
+
+
+def exported(node: Party, user: str, place: str, patients: int, at: datetime) -> AuditMessage:
+    """Return that de-identified patients were exported to a folder (A.5.3.6).
+
+    Studies and patients are told by their number only: a list of them would undo the export's
+    pseudonyms for whoever reads it.
+    """
+    media = Participant(user_id=place, roles=(_code(RoleCode.DESTINATION_MEDIA),), media=_FILES)
+    return AuditMessage(
+        event=_code(Event.EXPORT),
+        action=Action.READ,
+        at=at,
+        participants=(
+            Participant(user_id=user, roles=(_code(RoleCode.SOURCE),), is_requestor=True),
+            _party(node, RoleCode.APPLICATION),
+            media,
+        ),
+        subjects=(
+            Subject(
+                object_id=place,
+                id_type=_URI,
+                type_code=_SYSTEM,
+                role=_ROLE_REPORT,
+                name="export",
+                details={"Patients": str(patients)},
+                anonymized=True,
+            ),
+        ),
+    )
+
+
+def deleted(node: Party, part: StudyPart, reason: str, at: datetime) -> AuditMessage:
+    """Return that the node deleted images of a study (A.5.3.8)."""
+    study = Subject(
+        object_id=part.study_uid,
+        id_type=_STUDY,
+        type_code=_SYSTEM,
+        role=_ROLE_REPORT,
+        name="study",
+        instances=part.instances,
+        details={"Reason": reason},
+    )
+    return AuditMessage(
+        event=_code(Event.STUDY_DELETED),
+        action=Action.DELETE,
+        at=at,
+        participants=(_party(node, RoleCode.APPLICATION, is_requestor=True),),
+        subjects=(study, *_patients(part.patient)),
+    )
+
+
+def _patients(number: str) -> tuple[Subject, ...]:
+    if not number:
+        return ()
+    return (Subject(object_id=number, id_type=_PATIENT, type_code=_PERSON, role=_ROLE_PATIENT),)
+
+
+def _party(
+    party: Party, role: RoleCode, *, user_id: str = "", is_requestor: bool = False
+) -> Participant:
+    return Participant(
+        user_id=user_id or party.ae_title or "unknown",
+        alternative_id=f"AETITLES={party.ae_title}" if party.ae_title else "",
+        roles=(_code(role),),
+        is_requestor=is_requestor,
+        address=party.address,
+        point=party.point,
+    )
+
+
+def _code(code: Event | EventType | RoleCode) -> Code:
+    value, meaning = code.value
+    return Code(value=value, scheme="DCM", meaning=meaning)
