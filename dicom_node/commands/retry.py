@@ -8,11 +8,7 @@ from dicom_node.commands.screen import say
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import UnknownEntryError
 from dicom_node.jobs.ledger import Ledger
-from dicom_node.jobs.state import JobState
 from dicom_node.operator_error import ExitCode, OperatorError
-
-#: Series looked through; more than any node keeps open.
-_LIMIT = 100_000
 
 
 def run(identifier: str | None, *, destination: str | None, config: Path | None) -> int:
@@ -48,17 +44,10 @@ def _retry_peer(ledger: Ledger, name: str) -> None:
 
 def _retry_jobs(ledger: Ledger, identifier: str | None) -> int:
     """Start failed jobs again: all, or those of one series or number; return how many."""
-    known = False
-    retried = 0
-    for series in ledger.reports.overview(limit=_LIMIT).series:
-        for job in (series.job, series.comparison):
-            names = {series.series_instance_uid, str(job.job_id) if job else ""}
-            if identifier is not None and identifier not in names:
-                continue
-            known = True
-            if job is not None and job.state is JobState.FAILED:
-                ledger.jobs.retry(job.job_id, utc_now())
-                retried += 1
-    if identifier is not None and not known:
-        raise OperatorError(f"the ledger knows no series or job {identifier!r}")
-    return retried
+    try:
+        failed = ledger.jobs.failed(identifier)
+    except UnknownEntryError as error:
+        raise OperatorError(str(error)) from error
+    for job_id in failed:
+        ledger.jobs.retry(job_id, utc_now())
+    return len(failed)

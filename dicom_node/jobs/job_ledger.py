@@ -248,6 +248,26 @@ class JobLedger:
                 count(session, Tally.LOST_LEASES, of="job")
             return len(lost)
 
+    def failed(self, identifier: str | None = None) -> tuple[int, ...]:
+        """Return the failed jobs of every kind: all, or those of one series or number.
+
+        Raises
+        ------
+        UnknownEntryError
+            If there is no such series or job.
+        """
+        with self._database.read() as session:
+            jobs = select(JobRow).order_by(JobRow.job_id)
+            if identifier is not None:
+                number = int(identifier) if identifier.isdecimal() else -1
+                named = or_(JobRow.series_uid == identifier, JobRow.job_id == number)
+                jobs = jobs.where(named)
+                is_series = session.get(SeriesRow, identifier) is not None
+                if not is_series and session.scalar(jobs.limit(1)) is None:
+                    raise UnknownEntryError(f"the ledger knows no series or job {identifier!r}")
+            failed = jobs.where(JobRow.state == JobState.FAILED)
+            return tuple(job.job_id for job in session.scalars(failed))
+
     def retry(self, job_id: int, now: datetime) -> None:
         """Give a failed job all its attempts again: an operator's decision.
 
