@@ -15,7 +15,7 @@ from pynetdicom import AE, evt
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.association.guarded_socket import GuardedSocket
-from dicom_node.association.message_guard import MessageGuard
+from dicom_node.association.message_guard import guard_messages
 from dicom_node.association.receive_limits import ByteBudget, ReceiveLimits
 from dicom_node.association.refusals import RefusalKind, Refusals
 from dicom_node.association.tls import FreshContext, handshake_words
@@ -224,11 +224,9 @@ class GuardedRequestHandler(RequestHandler):
         )
         association.set_socket(plug)
         _contain(association, plug)
-        guard = MessageGuard(
+        guard_messages(
             association, limits=door.limits, budget=door.budget, on_violation=on_violation
         )
-        # Assigned to the instance: pynetdicom has no place for a guard of its own.
-        association.dimse.receive_primitive = guard.receive  # type: ignore[method-assign]
         return association
 
 

@@ -89,3 +89,19 @@ class MessageGuard:
         self._on_violation(kind, detail)
         self._association.dimse.message = None
         self._association.dul.event_queue.put(_INVALID)
+
+
+def guard_messages(
+    association: "Association",
+    *,
+    limits: ReceiveLimits,
+    budget: ByteBudget,
+    on_violation: Callable[[RefusalKind, str], None],
+) -> None:
+    """Put a guard in front of the messages of an association; see `MessageGuard`.
+
+    A data set that comes is a `MeasuredDataSet` from now on.
+    """
+    guard = MessageGuard(association, limits=limits, budget=budget, on_violation=on_violation)
+    # Assigned to the instance: pynetdicom has no place for a guard of its own.
+    association.dimse.receive_primitive = guard.receive  # type: ignore[method-assign]

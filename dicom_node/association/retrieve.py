@@ -1,17 +1,20 @@
 """Having a peer send series: by C-MOVE to the node's own listener, or by C-GET."""
 
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 from pynetdicom import evt
 
+from dicom_node.association.message_guard import guard_messages
 from dicom_node.association.negotiation import Pair, negotiate
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import (
@@ -27,12 +30,18 @@ from dicom_node.association.query import (
     no_answer,
     status_words,
 )
-from dicom_node.association.store_answer import StoreStatus, handle_store
+from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet, ReceiveLimits
+from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind
+from dicom_node.association.store_answer import StoreStatus, handle_refused, handle_store
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
 from dicom_node.errors import AssociationAbortedError
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import C_STORE
+
+LOGGER = logging.getLogger(__name__)
+
+_LIMITS: Final = ReceiveLimits()
 
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 
@@ -115,13 +124,14 @@ def get_series(
     intake: Intake,
     clock: Callable[[], datetime],
     stop: threading.Event,
+    limits: ReceiveLimits = _LIMITS,
     timer: Callable[[], float] = time.monotonic,
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> tuple[Retrieval, ...]:
     """Have a peer send series over the association that asks for them.
 
     The images go to the same custody as those of the listener, and are answered like there:
-    Success only once they are durable.
+    Success only once they are durable, and a refusal where they are longer than `limits` allow.
 
     Raises
     ------
@@ -151,6 +161,12 @@ def get_series(
         ) as negotiated:
             check_service(peer, negotiated, STUDY_ROOT_GET)
             association = negotiated.association
+            guard_messages(
+                association,
+                limits=limits,
+                budget=ByteBudget(limits.max_unfinished_bytes),
+                on_violation=partial(_say_violation, peer.name),
+            )
 
             def ask(keys: Dataset) -> Answers:
                 return association.send_c_get(keys, STUDY_ROOT_GET)
@@ -176,6 +192,9 @@ def _take(
     event: evt.Event, sender: Sender, intake: Intake, clock: Callable[[], datetime]
 ) -> StoreStatus:
     command = cast("C_STORE", event.request)
+    data_set = cast("MeasuredDataSet", command.DataSet)
+    if data_set.refusal is not None:
+        return handle_refused(str(command.AffectedSOPInstanceUID), sender, data_set.refusal)
     request = StoreRequest(
         sender=sender,
         sop_class_uid=str(command.AffectedSOPClassUID),
@@ -185,6 +204,12 @@ def _take(
         received_at=clock(),
     )
     return handle_store(request, intake)
+
+
+def _say_violation(peer_name: str, kind: RefusalKind, detail: str) -> None:
+    LOGGER.warning(
+        "The retrieval from %s was given up (%s; %s)", peer_name, REFUSAL_WORDS[kind], detail
+    )
 
 
 def _retrieve(

@@ -28,9 +28,9 @@ from dicom_node.association.file_format import (
 from dicom_node.association.listener import Door, Listener
 from dicom_node.association.presentation import ACCEPTED
 from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet
-from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind, Refusals
+from dicom_node.association.refusals import Refusals
 from dicom_node.association.scp_settings import ScpSettings
-from dicom_node.association.store_answer import STATUS_OF_REFUSAL, StoreStatus, handle_store
+from dicom_node.association.store_answer import StoreStatus, handle_refused, handle_store
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
 from dicom_node.association.tls import FreshContext
 from dicom_node.errors import (
@@ -310,20 +310,9 @@ class StorageScp:
         with tracing(sender.association_id), measured as data_set:
             if data_set.refusal is None:
                 return int(handle_store(self._store_request(event, sender), self._intake))
-            return int(self._refuse(command, sender, data_set.refusal))
-
-    def _refuse(self, command: "C_STORE", sender: Sender, kind: RefusalKind) -> StoreStatus:
-        """Answer for a data set that was too much, of which nothing has been kept."""
-        status = STATUS_OF_REFUSAL[kind]
-        self.refusals.note(kind, address=sender.address, ae_title=sender.calling_ae_title)
-        LOGGER.warning(
-            "C-STORE of %s from %s refused with 0x%04X: %s",
-            command.AffectedSOPInstanceUID,
-            sender.calling_ae_title,
-            status,
-            REFUSAL_WORDS[kind],
-        )
-        return status
+            kind = data_set.refusal
+            self.refusals.note(kind, address=sender.address, ae_title=sender.calling_ae_title)
+            return int(handle_refused(str(command.AffectedSOPInstanceUID), sender, kind))
 
     def _store_request(self, event: evt.Event, sender: Sender) -> StoreRequest:
         command = cast("C_STORE", event.request)

@@ -3,8 +3,8 @@
 import logging
 from enum import IntEnum
 
-from dicom_node.association.refusals import RefusalKind
-from dicom_node.association.store_request import Intake, StoreRequest
+from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind
+from dicom_node.association.store_request import Intake, Sender, StoreRequest
 from dicom_node.errors import (
     CustodyRecordError,
     InstanceMismatchError,
@@ -71,3 +71,16 @@ def handle_store(request: StoreRequest, intake: Intake) -> StoreStatus:
         )
         return StoreStatus.UNFORESEEN
     return StoreStatus.SUCCESS
+
+
+def handle_refused(sop_instance_uid: str, sender: Sender, kind: RefusalKind) -> StoreStatus:
+    """Return the answer to a request whose data set was too much and has not been kept."""
+    status = STATUS_OF_REFUSAL[kind]
+    LOGGER.warning(
+        "C-STORE of %s from %s refused with 0x%04X: %s",
+        sop_instance_uid,
+        sender.calling_ae_title,
+        status,
+        REFUSAL_WORDS[kind],
+    )
+    return status

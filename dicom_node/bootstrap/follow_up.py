@@ -92,4 +92,6 @@ def _source(
     patient = replace(peer, dimse_timeout_s=limit_s, network_timeout_s=limit_s)
     if setting.gives_priors is PriorsBy.MOVE:
         return PriorSource(peer=peer, fetch=partial(move_series, patient))
-    return PriorSource(peer=peer, fetch=partial(get_series, patient, intake=intake, clock=clock))
+    limits = parts.receive_limits(settings)
+    fetch = partial(get_series, patient, intake=intake, clock=clock, limits=limits)
+    return PriorSource(peer=peer, fetch=fetch)

@@ -21,6 +21,7 @@ from dicom_node.settings_values import ANY_CALLER
 if TYPE_CHECKING:
     from dicom_node.association.callers import Caller
     from dicom_node.association.peers import Peer
+    from dicom_node.association.receive_limits import ReceiveLimits
     from dicom_node.association.scp_settings import ScpSettings
     from dicom_node.association.tls import TlsFiles
     from dicom_node.delivery.courier import DeliveryRules
@@ -46,7 +47,6 @@ _BACKOFF_FACTOR = 2.0
 
 def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
-    from dicom_node.association.receive_limits import ReceiveLimits
     from dicom_node.association.scp_settings import ScpSettings
     from dicom_node.association.tls import ServerTls
 
@@ -66,16 +66,24 @@ def scp_settings(settings: Settings) -> "ScpSettings":
         tls_port=tls.port,
         max_associations=node.max_associations,
         max_per_caller=node.max_associations_per_caller,
-        limits=ReceiveLimits(
-            request_s=node.request_time_s,
-            pdu_s=node.pdu_time_s,
-            message_s=node.message_time_s,
-            max_pdu=node.max_pdu_bytes,
-            max_object_bytes=node.max_object_mb * _MEGABYTE,
-            max_unfinished_bytes=node.max_unfinished_mb * _MEGABYTE,
-        ),
+        limits=receive_limits(settings),
         network_timeout_s=node.network_timeout_s,
         dimse_timeout_s=node.network_timeout_s,
+    )
+
+
+def receive_limits(settings: Settings) -> "ReceiveLimits":
+    """Return how much and how slowly the node lets itself be sent."""
+    from dicom_node.association.receive_limits import ReceiveLimits
+
+    node = settings.node
+    return ReceiveLimits(
+        request_s=node.request_time_s,
+        pdu_s=node.pdu_time_s,
+        message_s=node.message_time_s,
+        max_pdu=node.max_pdu_bytes,
+        max_object_bytes=node.max_object_mb * _MEGABYTE,
+        max_unfinished_bytes=node.max_unfinished_mb * _MEGABYTE,
     )
 
 

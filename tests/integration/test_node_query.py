@@ -14,6 +14,7 @@ from query_provider import FIND, QueryProvider
 from dicom_node.association.callers import Caller
 from dicom_node.association.peers import Peer
 from dicom_node.association.query import PatientIdentity, StudyQuery, find_ct_series
+from dicom_node.association.receive_limits import ReceiveLimits
 from dicom_node.association.retrieve import get_series, move_series
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
@@ -203,6 +204,25 @@ def test_c_get_without_room_tells_the_pacs(tmp_path):
 
         assert (done.completed, done.failed, done.ok) == (0, 12, False)
         assert in_custody(ledger) == {}
+
+
+def test_c_get_keeps_to_the_limit_of_an_object(custody):
+    """What is longer than allowed is refused to the PACS; the others of the series arrive."""
+    ledger, intake = custody
+    images = scan(1)
+    images[0].PixelData = bytes(64 * 1024)
+    with QueryProvider(images).listening() as port:
+        (done,) = get_series(
+            peer_at(port),
+            find(port),
+            intake=intake,
+            clock=Clock(),
+            stop=FREE,
+            limits=ReceiveLimits(max_object_bytes=32 * 1024),
+        )
+
+    assert (done.completed, done.failed, done.ok) == (11, 1, False)
+    assert in_custody(ledger) == {images[0].SeriesInstanceUID: 11}
 
 
 @pytest.fixture
