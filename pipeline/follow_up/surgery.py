@@ -8,8 +8,9 @@ patient had before (calcifications, clips, an old craniotomy) is no sign:
 - **new dense object**: above 120 HU in the follow-up, 4 mm or more inside the baseline's brain,
   where the baseline shows nothing of the kind within 6 mm; one connected piece of at least 0.1 mL
   and 12 mm length: a catheter, of which coarse slices show a row of dots that touch, or a clip.
-  Fresh blood stays below 100 HU; contrast agent in vessels, calcifications that have moved and skull
-  base that only one of two scans cuts are found, too, which is why a sign alone is no surgery;
+  Fresh blood stays below 100 HU; contrast agent in vessels, calcifications that have moved and
+  skull base that only one of two scans cuts are found, too, which is why a sign alone is no
+  surgery;
 - **missing bone**: bone of the baseline's vault (above 300 HU, within 15 mm of the brain, in the
   upper two thirds of its height) that has no bone within 3 mm in the follow-up; one connected
   piece of at least 0.15 mL. A burr hole of 14 mm leaves so much of its middle; on follow-ups of
