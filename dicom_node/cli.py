@@ -11,6 +11,7 @@ import typer
 
 from dicom_node import alerts_cli, deliveries_cli, export_cli, folder_cli, models_cli
 from dicom_node.config_option import ConfigOption
+from dicom_node.errors import stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
 
 app = typer.Typer(
@@ -290,4 +291,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("ichnode: stopped", err=True)
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - a traceback would quote an outside library's words
+        typer.echo(f"ichnode: this should not have happened: {stack_of(error)}", err=True)
         sys.exit(ExitCode.FAILED)

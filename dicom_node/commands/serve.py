@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
 from dicom_node.commands.site import settings_of
@@ -61,6 +61,7 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
         If another node works on the same data directory, or a process cannot be started.
     """
     set_up_logs("serve", level=settings.log.level, form=settings.log.format)
+    log_what_nobody_caught()
     layout = DataLayout(root=settings.node.data_dir)
     try:
         layout.prepare()
@@ -82,6 +83,7 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
 def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) -> None:
     """Run one process until it is stopped, by a signal or by the end of its supervisor."""
     set_up_logs(str(role), level=settings.log.level, form=settings.log.format)
+    log_what_nobody_caught()
     stop = threading.Event()
     stop_on_signals(stop.set)
     if supervised:

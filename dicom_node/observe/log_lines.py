@@ -2,17 +2,26 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
+from dicom_node.errors import stack_of
 from dicom_node.trace import current_trace
 
 _TEXT = "%(asctime)s {process:<10} %(levelname)-7s %(message)s"
 _DATE = "%Y-%m-%dT%H:%M:%S%z"
 
+#: Everything that moves a cursor or begins a line, but the line feed itself.
+_CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
 
 class TextLines(logging.Formatter):
     """Time, process, level, sentence; behind it the association, if there is one.
+
+    Of an exception the type and the frames are told, not the message: it may quote a sender. What
+    a sender wrote can neither begin a line nor move the cursor of a terminal.
 
     Parameters
     ----------
@@ -26,8 +35,17 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         trace = current_trace()
-        line = super().format(record)
+        line = _tamed(super().format(record))
         return f"{line} [{trace}]" if trace else line
+
+    def formatException(  # noqa: N802 - the name is logging's
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        """Return type and frames of an exception."""
+        error = ei[1]
+        return "" if error is None else stack_of(error)
 
 
 class JsonLines(logging.Formatter):
@@ -63,6 +81,12 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             document["exception"] = record.exc_info[0].__name__
         return json.dumps(document, ensure_ascii=False)
+
+
+def _tamed(line: str) -> str:
+    """Return a line whose further lines are indented, without other control characters."""
+    plain = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
+    return re.sub(r"\n *", "\n  ", plain)
 
 
 def _fields(record: logging.LogRecord) -> list[Any]:

@@ -107,16 +107,16 @@ def make_stand_in(settings, layout):
     )
 
 
-def main():
-    """Run the node, or one of its processes."""
+def main(program=__file__):
+    """Run the node, or one of its processes; `program` is what starts the others."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--only", type=Role)
     arguments = parser.parse_args()
     _, settings = settings_of(arguments.config)
     if arguments.only is None:
-        program = [sys.executable, __file__, "--config", str(arguments.config), "--only"]
-        supervise(settings, commands={role: [*program, str(role)] for role in Role})
+        start = [sys.executable, program, "--config", str(arguments.config), "--only"]
+        supervise(settings, commands={role: [*start, str(role)] for role in Role})
         return
     runs = RUNS | {Role.WORKER: lambda duty: run_worker(duty, make_analyst=make_stand_in)}
     serve_role(settings, arguments.only, run=runs[arguments.only], supervised=True)

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
 
+from dicom_node.bootstrap.logs import log_what_nobody_caught
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.office import AssemblyOffice
@@ -114,3 +116,53 @@ def test_a_parcel_knows_it_too(analysed):
     parcel = ledger.deliveries.claim("pacs", "office", now=clock(), lease_s=60)
 
     assert parcel.association_id == ASSOCIATION
+
+
+def test_a_text_line_tells_of_an_error_type_and_place_only():
+    """Uvicorn and asyncio log exceptions with their words, and of the causes, too."""
+
+    def fall():
+        raise RuntimeError("cannot read DOE^JANE") from ValueError("DOE^JANE")
+
+    with pytest.raises(RuntimeError) as caught:
+        fall()
+    text = TextLines("office").format(line("It failed", error=caught._excinfo))
+
+    assert "It failed\n  RuntimeError\n  " in text
+    assert "test_log_lines.py" in text
+    assert "DOE" not in text
+
+
+def test_what_a_sender_wrote_cannot_begin_a_line_or_steer_a_terminal():
+    """A UID with a line feed and an escape sequence stays in its line."""
+    text = TextLines("receiver").format(
+        line("C-STORE of %s refused", "1.2\n2026-01-05 worker INFO all is well\r\x1b[2J\x9b\u2028")
+    )
+
+    _, second = text.split("\n")
+    assert second.startswith("  2026-01-05")
+    assert second.endswith("all is well\\x0d\\x1b[2J\\x9b\\x2028 refused")
+
+
+def test_a_thread_that_dies_tells_no_words(caplog, monkeypatch):
+    """Python would print the message on standard error."""
+    for name in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    log_what_nobody_caught()
+
+    def fall():
+        raise ValueError("DOE^JANE")
+
+    thread = threading.Thread(target=fall, name="courier")
+    thread.start()
+    thread.join()
+    try:
+        fall()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    assert "Thread courier died: ValueError" in caplog.text
+    assert "The process dies: ValueError" in caplog.text
+    assert "in fall" in caplog.text
+    assert "DOE" not in caplog.text
