@@ -28,12 +28,15 @@ def test_broad_excepts_are_few_and_known():
         "commitment",
         "commitment_scp",
         "commitment_scp",
+        "counted",
         "courier",
+        "listener",
         "message_guard",
         "notary",
         "notary",
         "prior_seeker",
         "storage_scp",
+        "store_answer",
         "worker",
     ]
 
