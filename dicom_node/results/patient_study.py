@@ -44,7 +44,8 @@ METHOD_NOT_STATED: Final = "Not stated by the source"
 def patient_and_study(header: Dataset) -> Dataset:
     """Return a copy of patient and study, ready to be written in any character set.
 
-    Values stay as they are; a date, time or sex that no reader could accept becomes empty.
+    Values stay as they are; a date, time or sex that no reader could accept becomes empty, and
+    another number of the patient that lacks what it must have (PS3.3, C.7.1.1) is left out.
     """
     copied = Dataset()
     for keyword in REQUIRED_OF_PATIENT_AND_STUDY:
@@ -57,6 +58,7 @@ def patient_and_study(header: Dataset) -> Dataset:
             copied[keyword] = deepcopy(header[keyword])
     for _ in copied.iterall():
         pass  # decodes what is still raw in nested items with the source's character set
+    _drop_incomplete_numbers(copied)
     if copied.PatientSex not in _SEXES:
         copied.PatientSex = ""
     for keyword, kind in (
@@ -73,3 +75,12 @@ def patient_and_study(header: Dataset) -> Dataset:
     ):
         copied.DeidentificationMethod = METHOD_NOT_STATED
     return copied
+
+
+def _drop_incomplete_numbers(copied: Dataset) -> None:
+    numbers = copied.get("OtherPatientIDsSequence") or ()
+    whole = [item for item in numbers if item.get("PatientID") and item.get("TypeOfPatientID")]
+    if whole:
+        copied.OtherPatientIDsSequence = whole
+    elif "OtherPatientIDsSequence" in copied:
+        del copied.OtherPatientIDsSequence

@@ -121,6 +121,21 @@ def test_values_that_nobody_could_read_become_empty(keyword, value):
     assert patient_and_study(header).get(keyword) == ""
 
 
+def test_an_incomplete_further_number_of_the_patient_costs_no_result():
+    """PS3.3, table C.7-1: an item needs a number and its type; found by poisoned data sets."""
+    whole, number_alone = Dataset(), Dataset()
+    whole.PatientID, whole.TypeOfPatientID = "4711", "TEXT"
+    number_alone.PatientID = "0815"
+    header = Dataset()
+    header.OtherPatientIDsSequence = [number_alone, whole, Dataset()]
+    hopeless = Dataset()
+    hopeless.OtherPatientIDsSequence = [number_alone]
+
+    (kept,) = patient_and_study(header).OtherPatientIDsSequence
+    assert kept.PatientID == "4711"
+    assert "OtherPatientIDsSequence" not in patient_and_study(hopeless)
+
+
 @pytest.mark.parametrize("charset", ["GB18030", "GBK", "ISO_IR 192"])
 def test_chinese_names_survive_any_character_set(charset):
     """All component groups read the same after the way through UTF-8."""
