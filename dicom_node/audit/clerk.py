@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,9 @@ from dicom_node.audit.trail import AuditTrail
 from dicom_node.jobs.audit_ledger import AuditLedger
 
 _KEY = "audit"
+
+#: The processes of a node are started together, but not at the same moment.
+_BEFORE = timedelta(seconds=60)
 
 #: Study Root Query/Retrieve Information Model - FIND (PS3.4, C.6.2.3).
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -43,7 +46,7 @@ class AuditClerk:
     """Looks into the ledger again and again.
 
     Each row is marked after its message was kept: a process that dies in between writes it twice,
-    none is left out. It begins with what happens after its first look.
+    none is left out. It begins with what happens after the start of the node that turned it on.
 
     Parameters
     ----------
@@ -78,12 +81,21 @@ class AuditClerk:
         self._patient = patient
         self._clock = clock
 
+    def begin(self) -> None:
+        """Remember where the trail begins, unless it began before. Raises LedgerError.
+
+        Meant for the start of the node: a little earlier, for the receiver may be up already.
+        """
+        if self._documents.read(_KEY) is None:
+            since = self._clock() - _BEFORE
+            known = {"since": since.isoformat(), "event": self._ledger.last_event()}
+            self._documents.write(_KEY, known)
+
     def tick(self) -> None:
-        """Write down what is new. Raises LedgerError."""
+        """Write down what is new since `begin`. Raises LedgerError."""
         known = self._documents.read(_KEY)
         if known is None:
-            known = {"since": self._clock().isoformat(), "event": self._ledger.last_event()}
-            self._documents.write(_KEY, known)
+            return
         since = datetime.fromisoformat(known["since"])
         self._received(since)
         self._sent(since)
@@ -91,8 +103,8 @@ class AuditClerk:
         if event != known["event"]:
             self._documents.write(_KEY, {**known, "event": event})
 
-    def begin_anew(self) -> None:
-        """Forget how far it came: the site has turned the trail off."""
+    def forget(self) -> None:
+        """Forget how far it came: the site has turned the trail off. Raises LedgerError."""
         if self._documents.read(_KEY) is not None:
             self._documents.write(_KEY, None)
 

@@ -1,7 +1,9 @@
 """The audit trail, put together from the settings."""
 
+import getpass
 import hashlib
 import json
+import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dicom_node.audit.clerk import AuditClerk, Parties
-from dicom_node.audit.events import Party, application, configured, refused
+from dicom_node.audit.events import Party, application, configured, exported, refused
 from dicom_node.audit.message import AccessPoint, AuditSource
 from dicom_node.audit.spool import AuditSpool
 from dicom_node.audit.syslog import Repository, TlsRepository, UdpRepository
@@ -87,6 +89,15 @@ def note_settings(settings: Settings, documents: Documents, at: datetime) -> Non
     audit_trail(settings).write(configured(node_party(settings), changed, at))
 
 
+def note_export(settings: Settings, output: Path, patients: int, at: datetime) -> None:
+    """Write down that somebody exported de-identified patients."""
+    trail = audit_trail(settings)
+    if trail.is_on:
+        user = f"{getpass.getuser()}@{socket.gethostname()}"
+        place = output.absolute().as_uri()
+        trail.write(exported(node_party(settings), user, place, patients, at))
+
+
 class AuditOffice:
     """What the office does about the audit trail again and again.
 
@@ -117,8 +128,10 @@ class AuditOffice:
             count=ledger.tallies.add,
         )
         note_settings(settings, documents, clock())
-        if not self._is_on:
-            self._clerk.begin_anew()
+        if self._is_on:
+            self._clerk.begin()
+        else:
+            self._clerk.forget()
 
     def tick(self) -> None:
         """Write down what the ledger shows, and send what waits. Raises LedgerError."""

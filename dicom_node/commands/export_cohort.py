@@ -11,8 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from dicom_node.bootstrap.audit import note_export
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import ExportError
@@ -58,6 +60,8 @@ def run(wishes: Wishes, *, config: Path | None) -> int:
             report = export_cohort(pairs, key, options, on_patient=on_patient)
     except ExportError as error:
         raise OperatorError(str(error)) from error
+    if report.new and not wishes.dry_run:
+        note_export(settings, wishes.output, report.new, utc_now())
     _tell(report, wishes, key_file)
     return ExitCode.OK if report.patients else ExitCode.FAILED
 

@@ -17,7 +17,7 @@ from dicom_node.audit.message import AuditSource
 from dicom_node.audit.spool import AuditSpool
 from dicom_node.audit.syslog import AuditNotSentError, TlsRepository, UdpRepository, frame
 from dicom_node.audit.trail import AuditCourier, AuditTrail
-from dicom_node.bootstrap.audit import note_settings
+from dicom_node.bootstrap.audit import note_export, note_settings
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
@@ -238,7 +238,7 @@ def users(message):
 
 def test_a_series_is_audited_when_it_came_and_when_its_results_went(line):
     """One message an association and study, one a result set and destination; each once."""
-    line.clerk.tick()
+    line.clerk.begin()
     arrive(line.ledger, small_series(slices=20), line.clock)
     line.clerk.tick()
     line.clerk.tick()
@@ -259,7 +259,7 @@ def test_a_series_is_audited_when_it_came_and_when_its_results_went(line):
 
 def test_a_series_that_still_arrives_is_not_audited_yet(line):
     """Its association says how many it were only at its end."""
-    line.clerk.tick()
+    line.clerk.begin()
     arrive(line.ledger, small_series(slices=5), line.clock, is_closed=False)
     line.clerk.tick()
 
@@ -269,8 +269,8 @@ def test_a_series_that_still_arrives_is_not_audited_yet(line):
 def test_what_came_before_the_trail_began_is_left_alone(line):
     """A site that turns it on does not want years of history."""
     arrive(line.ledger, small_series(slices=5), line.clock)
-    line.clock.turn(60)
-    line.clerk.tick()
+    line.clock.turn(61)
+    line.clerk.begin()
     line.clerk.tick()
 
     assert line.messages() == []
@@ -278,7 +278,7 @@ def test_what_came_before_the_trail_began_is_left_alone(line):
 
 def test_a_disk_that_refuses_leaves_nothing_out(line):
     """What was not kept is not marked: it is written when there is room again."""
-    line.clerk.tick()
+    line.clerk.begin()
     arrive(line.ledger, small_series(slices=5), line.clock)
     put = line.spool.put
 
@@ -310,3 +310,23 @@ def test_changed_settings_are_audited_by_table(tmp_path):
     (path,) = AuditSpool(DataLayout(root=tmp_path).audit, limit=10).waiting()
     (detail,) = ET.fromstring(path.read_bytes()).iter("ParticipantObjectDetail")  # noqa: S314
     assert detail.get("value") == "Y2hhbmdlZDogd2Vi"  # "changed: web"
+
+
+def test_an_export_is_audited_by_its_number_of_patients(tmp_path):
+    """Who, where to, how many; no list of whom."""
+    settings = Settings(node=NodeSettings(data_dir=tmp_path), audit=AuditSettings(enabled=True))
+
+    note_export(settings, tmp_path / "export", 12, START)
+
+    (path,) = AuditSpool(DataLayout(root=tmp_path).audit, limit=10).waiting()
+    (subject,) = ET.fromstring(path.read_bytes()).iter("ParticipantObjectIdentification")  # noqa: S314
+    assert subject.get("ParticipantObjectID") == (tmp_path / "export").as_uri()
+    assert subject.find("ParticipantObjectDetail").get("value") == "MTI="  # "12"
+    assert subject.find(".//Anonymized").text == "true"
+
+
+def test_a_site_that_wants_no_trail_has_none(tmp_path):
+    """Off by default: nothing is written, not even a folder."""
+    note_export(Settings(node=NodeSettings(data_dir=tmp_path)), tmp_path / "export", 12, START)
+
+    assert not DataLayout(root=tmp_path).audit.exists()
