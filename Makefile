@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix bench conformance clean
+.PHONY: help setup demo serve test unit check fix bench faults conformance clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,9 +46,12 @@ fix: $(READY) ## let ruff repair and format
 bench: $(READY) ## time the line and print ratios against peers
 	$(BIN)/python -m tests.bench
 
+faults: $(READY) ## kill, starve and confuse the node 500 times and look for losses; KILLS=N for more
+	$(BIN)/python -m tests.faults --kills $(or $(KILLS),500)
+
 conformance: $(READY) ## write docs/conformance.md from the running tables
 	$(BIN)/ichnode conformance --output docs/conformance.md
 
 clean: ## remove .venv, caches and demonstration output
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,77 @@
+"""Disturbs a node at every moment of its work: python -m tests.faults [--short | --kills N].
+
+The long form strikes at every moment with SIGKILL, power cut, full disk and busy ledger, tears the
+line, turns the clock back and forth, and then lets two nodes work on one ledger and kills them by
+chance until there were N kills. The report is faults.json and faults.txt; the exit status is 1 if
+anything was lost, doubled, stuck or wrong.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults.campaign import KINDS, Campaign, Report, Strike, long, short, timed
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    """Run a campaign and write its report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="make faults")
+    parser.add_argument("--short", action="store_true", help="every kind of moment once")
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=ROOT / "faults-output")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
+    with tempfile.TemporaryDirectory() as folder:
+        campaign = Campaign(Path(folder).resolve(), seed=arguments.seed)
+        on_strike = partial(told, campaign.report, arguments.output, time.monotonic())
+        work = partial(
+            *((short, campaign) if arguments.short else (long, campaign)),
+            **({} if arguments.short else {"kills": arguments.kills, "on_strike": on_strike}),
+        )
+        timed(campaign.report, work)
+    text = written(campaign.report, arguments.output)
+    sys.stdout.write(text)
+    sys.exit(any(strike.violations for strike in campaign.report.strikes))
+
+
+def told(report: Report, output: Path, begun: float, strike: Strike) -> None:
+    """Keep the report up to date while the campaign runs; show a strike that did harm."""
+    report.seconds = time.monotonic() - begun
+    written(report, output)
+    for text in strike.violations:
+        sys.stdout.write(f"{strike.step}, {strike.fault} at {strike.moment}: {text}\n")
+    sys.stdout.flush()
+
+
+def written(report: Report, output: Path) -> str:
+    """Write the report and return it as text."""
+    facts = report.facts()
+    (output / "faults.json").write_text(json.dumps(facts, indent=1) + "\n")
+    lines = [
+        f"strikes   {facts['strikes']}",
+        f"kills     {facts['kills']}",
+        *(f"  {name:<20} {number}" for name, number in sorted(report.per_fault.items())),
+        *(f"{kind:<9} {facts[kind]}" for kind in KINDS),
+        f"repeats   {facts['repeats']} (the same object again, which an archive keeps once)",
+        f"restarts  {facts['crashes']} (processes that ended by an exception)",
+        f"moments   {len(report.moments)} kinds",
+        f"seconds   {facts['seconds']}",
+    ]
+    text = "\n".join(lines) + "\n"
+    (output / "faults.txt").write_text(text)
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""The fault campaign: a history of two scans, disturbed at every moment that it has.
+
+The history: a first scan is sent, analysed, delivered; a second one of the same patient comes out
+of order, with an image sent twice and another sent again with other content, is analysed and
+compared; then a late image of the first scan reopens it. Models on trial repeat every analysis.
+"""
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from faults import roles
+from faults.invariants import repeats, violations
+from faults.points import BEGIN, DEADLY, Doom, Fault
+from faults.roles import World
+from faults.stage import NO_DOOM, Life, Stage
+from node_builders import small_series
+from pydicom.dataset import Dataset
+
+#: The fewest slices that default selection takes, and one that comes late.
+_SLICES = 11
+
+#: More kinds of moments than any step has.
+_MOST_STRIKES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A part of the history: images are sent, or a process of the node works."""
+
+    name: str
+    images: tuple[Dataset, ...] = ()
+    action: Callable[[World], None] | None = None
+
+    def run(self, stage: Stage, doom: Doom = NO_DOOM) -> tuple[Life, bool]:
+        """Let it happen; return how the process lived and whether all images were acknowledged."""
+        stage.turn()
+        if self.action is None:
+            return stage.receive(self.images, doom)
+        return stage.live(self.action, doom), True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """One disturbance of the history and what came of it.
+
+    Attributes
+    ----------
+    step, fault, moment : str
+        Where in the history, what, and at which moment of the process.
+    kills : int
+        How many processes were killed.
+    crashes : int
+        How many processes ended by an exception; the supervisor of a node starts them again.
+    repeats : int
+        Objects that the archive got again, the same to the byte.
+    violations : tuple of str
+        What was wrong when the node had come to rest.
+    """
+
+    step: str
+    fault: str
+    moment: str
+    kills: int = 0
+    crashes: int = 0
+    repeats: int = 0
+    violations: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """All strikes of a campaign."""
+
+    strikes: list[Strike] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(one.kills for one in self.strikes)
+
+    @property
+    def per_fault(self) -> dict[str, int]:
+        """How many strikes there were of each fault."""
+        return dict(Counter(one.fault for one in self.strikes))
+
+    @property
+    def moments(self) -> list[str]:
+        """Which kinds of moments were struck at."""
+        return sorted({one.moment for one in self.strikes if ": " in one.moment})
+
+    def facts(self) -> dict[str, object]:
+        """Return what the report says, as plain JSON."""
+        found = [text for one in self.strikes for text in one.violations]
+        kinds = {kind: sum(text.startswith(kind) for text in found) for kind in KINDS}
+        return {
+            "strikes": len(self.strikes),
+            "kills": self.kills,
+            "per_fault": self.per_fault,
+            "moments": self.moments,
+            **kinds,
+            "repeats": sum(one.repeats for one in self.strikes),
+            "crashes": sum(one.crashes for one in self.strikes),
+            "seconds": round(self.seconds, 1),
+            "failures": [asdict(one) for one in self.strikes if one.violations],
+        }
+
+
+KINDS = ("lost", "doubled", "stuck", "wrong")
+
+
+def history() -> tuple[tuple[Step, ...], dict[str, str]]:
+    """Return the steps, and when the scan of each series was taken."""
+    first = small_series(_SLICES, seed=1, study_uid="1.2.1")
+    second = small_series(_SLICES, seed=2, study_uid="1.2.2")
+    other = small_series(_SLICES, seed=3, study_uid="1.2.2")[4]
+    for name in ("SOPInstanceUID", "SeriesInstanceUID"):
+        setattr(other, name, getattr(second[4], name))
+    shuffled = random.Random(6).sample(second, len(second))  # noqa: S311 - an order, no secret
+    steps = [Step(name="receiver first scan", images=tuple(first[:-1]))]
+    steps += _work("first scan")
+    steps += [Step(name="receiver second scan", images=(*shuffled, second[3], other))]
+    steps += _work("second scan")
+    steps += [Step(name="receiver late image", images=(first[-1],))]
+    steps += _work("late image")
+    taken = {first[0].SeriesInstanceUID: "2026-01-05T08:00:00"}
+    return tuple(steps), taken | {second[0].SeriesInstanceUID: "2026-01-06T08:00:00"}
+
+
+def _work(of: str) -> list[Step]:
+    return [
+        Step(name=f"office assembles {of}", action=roles.office),
+        Step(name=f"worker {of}", action=roles.worker),
+        Step(name=f"office delivers {of}", action=roles.office),
+    ]
+
+
+class Campaign:
+    """Strikes at a history.
+
+    Parameters
+    ----------
+    folder
+        Where nodes are put up; each is deleted after its strike.
+    seed
+        Of what is drawn by chance.
+    """
+
+    def __init__(self, folder: Path, *, seed: int = 0) -> None:
+        self._folder = folder
+        self._chance = random.Random(seed)  # noqa: S311 - a draw, no secret
+        self.steps, self._taken = history()
+        self.report = Report()
+        self._snapshots: list[Stage] = []
+        self._moments: list[tuple[str, ...]] = []
+
+    def rehearse(self) -> Strike:
+        """Run the history undisturbed; keep the node before each step, and the step's moments."""
+        stage = Stage(self._folder / "rehearsal", self._taken)
+        for number, step in enumerate(self.steps):
+            self._snapshots.append(stage.copy(self._folder / f"before-{number}"))
+            life, is_sent = step.run(stage)
+            assert is_sent, step.name
+            assert not life.crash, life.crash
+            self._moments.append(life.moments)
+        stage.come_to_rest((), is_sent=True)
+        return self._note(Strike(step="history", fault=Fault.NONE, moment="-"), stage)
+
+    def every_moment(self, fault: Fault) -> Iterator[tuple[int, int]]:
+        """Yield each step and each of its moments that a fault can strike at."""
+        for number, moments in enumerate(self._moments):
+            counted = [one for one in moments if fault not in DEADLY or not one.endswith(BEGIN)]
+            for at in range(len(counted)):
+                yield number, at
+
+    def strike(self, number: int, at: int, fault: Fault) -> Strike:
+        """Disturb one step at one moment, let the rest of the history follow, and judge."""
+        stage = self._snapshots[number].copy(self._folder / "struck")
+        step = self.steps[number]
+        life, is_sent = step.run(stage, Doom(fault=fault, at=at))
+        stage.come_to_rest(step.images, is_sent=is_sent)
+        strike = Strike(
+            step=step.name,
+            fault=fault,
+            moment=life.struck or f"moment {at}",
+            kills=int(bool(life.struck)),
+            crashes=int(bool(life.crash)),
+        )
+        return self._note(strike, stage)
+
+    def chain(self, fault: Fault) -> None:
+        """Run the history once; strike at the first of every kind of moment, wherever it comes.
+
+        A step is begun again after each strike, as a supervisor does it.
+        """
+        stage = Stage(self._folder / "struck", self._taken)
+        spared: set[str] = set()
+        for step in self.steps:
+            for _ in range(_MOST_STRIKES):
+                life, is_sent = step.run(stage, Doom(fault=fault, spared=frozenset(spared)))
+                assert not life.crash, life.crash
+                if not life.struck and is_sent:
+                    break
+                if life.struck:
+                    spared.add(life.struck)
+                    self.report.strikes.append(
+                        Strike(step=step.name, fault=fault, moment=life.struck, kills=1)
+                    )
+        stage.come_to_rest((), is_sent=True)
+        self._note(Strike(step="history", fault=fault, moment="every kind of moment"), stage)
+
+    def storm(self, rounds: int = 6) -> Strike:
+        """Let processes of two nodes work side by side; kill by chance, again and again."""
+        number = self._chance.choice([n for n, one in enumerate(self.steps) if one.images])
+        stage = self._snapshots[number].copy(self._folder / "struck")
+        step, kills, is_sent = self.steps[number], 0, False
+        for _ in range(rounds):
+            if not is_sent:
+                life, is_sent = step.run(stage, self._by_chance(60))
+                kills += bool(life.struck)
+            stage.turn(timedelta(seconds=self._chance.choice((1, 10, 70, 700))))
+            lives = stage.live_together(
+                (roles.office, self._by_chance(60)),
+                (lambda world: roles.office(world, "office-of-another-node"), self._by_chance(60)),
+                (roles.worker, self._by_chance(60)),
+                (lambda world: roles.worker(world, "worker-1"), self._by_chance(60)),
+            )
+            kills += sum(bool(life.struck) for life in lives)
+        stage.come_to_rest(step.images, is_sent=is_sent)
+        strike = Strike(step=step.name, fault="storm", moment="by chance", kills=kills)
+        return self._note(strike, stage)
+
+    def torn_line(self, cut_after: int) -> Strike:
+        """Let the sender be gone after so many bytes, and repeat."""
+        stage = self._snapshots[0].copy(self._folder / "struck")
+        life, _ = stage.receive(self.steps[0].images, cut_after=cut_after)
+        stage.come_to_rest(self.steps[0].images)
+        strike = Strike(
+            step=self.steps[0].name,
+            fault="sender gone",
+            moment=f"after {cut_after} bytes",
+            crashes=int(bool(life.crash)),
+        )
+        return self._note(strike, stage)
+
+    def clock_jumps(self, jumps: Sequence[timedelta]) -> Strike:
+        """Let the clock jump before each step."""
+        stage = Stage(self._folder / "struck", self._taken)
+        for number, step in enumerate(self.steps):
+            stage.turn(jumps[number % len(jumps)])
+            _, is_sent = step.run(stage)
+            assert is_sent
+        stage.come_to_rest((), is_sent=True)
+        moment = ", ".join(str(jump) for jump in jumps)
+        return self._note(Strike(step="history", fault="clock jumps", moment=moment), stage)
+
+    def _by_chance(self, most: int) -> Doom:
+        return Doom(fault=Fault.KILL, at=self._chance.randrange(most))
+
+    def _note(self, strike: Strike, stage: Stage) -> Strike:
+        """Judge a node that came to rest, and delete it."""
+        done = Strike(
+            **{
+                **asdict(strike),
+                "repeats": repeats(stage.scene),
+                "violations": tuple(violations(stage.scene)),
+            }
+        )
+        self.report.strikes.append(done)
+        shutil.rmtree(stage.root)
+        return done
+
+
+def short(campaign: Campaign) -> None:
+    """Strike once at every kind of moment of every process: for the test suite."""
+    campaign.chain(Fault.KILL)
+
+
+def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None]) -> None:
+    """Strike at every single moment with every fault, then by chance until enough was killed."""
+    campaign.rehearse()
+    for fault in (Fault.KILL, Fault.POWER_CUT, Fault.REFUSED_ONCE, Fault.REFUSED_ON):
+        for number, at in _spread(list(campaign.every_moment(fault)), kills):
+            on_strike(campaign.strike(number, at, fault))
+    for cut_after in (100, 1_000, 2_500, 5_000, 9_000):
+        on_strike(campaign.torn_line(cut_after))
+    for hours in (1, 30, 24 * 400):
+        jumps = [timedelta(hours=hours), timedelta(hours=-hours), timedelta(0)]
+        on_strike(campaign.clock_jumps(jumps))
+        on_strike(campaign.clock_jumps([-jumps[0], *jumps]))
+    while campaign.report.kills < kills:
+        on_strike(campaign.storm())
+
+
+def _spread(moments: list[tuple[int, int]], most: int) -> Iterable[tuple[int, int]]:
+    """Return all moments, or so many of them at even distances."""
+    return moments[:: max(1, len(moments) // max(1, most // 3))]
+
+
+def timed(report: Report, work: Callable[[], None]) -> None:
+    """Do the work and note how long it took."""
+    begun = time.monotonic()
+    work()
+    report.seconds = time.monotonic() - begun

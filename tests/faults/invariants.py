@@ -1,0 +1,220 @@
+"""What must be true of a node that has come to rest, whatever happened to it before.
+
+Read from the ledger by plain SQL and from the disk, without a line of the node.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+#: States in which a row waits for something.
+UNFINISHED = {
+    "series": ("receiving", "complete"),
+    "jobs": ("queued", "analyzing", "delivering"),
+    "deliveries": ("pending", "sending"),
+    "prior_searches": ("pending",),
+}
+
+#: States that owe an explanation.
+OWES_REASON = {
+    "series": ("set_aside",),
+    "jobs": ("rejected", "withdrawn", "failed"),
+    "deliveries": ("dead", "cancelled"),
+}
+
+_PREAMBLE, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """An object that a node acknowledged, or an archive accepted: identity, digest, study."""
+
+    uid: str
+    digest: str
+    study: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything that tells what became of the images.
+
+    Attributes
+    ----------
+    data : Path
+        The node's folder.
+    acknowledged : tuple of Copy
+        What the sender was told Success for; the digest is that of `instance_digest`.
+    archived : tuple of Copy
+        What the destination accepted, in order; the digest is that of the file.
+    """
+
+    data: Path
+    acknowledged: tuple[Copy, ...]
+    archived: tuple[Copy, ...]
+
+
+def read_copies(path: Path) -> tuple[Copy, ...]:
+    """Return the copies that a log of JSON lines names."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return tuple(Copy(**json.loads(line)) for line in lines)
+
+
+def unfinished(data: Path) -> list[str]:
+    """Return the rows that still wait for something."""
+    with closing(_opened(data)) as ledger:
+        return [
+            f"{table} {row[0]} is {row[1]}"
+            for table, states in UNFINISHED.items()
+            for row in ledger.execute(f"SELECT rowid, state FROM {table} ORDER BY rowid")  # noqa: S608 - our own names
+            if row[1] in states
+        ]
+
+
+def repeats(scene: Scene) -> int:
+    """Return how often the archive got an object again, the same to the byte.
+
+    That is inevitable if the courier dies between the archive's answer and its own row, and does
+    no harm: an archive keeps one object per identity.
+    """
+    return len(scene.archived) - len(set(scene.archived))
+
+
+def violations(scene: Scene) -> list[str]:
+    """Return what is wrong, in sentences; empty if nothing is.
+
+    Each begins with what kind of fault it is: lost, doubled, stuck or wrong.
+    """
+    with closing(_opened(scene.data)) as ledger:
+        check = ledger.execute("PRAGMA integrity_check").fetchone()[0]
+        found = [] if check == "ok" else [f"wrong: the ledger is corrupt: {check}"]
+        found += [f"stuck: {row}" for row in unfinished(scene.data)]
+        found += _without_reason(ledger)
+        found += _custody(scene, ledger)
+        found += _results(ledger)
+        found += _archive(scene, ledger)
+        return found
+
+
+def _without_reason(ledger: sqlite3.Connection) -> Iterator[str]:
+    for table, states in OWES_REASON.items():
+        for row, state, reason in ledger.execute(f"SELECT rowid, state, reason FROM {table}"):  # noqa: S608 - our own names
+            if state in states and not reason:
+                yield f"wrong: {table} {row} is {state} without a reason"
+
+
+def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
+    """Every acknowledged instance is there byte for byte, has a row, and nothing lies about."""
+    spool = scene.data / "spool"
+    rows = {
+        path: (uid, syntax, digest)
+        for path, uid, syntax, digest in ledger.execute(
+            "SELECT path, sop_instance_uid, transfer_syntax_uid, content_digest FROM instances"
+        )
+    }
+    held = set()
+    for path, (uid, syntax, digest) in rows.items():
+        file = spool / path
+        if not file.is_file():
+            yield f"lost: the file of instance {uid} is gone"
+        elif instance_digest(syntax, _data_set(file.read_bytes())) != digest:
+            yield f"lost: the bytes of instance {uid} are others"
+        else:
+            held.add((uid, digest))
+    for uid, digest in sorted({(one.uid, one.digest) for one in scene.acknowledged} - held):
+        yield f"lost: instance {uid} ({digest[:8]}) was acknowledged and is lost"
+    for file in spool.rglob("*"):
+        if file.is_file() and str(file.relative_to(spool)) not in rows:
+            yield f"wrong: {file.relative_to(spool)} lies in the spool without a row"
+
+
+def _results(ledger: sqlite3.Connection) -> Iterator[str]:
+    """Every chosen series has one set of results of all its images, or a reason."""
+    for series, state in ledger.execute("SELECT series_uid, state FROM series"):
+        if state != "chosen":
+            continue
+        newest = ledger.execute(
+            "SELECT job_id, state, result_set_id FROM jobs WHERE series_uid = ? AND "
+            "kind = 'analysis' AND state != 'withdrawn' ORDER BY job_id DESC LIMIT 1",
+            (series,),
+        ).fetchone()
+        if newest is None:
+            yield f"stuck: series {series} was chosen and has no analysis"
+            continue
+        job, job_state, result_set = newest
+        if job_state == "delivered" and result_set is None:
+            yield f"lost: job {job} is delivered and has no results"
+        if job_state == "delivered" and _images_of(ledger, job) != _current(ledger, series):
+            yield f"wrong: the last results of series {series} are of other images than it has"
+    doubled = ledger.execute(
+        "SELECT series_uid, kind, supersedes, COUNT(*) FROM result_sets "
+        "GROUP BY series_uid, kind, supersedes HAVING COUNT(*) > 1"
+    )
+    for series, kind, supersedes, number in doubled:
+        yield f"doubled: {number} results ({kind}) of series {series} supersede {supersedes}"
+    compared = ledger.execute(
+        "SELECT baseline_job_id, analysis_job_id, COUNT(*) FROM jobs WHERE kind = 'comparison' "
+        "AND state = 'delivered' GROUP BY 1, 2 HAVING COUNT(*) > 1"
+    )
+    for baseline, follow_up, number in compared:
+        yield f"doubled: analyses {baseline} and {follow_up} were compared {number} times"
+    sent = ledger.execute(
+        "SELECT DISTINCT job_id FROM jobs JOIN objects USING (result_set_id) "
+        "WHERE jobs.kind = 'shadow'"
+    )
+    for (job,) in sent:
+        yield f"doubled: shadow job {job} has objects to send"
+
+
+def _archive(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
+    """Compare the archive with what the ledger says was accepted."""
+    accepted = set(
+        ledger.execute(
+            "SELECT o.sop_instance_uid, o.content_digest FROM objects o JOIN deliveries d "
+            "USING (object_id) WHERE d.state IN ('accepted', 'committed')"
+        )
+    )
+    archived = {(one.uid, one.digest) for one in scene.archived}
+    for uid, _ in sorted(accepted - archived):
+        yield f"lost: object {uid} counts as delivered and is not in the archive"
+    for uid, _ in sorted(archived - accepted):
+        yield f"doubled: object {uid} is in the archive and not among the results"
+    for uid, number in Counter(uid for uid, _ in archived).items():
+        if number > 1:
+            yield f"doubled: the archive got {number} contents under {uid}"
+    for path, digest in ledger.execute("SELECT path, content_digest FROM objects"):
+        file = scene.data / "outbox" / path
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            yield f"lost: result file {path} is not what was written"
+
+
+def instance_digest(syntax: str, data_set: bytes) -> str:
+    """Return the SHA-256 by which the node tells versions of an instance apart."""
+    return hashlib.sha256(syntax.encode() + b"\0" + data_set).hexdigest()
+
+
+def _data_set(file: bytes) -> bytes:
+    """Return what follows the file meta information (PS3.10, section 7.1)."""
+    if file[_PREAMBLE : _PREAMBLE + 4] != _MAGIC:
+        return b""
+    return file[_META_AT + int.from_bytes(file[_META_LENGTH_AT:_META_AT], "little") :]
+
+
+def _images_of(ledger: sqlite3.Connection, job: int) -> set[int]:
+    rows = ledger.execute("SELECT instance_id FROM job_instances WHERE job_id = ?", (job,))
+    return {row[0] for row in rows}
+
+
+def _current(ledger: sqlite3.Connection, series: str) -> set[int]:
+    rows = ledger.execute(
+        "SELECT instance_id FROM instances WHERE series_uid = ? AND current", (series,)
+    )
+    return {row[0] for row in rows}
+
+
+def _opened(data: Path) -> sqlite3.Connection:
+    return sqlite3.connect(data / "ledger.sqlite")
