@@ -4,6 +4,7 @@ import pytest
 
 from dicom_node.intake.assembly import ArrivalFlag
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
+from dicom_node.jobs.tally import Tally
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.operator_error import ExitCode
@@ -30,6 +31,8 @@ PINNED = {
     DeliveryState: "pending sending accepted dead committed cancelled",
     JobKind: "analysis comparison shadow",
     SearchState: "pending done dead",
+    Tally: "instances associations lost_leases delivery_attempts attempts step_seconds steps "
+    "door_to_result door_to_result_seconds alerts audit",
     ObjectKind: "captures segmentation report uncertainty-map forecast",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",

@@ -10,9 +10,13 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydicom.sr.codedict import codes
 
 from dicom_node.audit.events import (
+    Event,
+    EventType,
     Party,
+    RoleCode,
     StudyPart,
     application,
     configured,
@@ -197,3 +201,13 @@ def test_no_caller_can_break_the_message(title):
     root = parsed(refused(NODE, Party(ae_title=title, address=""), "no", 1, NOON))
 
     check(root)
+
+
+@pytest.mark.parametrize("code", [*Event, *EventType, *RoleCode], ids=lambda code: code.name)
+def test_a_code_is_that_of_the_dictionary(code):
+    """Pydicom's copy of PS3.16, annex D, by the keyword of the meaning."""
+    value, meaning = code.value
+
+    known = getattr(codes.DCM, meaning.replace(" ", ""))
+
+    assert (known.value, known.meaning) == (value, meaning)
