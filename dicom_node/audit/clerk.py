@@ -10,6 +10,7 @@ from dicom_node.audit.events import Party, StudyPart, queried, transferred
 from dicom_node.audit.message import Outcome
 from dicom_node.audit.trail import AuditTrail
 from dicom_node.jobs.audit_ledger import AuditLedger
+from dicom_node.jobs.state import SearchState
 
 _KEY = "audit"
 
@@ -18,6 +19,14 @@ _BEFORE = timedelta(seconds=60)
 
 #: Study Root Query/Retrieve Information Model - FIND (PS3.4, C.6.2.3).
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+#: A search that waits has failed and is tried again.
+_OUTCOMES: Mapping[SearchState, Outcome] = {
+    SearchState.DONE: Outcome.SUCCESS,
+    SearchState.PENDING: Outcome.MINOR_FAILURE,
+    SearchState.DEAD: Outcome.SERIOUS_FAILURE,
+}
 
 
 class Documents(Protocol):
@@ -144,7 +153,7 @@ class AuditClerk:
                 self._parties.peer(one.peer),
                 STUDY_ROOT_FIND,
                 one.at,
-                outcome=Outcome.SUCCESS,
+                outcome=_OUTCOMES[one.state],
             )
             if not self._trail.write(message):
                 return after

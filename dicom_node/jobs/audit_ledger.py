@@ -14,12 +14,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.state import SearchState
 from dicom_node.jobs.tables import (
     AssociationRow,
     DeliveryRow,
     EventRow,
     InstanceRow,
     ObjectRow,
+    PriorSearchRow,
     ResultSetRow,
     SeriesRow,
 )
@@ -70,11 +72,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """A search for earlier scans at a peer."""
+    """A search for earlier scans at a peer; `state` is where it stands now."""
 
     event_id: int
     peer: str
     at: datetime
+    state: SearchState
 
 
 class AuditLedger:
@@ -124,10 +127,7 @@ class AuditLedger:
                 .order_by(EventRow.event_id)
                 .limit(_BATCH)
             )
-            return tuple(
-                Searched(event_id=row.event_id, peer=row.text.split(":", 1)[0], at=row.at)
-                for row in rows
-            )
+            return tuple(_searched(session, row) for row in rows)
 
     def last_event(self) -> int:
         """Return the last event there is, 0 if there is none."""
@@ -169,6 +169,16 @@ def _received(session: Session, row: AssociationRow) -> Iterable[Received]:
             instances=Counter(image.sop_class_uid for image in group),
             image=Path(group[0].path),
         )
+
+
+def _searched(session: Session, row: EventRow) -> Searched:
+    peer = row.text.split(":", 1)[0]
+    state = session.scalar(
+        select(PriorSearchRow.state).where(
+            PriorSearchRow.series_uid == row.series_uid, PriorSearchRow.peer == peer
+        )
+    )
+    return Searched(event_id=row.event_id, peer=peer, at=row.at, state=state or SearchState.DONE)
 
 
 def _sent(

@@ -24,8 +24,12 @@ from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.audit_ledger import AuditLedger
 from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.office import AssemblyOffice
+from dicom_node.jobs.state import JobState, SearchState
+from dicom_node.jobs.tables import JobRow, PriorSearchRow
+from dicom_node.jobs.timeline import EventKind, record
 from dicom_node.settings import AuditSettings, NodeSettings, Settings, WebSettings
 
+QUEUED = {"state": JobState.QUEUED, "created_at": START, "available_at": START}
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
@@ -274,6 +278,39 @@ def test_what_came_before_the_trail_began_is_left_alone(line):
     line.clerk.tick()
 
     assert line.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [(SearchState.DONE, "0"), (SearchState.PENDING, "4"), (SearchState.DEAD, "8")],
+)
+def test_a_search_is_audited_with_its_outcome(line, state, outcome):
+    """Once each; the peer by its AE title, and no query, for that names the patient."""
+    line.clerk.begin()
+    arrive(line.ledger, small_series(slices=20), line.clock, is_closed=False)
+    uid = line.ledger.reports.overview().series[0].series_instance_uid
+    with line.ledger.database.write() as session:
+        record(session, line.clock(), uid, EventKind.PRIORS, "pacs: nobody answers")
+        session.add(job := JobRow(series_uid=uid, study_uid="1", input_digest="", **QUEUED))
+        session.flush()
+        session.add(
+            PriorSearchRow(
+                job_id=job.job_id,
+                series_uid=uid,
+                study_uid="1",
+                peer="pacs",
+                state=state,
+                created_at=START,
+                next_attempt_at=START,
+            )
+        )
+    line.clerk.tick()
+    line.clerk.tick()
+
+    (message,) = line.messages()
+    assert message.find("EventIdentification").get("EventOutcomeIndicator") == outcome
+    assert users(message) == ["ICHNODE", "PACS"]
+    assert not message.find(".//ParticipantObjectQuery").text
 
 
 def test_a_disk_that_refuses_leaves_nothing_out(line):
