@@ -239,6 +239,29 @@ def retry(
 
 
 @app.command()
+def urgent(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")],
+    *,
+    off: Annotated[bool, typer.Option("--off", help="Take it out of the urgent lane.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse a study next, and send its results before all others.
+
+    What is being analysed or sent is not interrupted. Images of the study that come later are
+    urgent, too.
+
+    For example:
+
+        ichnode urgent 1.2.840.113619.2.1
+
+        ichnode urgent 1.2.840.113619.2.1 --off
+    """
+    from dicom_node.commands.urgent import run
+
+    raise typer.Exit(run(study, off=off, config=config))
+
+
+@app.command()
 def conformance(
     *,
     output: Annotated[

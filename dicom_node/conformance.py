@@ -52,6 +52,9 @@ Success is answered only when the encoded data set has been written and synchron
 has been recorded in the ledger. Data sets are kept as they were encoded; nothing is coerced and
 no pixel is decoded by the receiver. Level of conformance: level 2 (full) until the analysis.
 An instance that is sent again is answered with Success; identical content changes nothing.
+Requested Procedure Priority (0040,1003), Study Priority ID (0032,000C), descriptions and the
+calling AE title may make a study urgent (`[urgent]`): it is analysed and sent before others. The
+Priority (0000,0700) of a C-STORE request is not looked at.
 
 | Status | Meaning | When |
 | --- | --- | --- |
@@ -67,7 +70,7 @@ _SENDER = """
 | --- | --- |
 | Calling AE title | `node.ae_title` |
 | Associations | one per destination at a time unless `peers.associations` says more; results of \
-one series never overtake each other |
+one series never overtake each other, those of urgent studies go before all others |
 | Order of objects | secondary captures, segmentation, forecast, uncertainty map, report; \
 with `peers.report_first` the report first |
 | Retry | an attempt that failed: {attempts} attempts, waiting from \

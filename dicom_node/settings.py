@@ -176,6 +176,7 @@ class SeriesAttribute(StrEnum):
     IMAGE_TYPE = "image_type"  #: Image Type, values joined by backslashes
     MANUFACTURER = "manufacturer"  #: Manufacturer
     STATION = "station"  #: Station Name
+    STUDY = "study"  #: Study Description
 
 
 class RuleSettings(_Table):
@@ -208,6 +209,14 @@ class SelectionSettings(_Table):
     include: tuple[RuleSettings, ...] | None = None
     exclude: tuple[RuleSettings, ...] | None = None
     prefer: tuple[PreferenceSettings, ...] | None = None
+
+
+class UrgentSettings(_Table):
+    """What makes a study urgent; see `dicom_node.intake.urgency`."""
+
+    callers: tuple[AeTitle, ...] = ()
+    priorities: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9_ ]{1,16}$")], ...] = ("STAT", "HIGH")
+    rules: tuple[RuleSettings, ...] = ()
 
 
 class WorkerSettings(_Table):
@@ -343,6 +352,7 @@ class Settings(_Table):
     web_peers: tuple[WebPeerSettings, ...] = ()
     assembly: AssemblySettings = AssemblySettings()
     selection: SelectionSettings = SelectionSettings()
+    urgent: UrgentSettings = UrgentSettings()
     worker: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
     follow_up: FollowUpSettings = FollowUpSettings()

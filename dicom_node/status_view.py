@@ -84,6 +84,8 @@ class SeriesRow:
         The comparison with an earlier scan of the patient.
     searches : tuple of SearchRow
         For earlier scans than this one.
+    urgency : str
+        Why it goes before others; empty if it does not.
     """
 
     series_instance_uid: str
@@ -109,6 +111,7 @@ class SeriesRow:
     has_picture: bool
     comparison: ComparisonRow | None = None
     searches: tuple[SearchRow, ...] = ()
+    urgency: str = ""
 
     @property
     def follow_up(self) -> tuple[str, ...]:
@@ -190,6 +193,7 @@ def series_row(series: SeriesStatus, *, has_picture: Callable[[int], bool]) -> S
             search_row(search, next_attempt_at=_moment(search.next_attempt_at))
             for search in series.searches
         ),
+        urgency=series.urgency,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dicom_node.intake.assembly import AssemblyRules
     from dicom_node.intake.selection import Preference, SelectionRules, TextRule
     from dicom_node.intake.spool import SpoolLimits
+    from dicom_node.intake.urgency import UrgencyRules
     from dicom_node.jobs.commitment_ledger import CommitmentRules
     from dicom_node.jobs.routing import Route
     from dicom_node.jobs.worker import JobRules
@@ -214,6 +215,17 @@ def selection_rules(settings: Settings) -> "SelectionRules":
         maximum_angle_deg=rules.maximum_angle_deg,
         contrast_allowed=rules.contrast_allowed,
         series_per_study=rules.series_per_study,
+    )
+
+
+def urgency_rules(settings: Settings) -> "UrgencyRules":
+    """Return which studies go before others."""
+    from dicom_node.intake.urgency import UrgencyRules
+
+    return UrgencyRules(
+        callers=frozenset(settings.urgent.callers),
+        priorities=frozenset(settings.urgent.priorities),
+        rules=_text_rules(settings.urgent.rules),
     )
 
 

@@ -192,6 +192,7 @@ def _ticks(
         assembly=parts.assembly_rules(settings),
         selection=parts.selection_rules(settings),
         clock=utc_now,
+        urgent=parts.urgency_rules(settings),
     )
     sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
     node_watch = NodeWatch(ledger.database, settings)

@@ -56,6 +56,8 @@ class SeriesAttributes:
     contrast_agent: str = ""
     manufacturer: str = ""
     station: str = ""
+    study: str = ""
+    priority: str = ""
     slice_thickness_mm: float | None = None
 
 
@@ -175,6 +177,9 @@ def _series_attributes(header: dict[HeaderTag, bytes], sop_class_uid: str) -> Se
         contrast_agent=_text(header, HeaderTag.CONTRAST_BOLUS_AGENT),
         manufacturer=_text(header, HeaderTag.MANUFACTURER),
         station=_text(header, HeaderTag.STATION_NAME),
+        study=_text(header, HeaderTag.STUDY_DESCRIPTION),
+        priority=_text(header, HeaderTag.REQUESTED_PROCEDURE_PRIORITY)
+        or _text(header, HeaderTag.STUDY_PRIORITY_ID),
         slice_thickness_mm=thickness[0] if len(thickness) == 1 else None,
     )
 

@@ -23,6 +23,7 @@ class SeriesAttribute(StrEnum):
     IMAGE_TYPE = "image_type"  #: Image Type, values joined by backslashes
     MANUFACTURER = "manufacturer"  #: Manufacturer
     STATION = "station"  #: Station Name
+    STUDY = "study"  #: Study Description
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

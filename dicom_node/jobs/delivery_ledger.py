@@ -13,7 +13,7 @@ from dicom_node.errors import LostLeaseError, UnknownEntryError
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.results_store import note_delivery, revive, settle_jobs
 from dicom_node.jobs.state import DeliveryState, move_delivery
-from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow
+from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow, SeriesRow
 from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.jobs.traces import association_of_results
@@ -87,7 +87,7 @@ class DeliveryLedger:
     """One row per object and destination, claimed per destination.
 
     Nothing is sent twice side by side. Result sets of one series go out in the order they were
-    made: what supersedes never overtakes.
+    made: what supersedes never overtakes. Those of urgent series go before all others.
     """
 
     def __init__(self, database: Database) -> None:
@@ -305,13 +305,14 @@ def _next_due(destination: str, now: datetime) -> Select[int]:
     return (
         select(DeliveryRow.result_set_id)
         .join(ResultSetRow, ResultSetRow.result_set_id == DeliveryRow.result_set_id)
+        .join(SeriesRow, SeriesRow.series_uid == ResultSetRow.series_uid)
         .where(
             DeliveryRow.destination == destination,
             DeliveryRow.state == DeliveryState.PENDING,
             DeliveryRow.next_attempt_at <= now,
             ~overtakes,
         )
-        .order_by(DeliveryRow.result_set_id)
+        .order_by((SeriesRow.urgency != "").desc(), DeliveryRow.result_set_id)
         .limit(1)
     )
 

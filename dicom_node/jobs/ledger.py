@@ -17,6 +17,7 @@ from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.series_ledger import SeriesLedger
 from dicom_node.jobs.tally import TallyLedger
+from dicom_node.jobs.urgent_lane import UrgentLane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Ledger:
         For the receiver.
     series : SeriesLedger
         For the office.
+    urgent_lane : UrgentLane
+        For operators who know of an emergency.
     jobs : JobLedger
         For workers.
     deliveries : DeliveryLedger
@@ -57,6 +60,7 @@ class Ledger:
 
     arrivals: Arrivals
     series: SeriesLedger
+    urgent_lane: UrgentLane
     jobs: JobLedger
     deliveries: DeliveryLedger
     destinations: DestinationLedger
@@ -96,6 +100,7 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
     return Ledger(
         arrivals=Arrivals(database, process),
         series=SeriesLedger(database),
+        urgent_lane=UrgentLane(database),
         jobs=JobLedger(database),
         deliveries=DeliveryLedger(database),
         destinations=DestinationLedger(database),

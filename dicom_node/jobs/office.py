@@ -6,6 +6,7 @@ from datetime import datetime
 
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.selection import SelectionRules
+from dicom_node.intake.urgency import NO_URGENCY, UrgencyRules
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.worker import JobRules
 
@@ -26,6 +27,8 @@ class AssemblyOffice:
         Rules of the site.
     clock
         Returns the present as an aware time.
+    urgent
+        Which studies go before others.
     """
 
     def __init__(
@@ -35,10 +38,12 @@ class AssemblyOffice:
         assembly: AssemblyRules,
         selection: SelectionRules,
         clock: Callable[[], datetime],
+        urgent: UrgencyRules = NO_URGENCY,
     ) -> None:
         self._series = ledger.series
         self._assembly = assembly
         self._selection = selection
+        self._urgent = urgent
         self._clock = clock
 
     def tick(self) -> None:
@@ -46,7 +51,7 @@ class AssemblyOffice:
         for series_uid in self._series.due(self._assembly, self._clock()):
             self._series.assess(series_uid, self._assembly, self._clock())
         for study_uid in self._series.due_studies(self._assembly, self._clock()):
-            self._series.decide(study_uid, self._selection, self._clock())
+            self._series.decide(study_uid, self._selection, self._clock(), urgent=self._urgent)
 
 
 class Sweeper:

@@ -18,11 +18,13 @@ from dicom_node.jobs.tables import (
     JobRow,
     PriorSearchRow,
     PriorSeriesRow,
+    SeriesRow,
 )
 from dicom_node.jobs.timeline import EventKind, record
 
 #: What follows a result never holds up a first result.
 COMPARISON_PRIORITY: Final = -10
+URGENT_COMPARISON_PRIORITY: Final = -5
 SHADOW_PRIORITY: Final = -20
 
 #: `status` of an analysis record that found a hematoma (`dicom_node.results.record`).
@@ -138,6 +140,7 @@ def _plan_comparison(
     if session.scalar(select(same)):
         return
     _withdraw_waiting(session, follow_up.series_uid, now)
+    is_urgent = bool(session.get_one(SeriesRow, follow_up.series_uid).urgency)
     job = JobRow(
         kind=JobKind.COMPARISON,
         series_uid=follow_up.series_uid,
@@ -145,7 +148,7 @@ def _plan_comparison(
         input_digest=_digest(JobKind.COMPARISON, baseline.input_digest, follow_up.input_digest),
         state=JobState.QUEUED,
         flags=follow_up.flags,
-        priority=COMPARISON_PRIORITY,
+        priority=URGENT_COMPARISON_PRIORITY if is_urgent else COMPARISON_PRIORITY,
         created_at=now,
         available_at=now,
         baseline_job_id=baseline.job_id,

@@ -153,6 +153,7 @@ def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, 
                 tuple(deliveries.get(other.result_set_id, ())) if other else ()
             ),
             searches=tuple(searches.get(row.series_uid, ())),
+            urgency=row.urgency,
         )
         for row in rows
     )

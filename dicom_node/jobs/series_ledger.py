@@ -21,6 +21,7 @@ from dicom_node.intake.assembly import (
 from dicom_node.intake.instance import Orientation, SeriesAttributes, SliceAttributes
 from dicom_node.intake.selection import Candidate, SelectionRules
 from dicom_node.intake.selection import select as select_series
+from dicom_node.intake.urgency import NO_URGENCY, UrgencyRules
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_series
 from dicom_node.jobs.tables import (
@@ -33,6 +34,7 @@ from dicom_node.jobs.tables import (
     SeriesRow,
 )
 from dicom_node.jobs.timeline import EventKind, record
+from dicom_node.jobs.urgent_lane import note_urgency, priority_of
 
 #: Jobs in these states make another one of the same images superfluous.
 _USEFUL = (JobState.QUEUED, JobState.ANALYZING, JobState.DELIVERING, JobState.DELIVERED)
@@ -95,7 +97,14 @@ class SeriesLedger:
                 studies.setdefault(row.study_uid, []).append(row)
         return tuple(uid for uid, series in studies.items() if _is_due(series, rules, now))
 
-    def decide(self, study_uid: str, rules: SelectionRules, now: datetime) -> None:
+    def decide(
+        self,
+        study_uid: str,
+        rules: SelectionRules,
+        now: datetime,
+        *,
+        urgent: UrgencyRules = NO_URGENCY,
+    ) -> None:
         """Choose among the complete series of a study and make jobs. Raises LedgerError."""
         with self._database.write() as session:
             complete = session.scalars(
@@ -108,6 +117,7 @@ class SeriesLedger:
                 rules,
                 already_chosen=_chosen_before(session, study_uid),
             )
+            note_urgency(session, study_uid, complete, urgent, now)
             for series in complete:
                 refusal = selection.refused.get(series.series_uid)
                 if refusal is not None:
@@ -234,6 +244,7 @@ def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
         input_digest=input_digest,
         state=JobState.QUEUED,
         flags=series.flags,
+        priority=priority_of(series),
         created_at=now,
         available_at=now,
     )

@@ -82,6 +82,8 @@ class SeriesStatus:
         Of that comparison, in the order they are sent.
     searches : tuple of SearchStatus
         For earlier scans than this one.
+    urgency : str
+        Why it goes before others; empty if it does not.
     """
 
     series_instance_uid: str
@@ -97,6 +99,7 @@ class SeriesStatus:
     comparison: JobStatus | None = None
     comparison_deliveries: tuple[DeliveryStatus, ...] = ()
     searches: tuple[SearchStatus, ...] = ()
+    urgency: str = ""
 
     @property
     def last_accepted_at(self) -> datetime | None:

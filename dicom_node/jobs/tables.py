@@ -123,7 +123,10 @@ class AssociationSeriesRow(Table):
 
 
 class SeriesRow(Table):
-    """A series and where it stands. `look_at` is when time alone may change that."""
+    """A series and where it stands. `look_at` is when time alone may change that.
+
+    `urgency` says why the series is urgent; empty if it is not.
+    """
 
     __tablename__ = "series"
 
@@ -138,6 +141,7 @@ class SeriesRow(Table):
     complete_at: Mapped[datetime | None]
     eligible: Mapped[bool] = mapped_column(default=False)
     flags: Mapped[str] = mapped_column(Text, default="")
+    urgency: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     __table_args__ = (Index("series_due", "state", "look_at"),)
 

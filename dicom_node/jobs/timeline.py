@@ -16,6 +16,8 @@ class EventKind(StrEnum):
     OTHER_VERSION = "other_version"  #: an image was sent again with other content
     COMPLETE = "complete"  #: the series counts as complete
     CHOSEN = "chosen"  #: selection took it; a job was made
+    URGENT = "urgent"  #: it goes before others; says why
+    ROUTINE = "routine"  #: it does so no more
     SET_ASIDE = "set_aside"  #: selection did not take it
     RECONSIDERED = "reconsidered"  #: it may step in for a series that was rejected
     CLAIMED = "claimed"  #: a worker took the job

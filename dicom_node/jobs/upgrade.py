@@ -15,7 +15,7 @@ from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
 
 #: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment, counts, what was audited.
+#: commitment, counts, what was audited, what is urgent.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -34,6 +34,7 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT '0' NOT NULL",
     "ALTER TABLE associations ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
     "ALTER TABLE deliveries ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
+    "ALTER TABLE series ADD COLUMN urgency TEXT DEFAULT '' NOT NULL",
 )
 
 _NEW_TABLES: Final = (

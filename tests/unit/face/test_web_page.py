@@ -107,6 +107,17 @@ def test_the_page_shows_state_opinion_and_times():
 
 
 @pytest.mark.parametrize("path", ["/", "/series/1.2.3.4"])
+def test_what_is_urgent_is_marked_with_the_reason(path):
+    """A routine study bears no such mark."""
+    from dataclasses import replace
+
+    marked = client(rows=(replace(ROW, urgency="it came from CT-ER"),)).get(path).text
+
+    assert "it came from CT-ER" in marked
+    assert "rgent" not in client().get(path).text
+
+
+@pytest.mark.parametrize("path", ["/", "/series/1.2.3.4"])
 def test_every_page_says_research_use_only(path):
     """Wherever a person can read a result."""
     assert "RESEARCH USE ONLY" in client().get(path).text

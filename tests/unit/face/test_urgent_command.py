@@ -1,0 +1,113 @@
+"""``ichnode urgent``, and what settings call urgent."""
+
+import json
+
+import pytest
+from node_builders import Clock, opened_ledger
+from site_builder import Site, scan
+from typer.testing import CliRunner
+
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.parts import urgency_rules
+from dicom_node.cli import app
+from dicom_node.intake.instance import SeriesAttributes
+from dicom_node.intake.urgency import urgency
+from dicom_node.operator_error import OperatorError
+from dicom_node.settings import Settings
+from dicom_node.settings_file import parse_settings
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """Return the data of a node on which two studies wait."""
+    layout = DataLayout(root=tmp_path / "data")
+    layout.prepare()
+    with opened_ledger(layout.ledger) as ledger:
+        site = Site(ledger, Clock())
+        site.send(scan(1))
+        site.send(scan(2))
+    return layout
+
+
+@pytest.fixture
+def config(tmp_path, layout):
+    path = tmp_path / "node.toml"
+    path.write_text(f'[node]\ndata_dir = "{layout.root}"\n')
+    return path
+
+
+def ask(config, *words):
+    """Return what a command says; an operator error is raised."""
+    done = CliRunner().invoke(app, [*words, "--config", str(config)])
+    if isinstance(done.exception, OperatorError):
+        raise done.exception
+    return done.output
+
+
+def next_study(layout):
+    with opened_ledger(layout.ledger) as ledger:
+        site = Site(ledger, Clock())
+        site.clock.turn(60)
+        return site.claim().task.study_instance_uid
+
+
+def urgencies(config):
+    rows = json.loads(ask(config, "status", "--json"))["series"]
+    return {row["study_instance_uid"]: row["urgency"] for row in rows}
+
+
+def test_the_study_that_is_named_is_analysed_next(config, layout):
+    """It waited behind another one; status says that it is urgent, and why."""
+    assert "the study, 1 series, is urgent" in ask(config, "urgent", "1.2.2")
+
+    assert urgencies(config) == {"1.2.1": "", "1.2.2": "an operator said so"}
+    assert "urgent" in ask(config, "status")
+    assert next_study(layout) == "1.2.2"
+
+
+def test_off_gives_the_study_its_place_back(config, layout):
+    """The one that came first is the next one again."""
+    ask(config, "urgent", "1.2.2")
+    assert "is urgent no more" in ask(config, "urgent", "1.2.2", "--off")
+
+    assert set(urgencies(config).values()) == {""}
+    assert next_study(layout) == "1.2.1"
+
+
+def test_a_study_that_the_node_never_saw_is_refused(config):
+    """A typing error is told at once."""
+    with pytest.raises(OperatorError, match=r"no study '1\.2\.77'"):
+        ask(config, "urgent", "1.2.77")
+
+
+def test_stat_and_high_are_urgent_unless_a_site_says_otherwise():
+    """The two upper terms of Requested Procedure Priority (PS3.3, C.4.11)."""
+    rules = urgency_rules(Settings())
+
+    found = {
+        word: bool(urgency([SeriesAttributes(priority=word)], "CT1", rules))
+        for word in ("STAT", "HIGH", "ROUTINE", "MEDIUM", "LOW", "")
+    }
+
+    assert [word for word, is_urgent in found.items() if is_urgent] == ["STAT", "HIGH"]
+
+
+def test_callers_priorities_and_rules_come_from_the_file():
+    """All three keys of [urgent] reach the office."""
+    rules = urgency_rules(
+        parse_settings(
+            {
+                "urgent": {
+                    "callers": ["CT-ER"],
+                    "priorities": [],
+                    "rules": [{"attribute": "study", "pattern": "stroke"}],
+                }
+            },
+            source="node.toml",
+            environment={},
+        )
+    )
+
+    assert urgency([SeriesAttributes()], "CT-ER", rules) == "it came from CT-ER"
+    assert urgency([SeriesAttributes(study="Stroke")], "CT1", rules) == "study matches /stroke/"
+    assert not urgency([SeriesAttributes(priority="STAT")], "CT1", rules)
