@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,14 @@ class AuditSpool:
         if not self._folder.is_dir():
             return ()
         return tuple(sorted(self._folder.glob(f"*{_SUFFIX}")))
+
+    def oldest_at(self) -> datetime | None:
+        """Return when the oldest message that waits was written; None if none does."""
+        waiting = self.waiting()
+        if not waiting:
+            return None
+        written_ns = int(waiting[0].name.split("-", 1)[0])
+        return datetime.fromtimestamp(written_ns / 1e9, tz=UTC)
 
     def cut(self) -> int:
         """Delete the oldest messages beyond the limit; return how many."""

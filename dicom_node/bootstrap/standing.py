@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from dicom_node.alerts.alert import Alert
 from dicom_node.alerts.silence import Expectation, silences
+from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.status import SEEN_WITHIN_S, is_alive, seen_ages
@@ -21,6 +22,9 @@ _MEGABYTE = 2**20
 
 #: An analysis that failed is an alert for so long, unless it is tried again.
 _FAILED_WITHIN = timedelta(hours=24)
+
+#: A repository is away for longer than a restart of it takes.
+_AUDIT_WITHIN = timedelta(hours=1)
 
 
 class StandingAlerts:
@@ -52,6 +56,7 @@ class StandingAlerts:
         self._node_since = node_since
         self._memory = AlarmMemory(ledger.database)
         self._expectations = expectations(settings)
+        self._spool = audit_spool(settings)
 
     def look(self) -> tuple[Alert, ...]:
         """Return every alert that stands. Raises LedgerUnavailableError."""
@@ -63,6 +68,7 @@ class StandingAlerts:
             *(one for each in self._ledger.reports.destinations() for one in _destination(each)),
             *self._certificates(now),
             *self._watch(),
+            *self._audit(now),
         )
 
     def _processes(self, now: datetime) -> Iterator[Alert]:
@@ -115,6 +121,13 @@ class StandingAlerts:
         for alarm in Alarm:
             if alarm.value in names:
                 yield Alert(key=f"watch:{alarm.value}", sentence=f"Watch: {SENTENCES[alarm]}")
+
+    def _audit(self, now: datetime) -> Iterator[Alert]:
+        oldest_at = self._spool.oldest_at() if self._settings.audit.enabled else None
+        if oldest_at is not None and now - oldest_at > _AUDIT_WITHIN:
+            yield Alert(
+                key="audit", sentence="Audit messages have waited for the repository for an hour"
+            )
 
 
 def expectations(settings: Settings) -> tuple[Expectation, ...]:

@@ -3,10 +3,17 @@
 import pytest
 from node_builders import Clock, arrive, opened_ledger, process_identity, small_series
 
+from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.standing import StandingAlerts
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.destination_ledger import BreakerRules
-from dicom_node.settings import AlertSettings, NodeSettings, Settings, SilenceSettings
+from dicom_node.settings import (
+    AlertSettings,
+    AuditSettings,
+    NodeSettings,
+    Settings,
+    SilenceSettings,
+)
 
 
 @pytest.fixture
@@ -94,3 +101,17 @@ def test_an_alarm_of_the_watch_is_an_alert(ledger, tmp_path, clock):
     found = keys(ledger, tmp_path, clock, node={"free_space_floor_mb": 0})
 
     assert list(found) == ["watch:auc_low"]
+
+
+def test_audit_messages_that_nobody_takes_are_an_alert(ledger, tmp_path, clock):
+    """A message of two hours ago, by the time in its name; only while the trail is on."""
+    folder = DataLayout(root=tmp_path).audit
+    folder.mkdir()
+    written_ns = int((clock().timestamp() - 7200) * 1e9)
+    (folder / f"{written_ns:020d}-1-000000.xml").touch()
+    room = {"free_space_floor_mb": 0}
+
+    found = keys(ledger, tmp_path, clock, node=room, audit=AuditSettings(enabled=True))
+
+    assert list(found) == ["audit"]
+    assert keys(ledger, tmp_path, clock, node=room) == {}
