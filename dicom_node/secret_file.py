@@ -19,11 +19,17 @@ def read_secret(path: Path) -> str:
         If the file cannot be read, is empty, or can be read by others.
     """
     try:
-        if path.stat().st_mode & _SHARED_MODE:
-            raise SecretFileError(f"{path} can be read by others: chmod 600 {path}")
+        mode = stat.S_IMODE(path.stat().st_mode)
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SecretFileError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise SecretFileError(
+            f"{path}: the secret cannot be read: {type(error).__name__}"
+        ) from error
+    if mode & _SHARED_MODE:
+        raise SecretFileError(
+            f"{path}: found mode {mode:04o}, which lets others read the secret; "
+            f"expected 0600 (chmod 600 {path})"
+        )
     if not lines or not lines[0].strip():
-        raise SecretFileError(f"{path} is empty")
+        raise SecretFileError(f"{path}: the secret is empty")
     return lines[0].strip()

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import http.client
 import ssl
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from dicom_node.association.storage_scu import OutgoingFile, SendOutcome
 from dicom_node.delivery.carrier import Manners
 from dicom_node.delivery.stow_answer import outcomes
 from dicom_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
+from dicom_node.secret_file import SecretFileError, read_secret
 
 #: Separates the parts; made once from a random UUID, so that no object holds it.
 _BOUNDARY = "ichnode-5f6b1d0c8e2a4c7f9a3be1d24f7c6a10"
@@ -26,8 +26,6 @@ _LONGEST_ANSWER = 16 * 2**20
 #: Answers that speak about the objects. Any other one is about the request or the server, so that
 #: the next object would fare no better.
 ABOUT_OBJECTS = frozenset({200, 202, 400, 409, 413, 415, 422})
-
-_SHARED_MODE = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,10 @@ class Secret:
         """
         secret = self.value
         if self.file is not None:
-            secret = _read_secret(self.file)
+            try:
+                secret = read_secret(self.file)
+            except SecretFileError as error:
+                raise PeerError(str(error)) from None
         if not secret:
             raise PeerError("The secret is empty")
         if self.user:
@@ -261,17 +262,3 @@ def _part_header() -> bytes:
 
 def _end() -> bytes:
     return f"--{_BOUNDARY}--\r\n".encode("ascii")
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PeerError(f"{path}: the secret cannot be read: {type(error).__name__}") from None
-    if mode & _SHARED_MODE:
-        raise PeerError(
-            f"{path}: found mode {mode:04o}, which lets others read the secret; "
-            f"expected 0600 (chmod 600 {path})"
-        )
-    return secret
