@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import alerts_cli, deliveries_cli, export_cli, folder_cli, models_cli
+from dicom_node import alerts_cli, custody_cli, deliveries_cli, export_cli, folder_cli, models_cli
 from dicom_node.config_option import ConfigOption
 from dicom_node.errors import stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
@@ -69,6 +69,7 @@ def serve(
 app.command()(folder_cli.analyze)
 app.command()(folder_cli.compare)
 app.command("export-cohort")(export_cli.export_cohort)
+app.command()(custody_cli.verify)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Custody of received instances: bytes first, then the row, then Success."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -103,7 +104,7 @@ class Custody:
         removed = self._spool.remove_parts()
         files = frozenset(self._spool.files())
         known = self._register.known_paths()
-        adopted = sum(self._adopt(path, now) for path in sorted(files - known))
+        adopted = self.adopt(files - known, now)
         quarantined = len(files - known) - adopted
         missing = tuple(sorted(known - files))
         for path in missing:
@@ -111,6 +112,16 @@ class Custody:
         return Recovery(
             removed_parts=removed, adopted=adopted, quarantined=quarantined, missing=missing
         )
+
+    def adopt(self, paths: Collection[Path], now: datetime) -> int:
+        """Record complete files without a row; return how many, the others are put aside.
+
+        Raises
+        ------
+        LedgerError
+            If the register does not answer.
+        """
+        return sum(self._adopt(path, now) for path in sorted(paths))
 
     def _adopt(self, path: Path, now: datetime) -> bool:
         """Record a file without a row; return whether it is an instance."""

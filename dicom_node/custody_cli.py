@@ -1,0 +1,30 @@
+"""The commands about what the node has in custody."""
+
+from typing import Annotated
+
+import typer
+
+from dicom_node.config_option import ConfigOption
+
+
+def verify(
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Record complete images that have no row.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Read every image and result again and compare it with the ledger; nothing is deleted.
+
+    The node may run meanwhile. Exit code 0: all is there, byte for byte. 1: something is missing
+    or changed, or the ledger itself is damaged.
+
+    For example:
+
+        ichnode verify
+
+        ichnode verify --repair
+    """
+    from dicom_node.commands.verify import run
+
+    raise typer.Exit(run(repair=repair, config=config))

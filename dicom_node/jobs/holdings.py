@@ -1,0 +1,73 @@
+"""What the ledger says that the node holds, and whether the ledger itself is sound."""
+
+from pathlib import Path
+
+from sqlalchemy import select, text
+
+from dicom_node.intake.inspection import HeldFile
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.tables import InstanceRow, ObjectRow, ResultSetRow
+
+
+class Holdings:
+    """The files that the ledger knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def images(self) -> tuple[HeldFile, ...]:
+        """Return every instance in custody, all versions. Raises LedgerUnavailableError."""
+        chosen = select(
+            InstanceRow.path,
+            InstanceRow.content_digest,
+            InstanceRow.size_bytes,
+            InstanceRow.series_uid,
+            InstanceRow.transfer_syntax_uid,
+        ).order_by(InstanceRow.instance_id)
+        with self._database.read() as session:
+            return tuple(
+                HeldFile(
+                    path=Path(path),
+                    content_digest=digest,
+                    size_bytes=size,
+                    series_uid=series,
+                    transfer_syntax_uid=syntax,
+                )
+                for path, digest, size, series, syntax in session.execute(chosen)
+            )
+
+    def results(self) -> tuple[HeldFile, ...]:
+        """Return every result object. Raises LedgerUnavailableError."""
+        chosen = (
+            select(
+                ObjectRow.path,
+                ObjectRow.content_digest,
+                ObjectRow.size_bytes,
+                ResultSetRow.series_uid,
+            )
+            .join(ResultSetRow, ResultSetRow.result_set_id == ObjectRow.result_set_id)
+            .order_by(ObjectRow.object_id)
+        )
+        with self._database.read() as session:
+            return tuple(
+                HeldFile(
+                    path=Path(path), content_digest=digest, size_bytes=size, series_uid=series
+                )
+                for path, digest, size, series in session.execute(chosen)
+            )
+
+    def faults(self) -> tuple[str, ...]:
+        """Return what SQLite finds wrong with the file of the ledger; empty if it is sound.
+
+        Raises
+        ------
+        LedgerUnavailableError
+            If it is so broken that it cannot be read.
+        """
+        with self._database.read() as session:
+            found = session.scalars(text("PRAGMA integrity_check(20)")).all()
+            broken = len(session.execute(text("PRAGMA foreign_key_check")).all())
+        faults = [str(line) for line in found if line != "ok"]
+        if broken:
+            faults.append(f"{broken} rows point to rows that are gone")
+        return tuple(faults)
