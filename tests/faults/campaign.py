@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from faults import roles
@@ -159,6 +160,10 @@ class Campaign:
         self._snapshots: list[Stage] = []
         self._moments: list[tuple[str, ...]] = []
 
+    def shuffled(self, deeds: list[Callable[[], Strike]]) -> list[Callable[[], Strike]]:
+        """Return deeds in an order by chance: a campaign that is cut short saw all kinds."""
+        return self._chance.sample(deeds, len(deeds))
+
     def rehearse(self) -> Strike:
         """Run the history undisturbed; keep the node before each step, and the step's moments."""
         stage = Stage(self._folder / "rehearsal", self._taken)
@@ -282,17 +287,24 @@ def short(campaign: Campaign) -> None:
 
 
 def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None]) -> None:
-    """Strike at every single moment with every fault, then by chance until enough was killed."""
-    campaign.rehearse()
+    """Strike at the moments with every fault, in an order by chance; then go on until N kills.
+
+    Of the moments so many are taken, at even distances, that all faults get their share.
+    """
+    on_strike(campaign.rehearse())
+    deeds: list[Callable[[], Strike]] = [campaign.storm] * max(1, kills // 20)
     for fault in (Fault.KILL, Fault.POWER_CUT, Fault.REFUSED_ONCE, Fault.REFUSED_ON):
-        for number, at in _spread(list(campaign.every_moment(fault)), kills):
-            on_strike(campaign.strike(number, at, fault))
-    for cut_after in (100, 1_000, 2_500, 5_000, 9_000):
-        on_strike(campaign.torn_line(cut_after))
+        deeds += [
+            partial(campaign.strike, number, at, fault)
+            for number, at in _spread(list(campaign.every_moment(fault)), kills)
+        ]
+    deeds += [partial(campaign.torn_line, size) for size in (100, 1_000, 2_500, 5_000, 9_000)]
     for hours in (1, 30, 24 * 400):
         jumps = [timedelta(hours=hours), timedelta(hours=-hours), timedelta(0)]
-        on_strike(campaign.clock_jumps(jumps))
-        on_strike(campaign.clock_jumps([-jumps[0], *jumps]))
+        deeds.append(partial(campaign.clock_jumps, jumps))
+        deeds.append(partial(campaign.clock_jumps, [-jumps[0], *jumps]))
+    for deed in campaign.shuffled(deeds):
+        on_strike(deed())
     while campaign.report.kills < kills:
         on_strike(campaign.storm())
 
