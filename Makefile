@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix bench faults conformance clean
+.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,11 @@ check: $(READY) ## ruff, format, mypy --strict, import contracts, spelling
 fix: $(READY) ## let ruff repair and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+CASES ?= 100000
+
+fuzz: $(READY) ## damaged input for every parser: make fuzz CASES=100000
+	$(BIN)/python -m tests.fuzz --cases $(CASES)
 
 bench: $(READY) ## time the line and print ratios against peers
 	$(BIN)/python -m tests.bench

@@ -6,7 +6,8 @@ Storage Commitment Push Model SOP Class, PS3.4, annex J.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,22 +126,28 @@ def encode_report(report: CommitmentReport) -> Dataset:
 
 def decode_request(information: Dataset) -> CommitmentRequest:
     """Return what a data set asks for. Raises UnreadableCommitmentError."""
-    references = tuple(_reference(item) for item in _items(information, "ReferencedSOPSequence"))
-    if not references:
-        raise UnreadableCommitmentError("The request for storage commitment names no object")
-    return CommitmentRequest(transaction_uid=_transaction(information), references=references)
+    with _damage_refused():
+        references = tuple(
+            _reference(item) for item in _items(information, "ReferencedSOPSequence")
+        )
+        if not references:
+            raise UnreadableCommitmentError("The request for storage commitment names no object")
+        return CommitmentRequest(transaction_uid=_transaction(information), references=references)
 
 
 def decode_report(information: Dataset) -> CommitmentReport:
     """Return what a data set reports. Raises UnreadableCommitmentError."""
-    return CommitmentReport(
-        transaction_uid=_transaction(information),
-        committed=tuple(_reference(item) for item in _items(information, "ReferencedSOPSequence")),
-        failed=tuple(
-            (_reference(item), int(item.get("FailureReason") or PROCESSING_FAILURE))
-            for item in _items(information, "FailedSOPSequence")
-        ),
-    )
+    with _damage_refused():
+        return CommitmentReport(
+            transaction_uid=_transaction(information),
+            committed=tuple(
+                _reference(item) for item in _items(information, "ReferencedSOPSequence")
+            ),
+            failed=tuple(
+                (_reference(item), int(item.get("FailureReason") or PROCESSING_FAILURE))
+                for item in _items(information, "FailedSOPSequence")
+            ),
+        )
 
 
 def ask_commitment(
@@ -285,6 +292,19 @@ def _item(reference: Reference) -> Dataset:
     item.ReferencedSOPClassUID = reference.sop_class_uid
     item.ReferencedSOPInstanceUID = reference.sop_instance_uid
     return item
+
+
+@contextmanager
+def _damage_refused() -> Iterator[None]:
+    """Turn whatever a library says about damaged elements into a refusal, without its words."""
+    try:
+        yield
+    except UnreadableCommitmentError:
+        raise
+    except Exception as error:  # noqa: BLE001 - damage has many names, all are the sender's
+        raise UnreadableCommitmentError(
+            f"The data set of storage commitment is damaged ({type(error).__name__})"
+        ) from None
 
 
 def _items(information: Dataset, keyword: str) -> Sequence[Dataset]:
