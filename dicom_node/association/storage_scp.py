@@ -297,8 +297,12 @@ class StorageScp:
         self.refusals.admit()
         with self._lock:
             self._senders[event.assoc] = sender
-        for context in event.assoc.rejected_contexts:
-            LOGGER.info("%s of %s not accepted", context.abstract_syntax, sender.calling_ae_title)
+        rejected = event.assoc.rejected_contexts
+        if rejected:
+            # Tools of DCMTK propose every storage class there is: one line, the rest for DEBUG.
+            LOGGER.info("%s contexts of %s not accepted", len(rejected), sender.calling_ae_title)
+        for context in rejected:
+            LOGGER.debug("%s of %s not accepted", context.abstract_syntax, sender.calling_ae_title)
 
     def _on_store(self, event: evt.Event) -> int:
         with self._lock:
