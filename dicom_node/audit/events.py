@@ -22,7 +22,6 @@ class Event(Enum):
 
     APPLICATION_ACTIVITY = "110100", "Application Activity"
     TRANSFERRED = "110104", "DICOM Instances Transferred"
-    STUDY_DELETED = "110105", "DICOM Study Deleted"
     EXPORT = "110106", "Export"
     QUERY = "110112", "Query"
     SECURITY_ALERT = "110113", "Security Alert"
@@ -211,26 +210,6 @@ def exported(node: Party, user: str, place: str, patients: int, at: datetime) ->
                 anonymized=True,
             ),
         ),
-    )
-
-
-def deleted(node: Party, part: StudyPart, reason: str, at: datetime) -> AuditMessage:
-    """Return that the node deleted images of a study (A.5.3.8)."""
-    study = Subject(
-        object_id=part.study_uid,
-        id_type=_STUDY,
-        type_code=_SYSTEM,
-        role=_ROLE_REPORT,
-        name="study",
-        instances=part.instances,
-        details={"Reason": reason},
-    )
-    return AuditMessage(
-        event=_code(Event.STUDY_DELETED),
-        action=Action.DELETE,
-        at=at,
-        participants=(_party(node, RoleCode.APPLICATION, is_requestor=True),),
-        subjects=(study, *_patients(part.patient)),
     )
 
 

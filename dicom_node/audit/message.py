@@ -22,7 +22,6 @@ class Action(StrEnum):
 
     CREATE = "C"
     READ = "R"
-    DELETE = "D"
     EXECUTE = "E"
 
 

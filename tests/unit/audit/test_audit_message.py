@@ -20,7 +20,6 @@ from dicom_node.audit.events import (
     StudyPart,
     application,
     configured,
-    deleted,
     exported,
     queried,
     refused,
@@ -43,7 +42,6 @@ MESSAGES = {
     "refused": refused(NODE, Party(ae_title="", address="10.9.9.9"), "not known", 3, NOON),
     "configured": configured(NODE, ["peers", "tls"], NOON),
     "exported": exported(NODE, "operator", "/exports/a", 12, NOON),
-    "deleted": deleted(NODE, PART, "retention", NOON),
 }
 
 CODE = {"csd-code", "codeSystemName", "originalText"}
@@ -139,7 +137,6 @@ def test_a_message_has_the_structure_of_the_schema(name):
         ("refused", "110113", "110126", "E", "4"),
         ("configured", "110113", "110131", "E", "0"),
         ("exported", "110106", None, "R", "0"),
-        ("deleted", "110105", None, "D", "0"),
     ],
 )
 def test_an_event_has_the_codes_of_its_table(name, event, kind, action, outcome):
