@@ -70,6 +70,7 @@ app.command()(folder_cli.analyze)
 app.command()(folder_cli.compare)
 app.command("export-cohort")(export_cli.export_cohort)
 app.command()(custody_cli.verify)
+app.command()(custody_cli.backup)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The commands about what the node has in custody."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,3 +29,22 @@ def verify(
     from dicom_node.commands.verify import run
 
     raise typer.Exit(run(repair=repair, config=config))
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the copy.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the ledger as it is at this moment into a new file; the node may run meanwhile.
+
+    Copy the folders spool, outbox and summaries after it: files in them never change, and those
+    that the copy knows are there. Exit code 0: copied and sound. 1: not copied.
+
+    For example:
+
+        ichnode backup /backup/ledger.sqlite
+    """
+    from dicom_node.commands.backup import run
+
+    raise typer.Exit(run(file, config=config))

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
@@ -83,6 +83,21 @@ class Database:
         """Open a transaction that sees one moment and only reads. Raises as `write`."""
         with _session(self._reading) as session:
             yield session
+
+    def copy_to(self, path: Path) -> None:
+        """Write the ledger as it is at one moment to a new file; others may write meanwhile.
+
+        Raises
+        ------
+        LedgerUnavailableError
+            If the file is there already or cannot be written, or the ledger cannot be read.
+        """
+        # "VACUUM INTO" runs outside of a transaction and reads one snapshot (SQLite's manual).
+        try:
+            with closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM INTO ?", (str(path),))
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            raise LedgerUnavailableError(f"No copy was made: {error}") from error
 
     def close(self) -> None:
         """Close all connections."""
