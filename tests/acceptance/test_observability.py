@@ -89,6 +89,7 @@ def node(tmp_path, repository, hook):
     node = NodeProcess(tmp_path, pacs_port=archive.scp.port)
     with node.config.open("a") as config:
         config.write(_SETTINGS.format(hook_port=hook.server_port, audit_port=repository.port))
+    node.patience_s = 200
     node.start()
     yield node
     node.stop()
