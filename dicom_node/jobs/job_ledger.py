@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
@@ -214,8 +214,20 @@ class JobLedger:
             _fail(session, _claimed(session, claim), reason, again_at=again_at, now=now)
 
     def sweep(self, policy: RetryPolicy, now: datetime) -> int:
-        """Take jobs from workers whose lease ran out; return how many."""
+        """Take jobs from workers whose lease ran out; return how many.
+
+        A job that would wait for longer than any retry does was queued by a clock that has been
+        set back since: it may begin at once.
+        """
         with self._database.write() as session:
+            session.execute(
+                update(JobRow)
+                .where(
+                    JobRow.state == JobState.QUEUED,
+                    JobRow.available_at > now + timedelta(seconds=policy.cap_s),
+                )
+                .values(available_at=now)
+            )
             lost = session.scalars(
                 select(JobRow).where(JobRow.state == JobState.ANALYZING, JobRow.lease_until < now)
             ).all()

@@ -1,11 +1,14 @@
 """What the ledger queues when an analysis has results: comparisons, shadows, searches."""
 
+from datetime import timedelta
+
 import pytest
 from node_builders import Clock, arrive, opened_ledger
 from site_builder import ADMISSION, LATER, NEXT_DAY, PAIRING, Site, scan
 from sqlalchemy import select
 
 from dicom_node.jobs.planning import PlanningRules
+from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import JobKind, JobState, SeriesState
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow
 
@@ -339,3 +342,27 @@ def test_a_prior_that_was_fetched_searches_no_further(ledger, clock):
     site.analyze(scan(2), ADMISSION)
 
     assert searches(ledger) == [("1.2.1", "pacs", "pending")]
+
+
+def test_a_job_of_a_clock_that_was_set_back_does_not_wait_for_it(site, ledger, clock):
+    """Found by the fault campaign: a year too late for a moment must not cost a year."""
+    clock.turn(400 * 24 * 3600)
+    site.send(scan(1))
+    clock.turn(-400 * 24 * 3600)
+    assert site.claim() is None
+
+    ledger.jobs.sweep(RetryPolicy(max_attempts=3, first_delay_s=30, cap_s=600), clock())
+
+    assert site.claim() is not None
+
+
+def test_a_job_that_waits_for_its_retry_goes_on_waiting(site, ledger, clock):
+    """What lies within the longest wait of the policy is no fault of the clock."""
+    site.send(scan(1))
+    policy = RetryPolicy(max_attempts=3, first_delay_s=30, cap_s=600)
+    again_at = clock() + timedelta(seconds=600)
+    ledger.jobs.fail(site.claim(), "injected", again_at=again_at, now=clock())
+
+    ledger.jobs.sweep(policy, clock())
+
+    assert site.claim() is None
