@@ -64,7 +64,7 @@ def written(report: Report, output: Path) -> str:
         *(f"  {name:<20} {number}" for name, number in sorted(report.per_fault.items())),
         *(f"{kind:<9} {facts[kind]}" for kind in KINDS),
         f"repeats   {facts['repeats']} (the same object again, which an archive keeps once)",
-        f"restarts  {facts['crashes']} (processes that ended by an exception)",
+        f"restarts  {report.crashes} (processes that ended by an exception)",
         f"moments   {len(report.moments)} kinds",
         f"seconds   {facts['seconds']}",
     ]

@@ -56,8 +56,8 @@ class Strike:
         Where in the history, what, and at which moment of the process.
     kills : int
         How many processes were killed.
-    crashes : int
-        How many processes ended by an exception; the supervisor of a node starts them again.
+    crash : str
+        The exception that ended a process; the supervisor of a node starts it again.
     repeats : int
         Objects that the archive got again, the same to the byte.
     violations : tuple of str
@@ -68,7 +68,7 @@ class Strike:
     fault: str
     moment: str
     kills: int = 0
-    crashes: int = 0
+    crash: str = ""
     repeats: int = 0
     violations: tuple[str, ...] = ()
 
@@ -84,6 +84,11 @@ class Report:
     def kills(self) -> int:
         """How many processes were killed."""
         return sum(one.kills for one in self.strikes)
+
+    @property
+    def crashes(self) -> int:
+        """How many processes ended by an exception."""
+        return sum(bool(one.crash) for one in self.strikes)
 
     @property
     def per_fault(self) -> dict[str, int]:
@@ -106,7 +111,7 @@ class Report:
             "moments": self.moments,
             **kinds,
             "repeats": sum(one.repeats for one in self.strikes),
-            "crashes": sum(one.crashes for one in self.strikes),
+            "crashes": dict(Counter(one.crash for one in self.strikes if one.crash)),
             "seconds": round(self.seconds, 1),
             "failures": [asdict(one) for one in self.strikes if one.violations],
         }
@@ -192,9 +197,9 @@ class Campaign:
         strike = Strike(
             step=step.name,
             fault=fault,
-            moment=life.struck or f"moment {at}",
+            moment=life.struck or f"at {at}",
             kills=int(bool(life.struck)),
-            crashes=int(bool(life.crash)),
+            crash=life.crash.strip().rpartition("\n")[2],
         )
         return self._note(strike, stage)
 
@@ -249,7 +254,7 @@ class Campaign:
             step=self.steps[0].name,
             fault="sender gone",
             moment=f"after {cut_after} bytes",
-            crashes=int(bool(life.crash)),
+            crash=life.crash.strip().rpartition("\n")[2],
         )
         return self._note(strike, stage)
 
@@ -298,6 +303,11 @@ def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None])
             partial(campaign.strike, number, at, fault)
             for number, at in _spread(list(campaign.every_moment(fault)), kills)
         ]
+    deeds += [
+        partial(campaign.strike, number, limit, Fault.FILE_LIMIT)
+        for number in range(len(campaign.steps))
+        for limit in (20_000, 60_000, 150_000, 400_000)
+    ]
     deeds += [partial(campaign.torn_line, size) for size in (100, 1_000, 2_500, 5_000, 9_000)]
     for hours in (1, 30, 24 * 400):
         jumps = [timedelta(hours=hours), timedelta(hours=-hours), timedelta(0)]

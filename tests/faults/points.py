@@ -10,6 +10,7 @@ in.
 import errno
 import json
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -37,6 +38,7 @@ class Fault(StrEnum):
     POWER_CUT = "power-cut"  #: SIGKILL, and what was not synced is gone
     REFUSED_ONCE = "refused-once"  #: the disk is full or the ledger busy, this time
     REFUSED_ON = "refused-on"  #: from then on until the process ends
+    FILE_LIMIT = "file-limit"  #: the system lets no file grow beyond `Doom.at` bytes
 
 
 #: Who dies here is where it was at the moment before.
@@ -54,7 +56,7 @@ class Doom:
     fault : Fault
         What happens.
     at : int
-        At which moment, counted from 0.
+        At which moment, counted from 0; of a file limit so many bytes.
     spared : frozenset of str
         Moments of these names do not count.
     """
@@ -78,7 +80,9 @@ class Moments:
         self._diary = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(self, **entry: object) -> None:
-        """Write a line to the diary."""
+        """Write a line to the diary; under a file limit only how the life ended."""
+        if self.doom.fault is Fault.FILE_LIMIT:
+            entry = {key: str(value)[-1000:] for key, value in entry.items() if key == "crash"}
         _write(self._diary, json.dumps(entry).encode() + b"\n")
 
     def reach(self, what: str) -> bool:
@@ -101,6 +105,9 @@ class Moments:
 
 def install(moments: Moments, data: Path) -> None:
     """Make moments of what this process does below a folder, and to the ledger."""
+    if moments.doom.fault is Fault.FILE_LIMIT:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (moments.doom.at, hard))
     _watch_files(moments, str(data))
     _watch_names(moments, str(data))
     _watch_ledger(moments)
