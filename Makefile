@@ -27,7 +27,7 @@ serve: $(READY) ## run the node with config/node.toml
 	$(BIN)/ichnode serve
 
 test: $(READY) ## all tests; those whose peer is not installed skip and say so
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 unit: $(READY) ## unit and house tests only
 	$(BIN)/python -m pytest tests/unit tests/house
