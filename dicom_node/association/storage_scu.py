@@ -13,14 +13,11 @@ from pydicom.uid import UID
 from dicom_node.association.context_answers import negotiation_dump, why_refused
 from dicom_node.association.file_format import split_file
 from dicom_node.association.negotiation import Negotiated, Pair, negotiate
-from dicom_node.association.peers import Peer
-from dicom_node.association.presentation import PLAIN
+from dicom_node.association.peers import PLAIN_ENCODINGS, Peer
 from dicom_node.errors import AssociationAbortedError, PeerTimeoutError
 
 #: File meta information is far shorter than this.
 _LONGEST_META = 16384
-
-_PLAIN = frozenset(str(syntax) for syntax in PLAIN)
 
 _SUCCESS = 0x0000
 
@@ -123,8 +120,9 @@ def send_files(
     peer
         Who is called.
     files
-        What is sent. An object in a plain transfer syntax travels in the first of the peer's
-        encodings that it accepts; any other one travels as it is.
+        What is sent. An object in a plain transfer syntax travels as it is if the peer accepts
+        that, else in the other one; where the site prefers encodings, in the first of those that
+        the peer accepts. Any other object travels as it is.
     on_outcome
         Called as soon as the fate of a file is known, so that it is remembered even if the
         association breaks at a later one.
@@ -155,8 +153,12 @@ def _proposed(peer: Peer, files: Sequence[OutgoingFile]) -> Iterator[Pair]:
 
 def _offered(peer: Peer, file: OutgoingFile) -> tuple[str, ...]:
     """Return the transfer syntaxes that a file may travel in, preferred first."""
-    is_plain = file.transfer_syntax_uid in _PLAIN
-    return peer.encodings if is_plain else (file.transfer_syntax_uid,)
+    own = file.transfer_syntax_uid
+    if own not in PLAIN_ENCODINGS:
+        return (own,)
+    if peer.encodings != PLAIN_ENCODINGS:
+        return peer.encodings
+    return (own, *(syntax for syntax in PLAIN_ENCODINGS if syntax != own))
 
 
 def _recoded(file: OutgoingFile, syntax: str) -> Dataset:
