@@ -48,7 +48,7 @@ _COMPRESSED = (JPEG2000Lossless, JPEGLSLossless, RLELossless)
 _LONGEST_VALUE = 16384
 
 #: What a file that is none raises; the worker gives such a job up after its attempts.
-_UNREADABLE = (InvalidDicomError, EOFError, ValueError, KeyError, RecursionError)
+_UNREADABLE = (InvalidDicomError, EOFError, OSError, ValueError, KeyError, RecursionError)
 
 #: Tags and delimiters that parsers look for.
 _TAGS = tokens(

@@ -26,6 +26,7 @@ def test_broad_excepts_are_few_and_known():
 
     assert sorted(broad) == [
         "commitment",
+        "commitment",
         "commitment_scp",
         "commitment_scp",
         "counted",
@@ -92,4 +93,6 @@ def test_stored_kinds_of_events_never_change():
         "committed",
         "not_committed",
         "cancelled",
+        "urgent",
+        "routine",
     }
