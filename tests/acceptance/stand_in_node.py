@@ -20,7 +20,7 @@ from dicom_node.commands.serve import RUNS, serve_role, supervise
 from dicom_node.commands.site import settings_of
 from dicom_node.jobs.state import JobKind
 from dicom_node.processes import Role
-from dicom_node.series_analysis import SeriesAnalyst
+from dicom_node.series_analysis import ResultConfiguration, SeriesAnalyst
 from dicom_node.series_comparison import SeriesComparer
 from pipeline.finding import Segmentation
 from pipeline.model_bundle import load_bundle
@@ -99,9 +99,11 @@ def make_stand_in(settings, layout):
 
         bundle = load_bundle(growth, task="growth")
         models.forecaster = load_forecaster(bundle, device=torch.device("cpu"))
+    told = ResultConfiguration(say_not_processed=settings.results.say_not_processed)
+    analyst = SeriesAnalyst(models, clock=utc_now, configuration=told)
     return AnalystOfKinds(
         {
-            JobKind.ANALYSIS: WorkerAnalyst(SeriesAnalyst(models, clock=utc_now), layout),
+            JobKind.ANALYSIS: WorkerAnalyst(analyst, layout),
             JobKind.COMPARISON: PairAnalyst(SeriesComparer(models, clock=utc_now), layout),
         }
     )

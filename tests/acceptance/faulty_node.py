@@ -1,0 +1,78 @@
+"""The node with stand-in models, and with a fault at every step that quotes a patient.
+
+Each of `STEPS` fails when it is first called, with an exception whose words, and those of its
+cause, are the marker: the worst that an outside library can do. What has failed is noted in the
+file that ``ICHNODE_FAULTS`` names.
+"""
+
+import functools
+import importlib
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from acceptance.stand_in_node import main
+from poison import MARKER
+
+#: Module, class if it is a method, and name.
+STEPS = (
+    "dicom_node.association.storage_scp:StorageScp._admit",
+    "dicom_node.association.storage_scp:StorageScp._store_request",
+    "dicom_node.intake.spool:Spool.put",
+    "dicom_node.jobs.arrivals:Arrivals.add",
+    "dicom_node.jobs.arrivals:Arrivals.close_association",
+    "dicom_node.jobs.office:AssemblyOffice.tick",
+    "dicom_node.jobs.office:Sweeper.tick",
+    "dicom_node.series_analysis:read_ct_series",
+    "dicom_node.series_analysis:analyze",
+    "dicom_node.series_analysis:encode",
+    "dicom_node.series_analysis:check_results",
+    "dicom_node.series_analysis:analysis_record",
+    "dicom_node.series_analysis:scan_facts",
+    "dicom_node.series_analysis:write_summary",
+    "dicom_node.series_analysis:encode_not_processed",
+    "dicom_node.series_comparison:read_ct_series",
+    "dicom_node.series_comparison:compare_scans",
+    "dicom_node.series_comparison:encode_comparison",
+    "dicom_node.series_comparison:check_comparison",
+    "dicom_node.series_comparison:write_comparison_summary",
+    "dicom_node.delivery.outbox:Outbox.store",
+    "dicom_node.jobs.job_ledger:JobLedger.complete",
+    "dicom_node.association.query:find_ct_series",
+    "dicom_node.association.retrieve:get_series",
+    "dicom_node.association.storage_scu:send_files",
+    "dicom_node.association.storage_scu:_send",
+    "dicom_node.bootstrap.status:LedgerStatus.rows",
+    "dicom_node.bootstrap.status:LedgerStatus.row",
+)
+
+
+def spoil(step):
+    """Let a function or method fail once, in every process."""
+    module, _, name = step.partition(":")
+    owner = importlib.import_module(module)
+    for part in name.split(".")[:-1]:
+        owner = getattr(owner, part)
+    name = name.rpartition(".")[2]
+    whole = getattr(owner, name)
+    failed = []
+
+    @functools.wraps(whole)
+    def broken(*arguments, **options):
+        if not failed:
+            failed.append(step)
+            with Path(os.environ["ICHNODE_FAULTS"]).open("a") as file:
+                file.write(f"{step}\n")
+            raise RuntimeError(f"cannot read {MARKER!r}") from ValueError(f"Name {MARKER}")
+        return whole(*arguments, **options)
+
+    setattr(owner, name, broken)
+
+
+if __name__ == "__main__":
+    for one in STEPS:
+        spoil(one)
+    main(__file__)
