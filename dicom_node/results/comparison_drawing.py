@@ -12,6 +12,7 @@ from dicom_node.results import comparison_wording, wording
 from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.comparison_picture import PANEL_PX, PairView
 from dicom_node.results.picture import font
+from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREEN, GREY, RED, WHITE
 from pipeline.windowing import brain_window
 
 Color = tuple[int, int, int]
@@ -21,12 +22,6 @@ _WIDTH: Final = 2 * PANEL_PX + 3 * _MARGIN
 _HEADER: Final = 142
 _CAPTION: Final = 64
 _LINE: Final = 26
-_BACKGROUND: Final = (16, 20, 26)
-_WHITE: Final = (240, 243, 246)
-_GREY: Final = (165, 174, 184)
-_AMBER: Final = (255, 190, 60)
-_RED: Final = (255, 110, 100)
-_GREEN: Final = (120, 210, 140)
 #: Hematoma of the panel's own scan: magenta as in the other captures; of the baseline on the
 #: follow-up: cyan. Neither is a grey.
 _OWN: Final = (255, 0, 255)
@@ -50,14 +45,14 @@ def draw_comparison(view: PairView | None, record: Mapping[str, Any], *, node: s
     notes = _notes(record)
     body = PANEL_PX + _CAPTION if view is not None else 0
     height = _HEADER + body + _LINE * len(notes) + 4 * _LINE
-    image = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
+    image = Image.new("RGB", (_WIDTH, height), BACKGROUND)
     draw = ImageDraw.Draw(image)
     _header(draw, record, node)
     if view is not None:
         _panels(image, draw, view, record)
     for line, note in enumerate(notes):
         place = (_MARGIN, _HEADER + body + line * _LINE)
-        draw.text(place, note, font=font(16), fill=_GREY)
+        draw.text(place, note, font=font(16), fill=GREY)
     _footer(image, draw, record)
     return image
 
@@ -86,20 +81,20 @@ def _rim(mask_yx: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any], node: str) -> None:
     verdict = comparison_wording.title_of(record)
-    color = {True: _AMBER, False: _GREEN, None: _RED}[record["expanded"]]
+    color = {True: AMBER, False: GREEN, None: RED}[record["expanded"]]
     draw.text((_MARGIN, 12), verdict, font=font(26, bold=True), fill=color)
     model = record["model"]["segmentation"]
     for line, made_by in enumerate((node, f"{model['name']} {model['version']}")):
         place = (_WIDTH - _MARGIN, 88 + 22 * line)
-        draw.text(place, made_by, font=font(16), fill=_GREY, anchor="ra")
+        draw.text(place, made_by, font=font(16), fill=GREY, anchor="ra")
     if record["change_ml"] is None:
         return
     change = f"Volume {comparison_wording.change_of_record(record)}"
-    draw.text((_MARGIN, 56), change, font=font(22, bold=True), fill=_WHITE)
+    draw.text((_MARGIN, 56), change, font=font(22, bold=True), fill=WHITE)
     elapsed = comparison_wording.elapsed_words(record["elapsed_hours"])
     definition = comparison_wording.SHORT_DEFINITION[record["definition"]]
     words = f"{elapsed} between the scans; expansion: {definition}"
-    draw.text((_MARGIN, 92), words, font=font(18), fill=_WHITE)
+    draw.text((_MARGIN, 92), words, font=font(18), fill=WHITE)
 
 
 def _panels(
@@ -131,8 +126,8 @@ def _panels(
         ):
             _letter(draw, place, letter, anchor)
         y = _HEADER + PANEL_PX + 6
-        draw.text((x, y), heading, font=font(20, bold=True), fill=_WHITE)
-        draw.text((x, y + 28), caption, font=font(16), fill=_GREY)
+        draw.text((x, y), heading, font=font(20, bold=True), fill=WHITE)
+        draw.text((x, y + 28), caption, font=font(16), fill=GREY)
 
 
 def _letter(draw: ImageDraw.ImageDraw, place: tuple[int, int], letter: str, anchor: str) -> None:
@@ -141,7 +136,7 @@ def _letter(draw: ImageDraw.ImageDraw, place: tuple[int, int], letter: str, anch
         place,
         letter,
         font=font(18),
-        fill=_WHITE,
+        fill=WHITE,
         anchor=anchor,
         stroke_width=2,
         stroke_fill=(0, 0, 0),
@@ -158,9 +153,9 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
 def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:
     y = image.height - round(1.6 * _LINE)
     text = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    draw.text((_MARGIN, y), text, font=font(20, bold=True), fill=_RED)
+    draw.text((_MARGIN, y), text, font=font(20, bold=True), fill=RED)
     ink = chinese_line(22)
-    image.paste(_RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
+    image.paste(RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
     if record["model"]["segmentation"]["demonstration"]:
         place = (_MARGIN, y - round(1.3 * _LINE))
-        draw.text(place, wording.DEMONSTRATION, font=font(17, bold=True), fill=_AMBER)
+        draw.text(place, wording.DEMONSTRATION, font=font(17, bold=True), fill=AMBER)

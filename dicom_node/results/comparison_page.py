@@ -7,45 +7,11 @@ from typing import Any, Final
 from jinja2 import Environment
 
 from dicom_node.results import comparison_wording, wording
-from dicom_node.results.summary_page import STYLE
+from dicom_node.results.summary_page import OPENING, STYLE
 
-_PAGE: Final = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }} - {{ research }}</title>
-<style>
-{{ style }}
-</style>
-</head>
-<body>
-<header class="warning" role="note">
-<p><strong>{{ record.research_use_only }}</strong>
-<br><span lang="zh">{{ research_zh }}</span></p>
-{% if demonstration %}<p><strong>{{ demonstration }}</strong></p>{% endif %}
-</header>
-<main>
-<h1>{{ title }}</h1>
-{% for reason in record.reasons %}<p>Reason: {{ reason }}</p>
-{% endfor %}
-<figure>
-<img src="data:image/png;base64,{{ picture }}" alt="{{ description }}">
-<figcaption>{{ description }}</figcaption>
-</figure>
-<table>
-<caption>Numbers</caption>
-<tbody>
-{% for name, value in numbers %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>
-{% endfor %}
-</tbody>
-</table>
-<h2>Doubts and remarks</h2>
-{% if flags %}<ul>
-{% for flag in flags %}<li>{{ flag }}</li>
-{% endfor %}
-</ul>{% else %}<p>None was raised.</p>{% endif %}
-<p>Segmentation model: {{ model.name }} {{ model.version }}, weights (SHA-256)
+_PAGE: Final = (
+    OPENING
+    + """<p>Segmentation model: {{ model.name }} {{ model.version }}, weights (SHA-256)
 <code>{{ model.weights_sha256 }}</code></p>
 <p>Baseline series <code>{{ record.baseline_series_instance_uid }}</code>,
 follow-up series <code>{{ record.follow_up_series_instance_uid }}</code>,
@@ -54,6 +20,7 @@ compared in {{ "%.1f"|format(record.seconds) }} s.</p>
 </body>
 </html>
 """
+)
 
 
 def comparison_page(record: Mapping[str, Any], picture_png: bytes) -> str:

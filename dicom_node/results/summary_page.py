@@ -32,7 +32,8 @@ th { font-weight: 500; }
 td { font-variant-numeric: tabular-nums; }
 code { overflow-wrap: anywhere; }"""
 
-_PAGE: Final = """<!DOCTYPE html>
+#: What every summary page begins with: title, picture, numbers, doubts.
+OPENING: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -68,7 +69,11 @@ _PAGE: Final = """<!DOCTYPE html>
 {% for flag in flags %}<li>{{ flag }}</li>
 {% endfor %}
 </ul>{% else %}<p>None was raised.</p>{% endif %}
-<table>
+"""
+
+_PAGE: Final = (
+    OPENING
+    + """<table>
 <caption>Models</caption>
 <thead><tr><th scope="col">Task</th><th scope="col">Name</th><th scope="col">Version</th>
 <th scope="col">Weights (SHA-256)</th></tr></thead>
@@ -85,6 +90,7 @@ analysed in {{ "%.1f"|format(record.seconds) }} s.</p>
 </body>
 </html>
 """
+)
 
 
 def title_of(record: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from dicom_node.results import wording
 from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.picture import font, heat_color, overlay
 from dicom_node.results.record import RecordStatus
+from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREEN, GREY, RED, WHITE
 from dicom_node.results.summary_page import title_of
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.quality_flags import QualityFlag
@@ -30,12 +31,6 @@ _PANEL: Final = (_WIDTH - 2 * _MARGIN - 2 * _GAP) // 3
 _HEADER: Final = 190
 _CAPTION: Final = 70
 _LINE: Final = 34
-_BACKGROUND: Final = (16, 20, 26)
-_WHITE: Final = (240, 243, 246)
-_GREY: Final = (165, 174, 184)
-_AMBER: Final = (255, 190, 60)
-_RED: Final = (255, 110, 100)
-_GREEN: Final = (120, 210, 140)
 #: Air round the head that stays in the picture, as a part of the head's size.
 _AIR: Final = 0.06
 #: Half way between air and water.
@@ -43,9 +38,9 @@ _TISSUE_HU: Final = -500
 #: Where the key slices lie when there is no hematoma, as parts of the stack.
 _KEY_PARTS: Final = (0.35, 0.5, 0.65)
 _COLOR: Final = {
-    RecordStatus.HEMATOMA_FOUND: _AMBER,
-    RecordStatus.NO_HEMATOMA_FOUND: _GREEN,
-    RecordStatus.REJECTED: _RED,
+    RecordStatus.HEMATOMA_FOUND: AMBER,
+    RecordStatus.NO_HEMATOMA_FOUND: GREEN,
+    RecordStatus.REJECTED: RED,
 }
 
 
@@ -66,7 +61,7 @@ def draw_summary(
     notes = _notes(record)
     body = _PANEL + _CAPTION if panels else 0
     height = _HEADER + body + _LINE * len(notes) + 3 * _LINE
-    image = Image.new("RGB", (_WIDTH, height), _BACKGROUND)
+    image = Image.new("RGB", (_WIDTH, height), BACKGROUND)
     draw = ImageDraw.Draw(image)
     _header(draw, record)
     if volume is not None:
@@ -76,7 +71,7 @@ def draw_summary(
     y = _HEADER + body
     for note in notes:
         is_warning = note == wording.DEMONSTRATION
-        color = _AMBER if is_warning else _GREY
+        color = AMBER if is_warning else GREY
         draw.text((_MARGIN, y), note, font=font(20, bold=is_warning), fill=color)
         y += _LINE
     _footer(image, draw, height)
@@ -126,10 +121,10 @@ def _draw_panels(
         image.paste(_view(panel.pixels[window], volume.grid), (x, _HEADER))
         draw.rectangle([x, _HEADER, x + _PANEL - 1, _HEADER + _PANEL - 1], outline=(60, 68, 78))
         for side, place in (("R", x + 8), ("L", x + _PANEL - 24)):
-            draw.text((place, _HEADER + _PANEL // 2 - 12), side, font=font(20), fill=_GREY)
+            draw.text((place, _HEADER + _PANEL // 2 - 12), side, font=font(20), fill=GREY)
         y = _HEADER + _PANEL + 8
-        draw.text((x, y), panel.heading, font=font(21, bold=True), fill=_WHITE)
-        draw.text((x, y + 28), panel.caption, font=font(18), fill=_GREY)
+        draw.text((x, y), panel.heading, font=font(21, bold=True), fill=WHITE)
+        draw.text((x, y + 28), panel.caption, font=font(18), fill=GREY)
 
 
 def _head_window(volume: CtVolume) -> tuple[slice, slice]:
@@ -177,23 +172,23 @@ def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:
     title, color = title_of(record), _COLOR[status]
     elsewhere = wording.blood_elsewhere(wording.compartments_of_record(record))
     if status is RecordStatus.NO_HEMATOMA_FOUND and elsewhere:
-        color = _AMBER
+        color = AMBER
     draw.text((_MARGIN, 22), title, font=font(40, bold=True), fill=color)
     if status is RecordStatus.HEMATOMA_FOUND:
         volume = (
             f"Volume {wording.volume_of_record(record)}   "
             f"mesh {record['mesh_volume_ml']:.1f}, ABC/2 {record['abc2_volume_ml']:.1f}"
         )
-        draw.text((_MARGIN, 86), volume, font=font(26, bold=True), fill=_WHITE)
+        draw.text((_MARGIN, 86), volume, font=font(26, bold=True), fill=WHITE)
         probability = (
             f"Probability of expansion {record['he_probability']:.2f}: "
             f"{wording.CATEGORY_OF_NAME[record['he_label']].lower()}"
         )
-        draw.text((_MARGIN, 128), probability, font=font(26, bold=True), fill=_WHITE)
+        draw.text((_MARGIN, 128), probability, font=font(26, bold=True), fill=WHITE)
     else:
         words = "; ".join(record["reasons"]) or "No hematoma above the size floor of the model."
         for line, text in enumerate(textwrap.wrap(words, 105)[:3]):
-            draw.text((_MARGIN, 86 + line * 32), text, font=font(22), fill=_WHITE)
+            draw.text((_MARGIN, 86 + line * 32), text, font=font(22), fill=WHITE)
 
 
 def _legend(draw: ImageDraw.ImageDraw) -> None:
@@ -201,8 +196,8 @@ def _legend(draw: ImageDraw.ImageDraw) -> None:
     left, right, y = _WIDTH - _MARGIN - 300, _WIDTH - _MARGIN, 140
     for x, shade in enumerate(heat_color(np.linspace(0, 1, right - left))):
         draw.line([(left + x, y), (left + x, y + 14)], fill=tuple(map(round, shade)))
-    draw.text((left, y - 26), "Grad-CAM  0", font=font(18), fill=_GREY)
-    draw.text((right, y - 26), "1 important", font=font(18), fill=_GREY, anchor="ra")
+    draw.text((left, y - 26), "Grad-CAM  0", font=font(18), fill=GREY)
+    draw.text((right, y - 26), "1 important", font=font(18), fill=GREY, anchor="ra")
 
 
 def _notes(record: Mapping[str, Any]) -> list[str]:
@@ -223,6 +218,6 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
 def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, height: int) -> None:
     y = height - round(1.6 * _LINE)
     text = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    draw.text((_MARGIN, y), text, font=font(26, bold=True), fill=_RED)
+    draw.text((_MARGIN, y), text, font=font(26, bold=True), fill=RED)
     ink = chinese_line(28)
-    image.paste(_RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
+    image.paste(RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
