@@ -11,7 +11,6 @@ one and prints JSON.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from tests.bench.memory import peak_bytes
 
 CONSOLE = Console()
 ROOT = Path(__file__).parents[2]
@@ -161,7 +162,7 @@ def _timed(run: Callable[[], object]) -> tuple[object, dict[str, float]]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_bytes() / 2**20
 
 
 def _scan(data: Path):

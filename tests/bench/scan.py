@@ -8,7 +8,6 @@ processor, of the allocator on CUDA.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.bench.memory import peak_bytes
 
 CONSOLE = Console()
 ROOT = Path(__file__).parents[2]
@@ -190,8 +191,7 @@ def _peak_bytes(device: str) -> int:
 
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes()
 
 
 if __name__ == "__main__":
