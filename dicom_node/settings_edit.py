@@ -56,10 +56,10 @@ def change_settings(path: Path, table: str, values: Mapping[str, str], *, now: d
 
 
 def _free_name(target: Path, now: datetime) -> Path:
-    """Return a name beside the file that nothing has yet."""
+    """Return a name beside the file that nothing has yet; names sort as the copies were made."""
     stem = f"{target.name}.{now:%Y%m%dT%H%M%S}"
     for number in range(1000):
-        kept = target.with_name(f"{stem}{f'-{number}' if number else ''}.bak")
+        kept = target.with_name(f"{stem}-{number:03}.bak")
         if not kept.exists():
             return kept
     raise FileExistsError(f"{stem}: too many copies")
