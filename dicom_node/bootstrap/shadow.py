@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dicom_node.jobs.state import JobKind
-from dicom_node.jobs.task import AnalysisOutcome, AnalysisTask, Analyzed
+from dicom_node.jobs.task import AnalysisOutcome, AnalysisTask
 from dicom_node.jobs.worker import Analyst
 from dicom_node.settings import Settings
 
@@ -66,10 +66,9 @@ class ShadowAnalyst:
     def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
         """Return a record without objects, or why there can be none."""
         outcome = self._loaded().analyze(task, on_step=on_step)
+        # A rejection may bring an object, too: the report that the series was not processed.
         record = {**outcome.record, "kind": JobKind.SHADOW.value}
-        if isinstance(outcome, Analyzed):
-            return replace(outcome, objects=(), record=record)
-        return replace(outcome, record=record)
+        return replace(outcome, objects=(), record=record)
 
     def _loaded(self) -> Analyst:
         if self._analyst is None:

@@ -134,6 +134,18 @@ def test_a_trial_that_fails_leaves_the_result_alone(ledger, fault, state):
     assert len(series.deliveries) == 3
 
 
+@pytest.mark.parametrize("kind", [Analyzed, Rejected])
+def test_a_trial_hands_on_no_object(kind):
+    """Neither results nor the report that a series was not processed."""
+    words = {"reason": "no head"} if kind is Rejected else {}
+    outcome = kind(objects=result_objects("78"), **words)
+
+    told = ShadowAnalyst(lambda: Trial(lambda _: outcome)).analyze(None, on_step=lambda _: None)
+
+    assert told.objects == ()
+    assert told.record == {"kind": "shadow"}
+
+
 def test_models_on_trial_are_loaded_once_and_only_when_asked_for():
     """A node whose worker is always busy spends no memory on them."""
     loaded = []
