@@ -9,18 +9,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 
 from dicom_node.results import codes, wording
 from dicom_node.results.check import object_faults
+from dicom_node.results.check_groups import Expected, group_faults
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.check_segmentation import segmentation_faults
 from dicom_node.results.comparison_bundle import ComparisonObjects
 from dicom_node.results.content_tree import (
     answers,
     evidence_uids,
-    has_coordinates,
-    measures,
     named,
     referred_uids,
     tracking_uid,
@@ -154,17 +152,7 @@ def _group_faults(objects: ComparisonObjects, comparison: FollowUpComparison) ->
     """Yield faults of the measurement groups."""
     (container,) = named(objects.report, codes.IMAGING_MEASUREMENTS)
     groups = list(named(container, codes.MEASUREMENT_GROUP))
-    drawn = {tracking_uid(group) for group in groups if has_coordinates(group)}
-    for number, group in enumerate(groups, start=1):
-        if tracking_uid(group) not in drawn:
-            yield f"group {number} has no coordinates: viewers would show a black image"
-    for name, unit, expected, tolerance in _expected_numbers(comparison):
-        numbers = [item for group in groups for item in named(group, name)]
-        if len(numbers) != len(expected) or not all(
-            measures(number, unit, value, tolerance)
-            for number, value in zip(numbers, expected, strict=True)
-        ):
-            yield f"{name.meaning} must be given {len(expected)} times, in {unit}, as measured"
+    yield from group_faults(groups, _expected_numbers(comparison))
     masks = [objects.follow_up_segmentation, objects.baseline_segmentation]
     made = [mask for mask in masks if mask is not None]
     tracked = {str(mask.SegmentSequence[0].TrackingUID) for mask in made}
@@ -179,7 +167,7 @@ def _group_faults(objects: ComparisonObjects, comparison: FollowUpComparison) ->
 
 def _expected_numbers(
     comparison: FollowUpComparison,
-) -> Iterator[tuple[Code, str, list[float], float]]:
+) -> Iterator[Expected]:
     """Yield name, unit, values (the follow-up's first) and tolerance of what must be said."""
     change, reach = comparison.change, comparison.change.change_range
     volumes = [comparison.follow_up.hematoma_ml, comparison.baseline.hematoma_ml]

@@ -12,12 +12,11 @@ from pydicom.sr.coding import Code
 
 from dicom_node.results import codes, wording
 from dicom_node.results.bundle import ResultObjects
+from dicom_node.results.check_groups import Expected, group_faults
 from dicom_node.results.content_tree import (
     answers,
     evidence_uids,
-    has_coordinates,
     is_named,
-    measures,
     named,
     referred_uids,
     tracking_uid,
@@ -111,17 +110,7 @@ def _group_faults(report: Dataset, results: ResultObjects, analysis: IchAnalysis
     groups = list(named(containers[0], codes.MEASUREMENT_GROUP)) if containers else []
     if not groups:
         yield "there is no measurement group: viewers would show a black image"
-    drawn = {tracking_uid(group) for group in groups if has_coordinates(group)}
-    for number, group in enumerate(groups, start=1):
-        if tracking_uid(group) not in drawn:
-            yield f"group {number} has no coordinates: viewers would show a black image"
-    for name, unit, expected, tolerance in _expected_numbers(analysis):
-        numbers = [item for group in groups for item in named(group, name)]
-        if len(numbers) != len(expected) or not all(
-            measures(number, unit, value, tolerance)
-            for number, value in zip(numbers, expected, strict=True)
-        ):
-            yield f"{name.meaning} must be given {len(expected)} times, in {unit}, as measured"
+    yield from group_faults(groups, _expected_numbers(analysis))
     segments = [item for group in groups for item in named(group, codes.REFERENCED_SEGMENT)]
     if not _refer_to_segments(segments, (results.segmentation, results.forecast)):
         yield "the referenced segments are not those of segmentation and forecast"
@@ -138,7 +127,7 @@ def _mixed_lesions(groups: list[Dataset]) -> Iterator[str]:
 
 def _expected_numbers(
     analysis: IchAnalysis,
-) -> Iterator[tuple[Code, str, tuple[float, ...], float]]:
+) -> Iterator[Expected]:
     """Yield name, unit, values and tolerance of what must be measured, and of what must not."""
     for compartment in Compartment:
         ml = analysis.compartments_ml.get(compartment)
@@ -170,7 +159,7 @@ def _expected_numbers(
 
 def _expected_forecast(
     forecast: GrowthForecast | None,
-) -> Iterator[tuple[Code, str, tuple[float, ...], float]]:
+) -> Iterator[Expected]:
     """Yield the forecast volume and the ends of its range, as `_expected_numbers`."""
     reach = None if forecast is None else forecast.volume_range
     volume = None if forecast is None else forecast.follow_up_ml

@@ -16,8 +16,6 @@ from highdicom.sr import (
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
-    ReferencedSegment,
-    SourceSeriesForSegmentation,
     TimePointContext,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
@@ -34,6 +32,7 @@ from dicom_node.results.measurement_items import (
     compartment_measurements,
     image_region,
     range_measurements,
+    referenced_segment,
     volume_measurement,
 )
 from dicom_node.results.outline import head_outline, hematoma_outline
@@ -95,12 +94,7 @@ def _segment_group(
     """Return TID 1411: the hematoma of one scan."""
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(pair),
-        referenced_segment=ReferencedSegment(
-            sop_class_uid=segmentation.SOPClassUID,
-            sop_instance_uid=segmentation.SOPInstanceUID,
-            segment_number=1,
-            source_series=SourceSeriesForSegmentation(scan.source.series_instance_uid),
-        ),
+        referenced_segment=referenced_segment(segmentation, scan.source),
         time_point_context=time_point,
         finding_type=codes.CEREBRAL_HEMORRHAGE,
         finding_sites=[FindingSite(codes.BRAIN)],

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from highdicom.sr import (
-    CodeContentItem,
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    ImageContentItem,
     RelationshipTypeValues,
-    TextContentItem,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, comparison_wording, wording
+from dicom_node.results.answers import answer, comment, comment_on
 from dicom_node.results.compared_pair import ComparedPair
 from dicom_node.results.comparison_groups import comparison_groups
 from dicom_node.results.context import ResultContext
@@ -84,8 +82,8 @@ def encode_comparison_report(
             codes.QUALITATIVE_EVALUATIONS,
             [
                 *_answers(pair.comparison),
-                *map(_comment, _comments(pair, context)),
-                _picture_comment(capture),
+                *map(comment, _comments(pair, context)),
+                comment_on(capture, str(capture.ImageComments), codes.SIDE_BY_SIDE),
             ],
         ),
     ]
@@ -133,24 +131,24 @@ def _answers(comparison: FollowUpComparison) -> list[ContentItem]:
     found = comparison.follow_up.hematoma_ml > 0
     certain = None if comparison.is_expansion is None else comparison.change.is_certain
     return [
-        _answer(codes.CEREBRAL_HEMORRHAGE, _yes_or_no(answer=found)),
-        _answer(codes.HEMATOMA_EXPANSION, _yes_or_no(answer=comparison.is_expansion)),
+        answer(codes.CEREBRAL_HEMORRHAGE, _yes_or_no(is_so=found)),
+        answer(codes.HEMATOMA_EXPANSION, _yes_or_no(is_so=comparison.is_expansion)),
         *(
-            _answer(codes.CRITERION[criterion], criterion_answer(criterion, comparison))
+            answer(codes.CRITERION[criterion], criterion_answer(criterion, comparison))
             for criterion in Criterion
         ),
-        _answer(codes.EXPANSION_CERTAIN, _yes_or_no(answer=certain)),
+        answer(codes.EXPANSION_CERTAIN, _yes_or_no(is_so=certain)),
         *(
-            _answer(codes.FOLLOW_UP_FLAG[flag], _yes_or_no(answer=flag in comparison.flags))
+            answer(codes.FOLLOW_UP_FLAG[flag], _yes_or_no(is_so=flag in comparison.flags))
             for flag in FollowUpFlag
         ),
     ]
 
 
-def _yes_or_no(*, answer: bool | None) -> Code:
-    if answer is None:
+def _yes_or_no(*, is_so: bool | None) -> Code:
+    if is_so is None:
         return codes.UNDETERMINED
-    return codes.PRESENT if answer else codes.ABSENT
+    return codes.PRESENT if is_so else codes.ABSENT
 
 
 def _comments(pair: ComparedPair, context: ResultContext) -> list[str]:
@@ -181,23 +179,3 @@ def _comments(pair: ComparedPair, context: ResultContext) -> list[str]:
             for sentence in wording.flag_sentences(flags)
         ),
     ]
-
-
-def _picture_comment(capture: Dataset) -> TextContentItem:
-    comment = _comment(str(capture.ImageComments))
-    image = ImageContentItem(
-        name=codes.SIDE_BY_SIDE,
-        referenced_sop_class_uid=capture.SOPClassUID,
-        referenced_sop_instance_uid=capture.SOPInstanceUID,
-        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
-    )
-    comment.ContentSequence = ContentSequence([image])
-    return comment
-
-
-def _answer(question: Code, answer: Code) -> CodeContentItem:
-    return CodeContentItem(name=question, value=answer, relationship_type=_CONTAINS)
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(name=codes.COMMENT, value=text, relationship_type=_CONTAINS)

@@ -3,10 +3,7 @@
 from typing import Final
 
 from highdicom.sr import (
-    CodeContentItem,
     ContentItem,
-    ContentSequence,
-    ImageContentItem,
     RelationshipTypeValues,
     TextContentItem,
 )
@@ -15,6 +12,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import ParametricMapStorage
 
 from dicom_node.results import codes, wording
+from dicom_node.results.answers import answer, comment, comment_on
 from dicom_node.results.context import ResultContext
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.finding import Compartment
@@ -35,19 +33,19 @@ def evaluations(
     """
     found = isinstance(analysis, HematomaFound)
     return [
-        _answer(codes.CEREBRAL_HEMORRHAGE, codes.PRESENT if found else codes.ABSENT),
+        answer(codes.CEREBRAL_HEMORRHAGE, codes.PRESENT if found else codes.ABSENT),
         *(
-            _answer(
+            answer(
                 codes.COMPARTMENT[name], codes.PRESENT if is_present(name, ml) else codes.ABSENT
             )
             for name, ml in _in_order(analysis)
         ),
         *(
-            _answer(codes.QUALITY_FLAG[flag], flag_answer(flag, analysis))
+            answer(codes.QUALITY_FLAG[flag], flag_answer(flag, analysis))
             for flag in QualityFlag
             if flag is not QualityFlag.NO_FORECAST or _was_forecast(analysis)
         ),
-        *map(_comment, _comments(analysis, slice_count, context)),
+        *map(comment, _comments(analysis, slice_count, context)),
     ]
 
 
@@ -122,25 +120,7 @@ def _forecast_sentences(analysis: HematomaFound, context: ResultContext) -> list
 
 
 def picture_comment(picture: Dataset) -> TextContentItem:
-    """Return a comment that refers to one capture, or to the map of the segmentation's doubt.
-
-    The image library cannot refer to results: its entries need an acquisition modality (CID 29).
-    """
-    is_map = picture.SOPClassUID == ParametricMapStorage
-    comment = _comment(wording.UNCERTAINTY_MAP if is_map else str(picture.ImageComments))
-    image = ImageContentItem(
-        name=codes.ENTROPY if is_map else codes.VISUAL_EXPLANATION,
-        referenced_sop_class_uid=picture.SOPClassUID,
-        referenced_sop_instance_uid=picture.SOPInstanceUID,
-        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
-    )
-    comment.ContentSequence = ContentSequence([image])
-    return comment
-
-
-def _answer(question: Code, answer: Code) -> CodeContentItem:
-    return CodeContentItem(name=question, value=answer, relationship_type=_CONTAINS)
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(name=codes.COMMENT, value=text, relationship_type=_CONTAINS)
+    """Return a comment that refers to one capture, or to the map of the segmentation's doubt."""
+    if picture.SOPClassUID == ParametricMapStorage:
+        return comment_on(picture, wording.UNCERTAINTY_MAP, codes.ENTROPY)
+    return comment_on(picture, str(picture.ImageComments), codes.VISUAL_EXPLANATION)

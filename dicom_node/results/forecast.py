@@ -10,8 +10,6 @@ import numpy as np
 from highdicom.sr import (
     FindingSite,
     PlanarROIMeasurementsAndQualitativeEvaluations,
-    ReferencedSegment,
-    SourceSeriesForSegmentation,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -20,7 +18,12 @@ from pydicom.dataset import Dataset
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
-from dicom_node.results.measurement_items import algorithm, image_region, volume_measurement
+from dicom_node.results.measurement_items import (
+    algorithm,
+    image_region,
+    referenced_segment,
+    volume_measurement,
+)
 from dicom_node.results.outline import hematoma_outline
 from dicom_node.results.segmentation import LESION, SegmentKind, encode_segmentation
 from dicom_node.results.source import SourceSeries
@@ -106,12 +109,7 @@ def forecast_groups(
     return (
         VolumetricROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
-            referenced_segment=ReferencedSegment(
-                sop_class_uid=segmentation.SOPClassUID,
-                sop_instance_uid=segmentation.SOPInstanceUID,
-                segment_number=1,
-                source_series=SourceSeriesForSegmentation(source.series_instance_uid),
-            ),
+            referenced_segment=referenced_segment(segmentation, source),
             finding_type=codes.FORECAST_HEMATOMA,
             finding_sites=[FindingSite(codes.BRAIN)],
             algorithm_id=maker,

@@ -12,8 +12,6 @@ from highdicom.sr import (
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
-    ReferencedSegment,
-    SourceSeriesForSegmentation,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -29,6 +27,7 @@ from dicom_node.results.measurement_items import (
     image_region,
     planar_group,
     range_measurements,
+    referenced_segment,
     volume_measurement,
 )
 from dicom_node.results.outline import (
@@ -143,12 +142,7 @@ def _volume_group(
     """Return TID 1411: the segment with everything that holds for the whole hematoma."""
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_lesion_tracking(identity),
-        referenced_segment=ReferencedSegment(
-            sop_class_uid=segmentation.SOPClassUID,
-            sop_instance_uid=segmentation.SOPInstanceUID,
-            segment_number=1,
-            source_series=SourceSeriesForSegmentation(source.series_instance_uid),
-        ),
+        referenced_segment=referenced_segment(segmentation, source),
         finding_type=codes.CEREBRAL_HEMORRHAGE,
         finding_sites=[FindingSite(codes.BRAIN)],
         algorithm_id=algorithm(context.segmentation_card, context),

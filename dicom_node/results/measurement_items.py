@@ -12,10 +12,13 @@ from highdicom.sr import (
     Measurement,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
+    ReferencedSegment,
     SourceImageForRegion,
+    SourceSeriesForSegmentation,
     TrackingIdentifier,
 )
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
@@ -124,4 +127,14 @@ def algorithm(model: ModelIdentity, context: ResultContext) -> AlgorithmIdentifi
         version=model.version,
         manufacturer=context.manufacturer,
         family=codes.ARTIFICIAL_INTELLIGENCE,
+    )
+
+
+def referenced_segment(segmentation: Dataset, source: SourceSeries) -> ReferencedSegment:
+    """Return the reference to the one segment of a result, and to the images it lies on."""
+    return ReferencedSegment(
+        sop_class_uid=segmentation.SOPClassUID,
+        sop_instance_uid=segmentation.SOPInstanceUID,
+        segment_number=1,
+        source_series=SourceSeriesForSegmentation(source.series_instance_uid),
     )

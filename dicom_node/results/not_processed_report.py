@@ -13,12 +13,12 @@ from highdicom.sr import (
     ContainerContentItem,
     ImageContentItem,
     RelationshipTypeValues,
-    TextContentItem,
 )
 from pydicom.dataset import Dataset
 
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results import codes, wording
+from dicom_node.results.answers import comment
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.context import ResultContext
 from dicom_node.results.errors import ResultCheckError
@@ -95,7 +95,7 @@ def encode_not_processed(
             container(codes.IMAGE_LIBRARY, [_library(images)]),
             container(
                 codes.QUALITATIVE_EVALUATIONS,
-                [_comment(wording.not_processed(reason)), _comment(wording.RESEARCH_STATEMENT)],
+                [comment(wording.not_processed(reason)), comment(wording.RESEARCH_STATEMENT)],
             ),
         ],
         [_evidence(each) for each in images],
@@ -122,12 +122,6 @@ def _library(images: Sequence[Dataset]) -> ContainerContentItem:
             )
             for each in images
         ],
-    )
-
-
-def _comment(text: str) -> TextContentItem:
-    return TextContentItem(
-        name=codes.COMMENT, value=text, relationship_type=RelationshipTypeValues.CONTAINS
     )
 
 

@@ -7,9 +7,9 @@ orientation (a Standard Extended SOP Class, PS3.2) it scrolls and measures with 
 from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_node.results import codes, wording
+from dicom_node.results.capture_image import new_capture, set_pixels
 from dicom_node.results.context import ResultContext
 from dicom_node.results.header import coded, stamp
 from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
@@ -42,7 +42,8 @@ def encode_captures(
         capture = _capture(saliency, number, source=source, identity=identity)
         if analysis.forecast is not None:
             capture.DerivationDescription += f" {_DASHED}"
-        _set_pixels(capture, _picture(analysis, saliency, number - 1, volume, context))
+        picture = _picture(analysis, saliency, number - 1, volume, context)
+        set_pixels(capture, draw_capture(picture))
         stamp(
             capture,
             source=source,
@@ -92,44 +93,21 @@ def _capture(
     saliency: SliceSaliency, number: int, *, source: SourceSeries, identity: ResultIdentity
 ) -> Dataset:
     """Return everything but pixels and what all objects share (PS3.3, section A.8.1)."""
-    capture = Dataset()
-    capture.SOPClassUID = SecondaryCaptureImageStorage
-    capture.SOPInstanceUID = identity.uid(ResultRole.CAPTURE, saliency.position)
-    capture.SeriesInstanceUID = identity.uid(ResultRole.CAPTURE_SERIES)
-    capture.Modality = "OT"
-    capture.BodyPartExamined = "HEAD"
-    capture.ConversionType = "WSD"
-    capture.InstanceNumber = number
-    capture.PatientOrientation = ""
-    capture.ImageType = ["DERIVED", "SECONDARY"]
-    capture.BurnedInAnnotation = "YES"
-    capture.RecognizableVisualFeatures = "NO"
-    capture.ImageComments = (
-        f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}. "
-        f"Grad-CAM overlay, {wording.POSITION[saliency.position]}."
+    capture = new_capture(
+        uid=identity.uid(ResultRole.CAPTURE, saliency.position),
+        series_uid=identity.uid(ResultRole.CAPTURE_SERIES),
+        number=number,
+        shows=f"Grad-CAM overlay, {wording.POSITION[saliency.position]}",
+        method=codes.VISUAL_EXPLANATION,
     )
     capture.DerivationDescription = (
         "Brain window 40/80, outline of the hematoma found by the segmentation model, "
         "Grad-CAM of the expansion model (red: important). "
         f"{wording.RESEARCH_STATEMENT}"
     )
-    capture.DerivationCodeSequence = [coded(codes.VISUAL_EXPLANATION)]
     reference = source.images[saliency.slice_index].reference()
     reference.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
     capture.SourceImageSequence = [reference]
     capture.update(source.slice_geometry(saliency.slice_index))
     capture.update(source.lossy_flags())
     return capture
-
-
-def _set_pixels(capture: Dataset, picture: CapturePicture) -> None:
-    pixels = draw_capture(picture)
-    capture.Rows, capture.Columns, capture.SamplesPerPixel = pixels.shape
-    capture.PhotometricInterpretation = "RGB"
-    capture.PlanarConfiguration = 0
-    capture.BitsAllocated = capture.BitsStored = 8
-    capture.HighBit = 7
-    capture.PixelRepresentation = 0
-    data = pixels.tobytes()
-    capture.PixelData = data + b"\0" * (len(data) % 2)
-    capture["PixelData"].VR = "OB"
