@@ -1,13 +1,13 @@
 """The worker's analyst: the line of one series, between the spool and the outbox."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.comparers import series_comparer
 from dicom_node.bootstrap.encoding import encoded
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.node_models import fitted_facts, load_node_models
 from dicom_node.bootstrap.pair_analyst import PairAnalyst
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import ShadowAnalyst, has_shadow, shadow_settings
@@ -24,24 +24,7 @@ from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, Seri
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.model_card import ModelCard
     from pipeline.models import Models
-
-#: Fields of a card that cannot change a result, or whose digest the models' own is.
-_WORDS = frozenset(
-    {
-        "name",
-        "version",
-        "training_cohort",
-        "metrics",
-        "licence",
-        "intended_use",
-        "demonstration",
-        "weights_sha256",
-        "card_format",
-        "training_statistics",
-    }
-)
 
 
 class WorkerAnalyst:
@@ -90,8 +73,6 @@ def make_analyst(settings: Settings, layout: DataLayout) -> Analyst:
     ModelBundleError
         If a bundle is missing or altered.
     """
-    from dicom_node.bootstrap.comparers import series_comparer
-
     models = load_node_models(settings)
     models.warm_up()
     analysis = WorkerAnalyst(series_analyst(settings, models), layout)
@@ -120,28 +101,4 @@ def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
             say_not_processed=settings.results.say_not_processed,
             fitted=tuple(fact for card in models.cards for fact in fitted_facts(card)),
         ),
-    )
-
-
-def fitted_facts(card: "ModelCard") -> tuple[str, ...]:
-    """Return what a card says beside words and weights: all of it can change a result."""
-    return tuple(
-        f"{card.task} {item.name} {getattr(card, item.name)}"
-        for item in dataclasses.fields(card)
-        if item.name not in _WORDS
-    )
-
-
-def load_node_models(settings: Settings) -> "Models":
-    """Return the models that the settings name. Raises ModelBundleError."""
-    from pipeline.kept_memory import keep_freed_memory
-    from pipeline.models import load_models
-
-    keep_freed_memory()
-    worker = settings.worker
-    return load_models(
-        segmentation=parts.bundle_path(worker.segmentation_bundle),
-        classification=parts.bundle_path(worker.classification_bundle),
-        growth=parts.growth_bundle(settings),
-        device=worker.device,
     )

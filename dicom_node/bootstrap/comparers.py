@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dicom_node.bootstrap.analysts import fitted_facts
+from dicom_node.bootstrap.node_models import fitted_facts
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.series_comparison import ComparisonConfiguration, SeriesComparer
 from dicom_node.settings import Settings

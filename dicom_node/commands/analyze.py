@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from dicom_node.bootstrap import parts
-from dicom_node.bootstrap.analysts import load_node_models, series_analyst
+from dicom_node.bootstrap.analysts import series_analyst
 from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.node_models import load_node_models
 from dicom_node.commands.analysis_bar import showing
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from dicom_node.bootstrap import parts
-from dicom_node.bootstrap.analysts import load_node_models
 from dicom_node.bootstrap.comparers import series_comparer
 from dicom_node.bootstrap.logs import set_up_logs
+from dicom_node.bootstrap.node_models import load_node_models
 from dicom_node.commands.analysis_bar import showing
 from dicom_node.commands.analyze import tell_choice
 from dicom_node.commands.screen import say

@@ -119,7 +119,7 @@ def _check_models(settings: Settings) -> None:
     OperatorError
         If they cannot be used.
     """
-    from dicom_node.bootstrap.analysts import load_node_models
+    from dicom_node.bootstrap.node_models import load_node_models
 
     try:
         load_node_models(shadow_settings(settings)).warm_up()

@@ -11,7 +11,8 @@ from acceptance.stand_in_node import StandInModels
 from ct_builder import Ball, build_ct_series, save_series
 from growth_builder import growth_card, moving_forecaster, moving_network
 
-from dicom_node.bootstrap.analysts import load_node_models, series_analyst
+from dicom_node.bootstrap.analysts import series_analyst
+from dicom_node.bootstrap.node_models import load_node_models
 from dicom_node.commands.analyze import Wishes
 from dicom_node.commands.check import findings_of
 from dicom_node.results.check_segmentation import unpack_frames

@@ -16,8 +16,8 @@ from result_cases import (
     context,
 )
 
-from dicom_node.bootstrap.analysts import fitted_facts
 from dicom_node.bootstrap.encoding import encoded
+from dicom_node.bootstrap.node_models import fitted_facts
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.results import wording
 from dicom_node.results.check import check_results
