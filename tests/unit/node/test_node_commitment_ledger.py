@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, result_objects, small_series
+from node_builders import arrive, result_objects, small_series
 
 from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
@@ -45,17 +45,6 @@ def accept_all(_peer, files, *, on_outcome):
     for file in files:
         on_outcome(SendOutcome(file=file, kind=SendKind.ACCEPTED, status=0, message="accepted"))
     return ()
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ from datetime import timedelta
 
 import pytest
 from node_builders import (
-    Clock,
     arrive,
-    opened_ledger,
     result_objects,
     small_series,
     wait_for,
@@ -93,19 +91,8 @@ class FakeNetwork:
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def network():
     return FakeNetwork()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

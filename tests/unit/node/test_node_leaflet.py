@@ -1,11 +1,8 @@
 """A series that cannot be analysed leaves a report that says so, where a site wants it."""
 
-import pytest
 from node_builders import (
-    Clock,
     FakeAnalyst,
     arrive,
-    opened_ledger,
     result_objects,
     small_series,
 )
@@ -20,17 +17,6 @@ from dicom_node.jobs.task import Rejected
 from dicom_node.jobs.worker import JobRules, Worker
 
 ROUTES = (Route(name="pacs"), Route(name="neurosurgery", receives=Receives.FINDINGS))
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def study(ledger, clock, *series):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
+from node_builders import arrive, small_series, stored_objects
 
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
 from dicom_node.intake.assembly import AssemblyRules
@@ -14,17 +14,6 @@ from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import DeliveryState, JobState
 
 POLICY = RetryPolicy(max_attempts=3, first_delay_s=30)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

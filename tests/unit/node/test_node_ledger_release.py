@@ -1,7 +1,7 @@
 """A process that starts knows that the one before it is dead, and frees what that one held."""
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
+from node_builders import arrive, opened_ledger, small_series, stored_objects
 
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
@@ -10,11 +10,6 @@ from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import DeliveryState, JobState
 
 POLICY = RetryPolicy(max_attempts=2, first_delay_s=30)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ RULES = AssemblyRules(quiet_s=5, force_s=60, study_quiet_s=5, study_limit_s=30)
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def ledger(tmp_path):
     with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.presence.enter(process_identity(), Clock()())

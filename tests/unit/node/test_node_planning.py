@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger
+from node_builders import arrive
 from site_builder import ADMISSION, LATER, NEXT_DAY, PAIRING, Site, scan
 from sqlalchemy import select
 
@@ -11,17 +11,6 @@ from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.state import JobKind, JobState, SeriesState
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

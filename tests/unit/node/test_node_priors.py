@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from node_builders import Clock, file_bytes, opened_ledger
+from node_builders import file_bytes
 from site_builder import ADMISSION, NEXT_DAY, PAIRING, Site, scan
 from sqlalchemy import select
 
@@ -71,17 +71,6 @@ class Pacs:
                 Retrieval(series=one, completed=len(images), failed=0, status=0, message="")
             )
         return tuple(done)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from node_builders import (
     FakeAnalyst,
     MemoryStore,
     arrive,
-    opened_ledger,
     result_objects,
     small_series,
 )
@@ -44,12 +43,6 @@ class Trial:
     def analyze(self, task, *, on_step):
         on_step("segment")
         return self.outcome(task)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 class Current(FakeAnalyst):

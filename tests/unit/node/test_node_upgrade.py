@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
+from node_builders import arrive, opened_ledger, small_series, stored_objects
 
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
@@ -17,11 +17,6 @@ from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import SCHEMA_VERSION
 
 VERSION_1 = Path(__file__).parent / "ledger_version_1.sql"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import pytest
 from node_builders import (
     START,
-    Clock,
     arrive,
-    opened_ledger,
     small_series,
     stored_objects,
 )
@@ -24,17 +22,6 @@ from dicom_node.jobs.tables import JobRow, PriorSearchRow, PriorSeriesRow
 
 STAT = UrgencyRules(priorities=frozenset({"STAT", "HIGH"}))
 STROKE = UrgencyRules(rules=(TextRule(attribute=SeriesAttribute.STUDY, pattern="stroke|trauma"),))
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def study(number, *, priority=None, **options):

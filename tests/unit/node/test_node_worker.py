@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from node_builders import START, Clock, FakeAnalyst, MemoryStore, wait_for
+from node_builders import START, FakeAnalyst, MemoryStore, wait_for
 
 from dicom_node.errors import LedgerUnavailableError, LostLeaseError, OutboxError
 from dicom_node.jobs.retry import RetryPolicy
@@ -83,11 +83,6 @@ class FakeQueue:
     def _check(self):
         if self.is_lost:
             raise LostLeaseError("injected")
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
