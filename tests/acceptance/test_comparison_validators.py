@@ -1,34 +1,10 @@
 """Other people's validators look at the objects of a comparison."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 from comparison_builder import LARGE, SMALL, compare, scan
+from validator_programs import pixelmed_on, run
 
 pytestmark = pytest.mark.acceptance
-
-#: Where Debian's libpixelmed-java puts what the SR validator needs.
-PIXELMED = [
-    Path("/usr/share/java") / name
-    for name in ("pixelmed.jar", "commons-codec.jar", "slf4j-api.jar", "slf4j-nop.jar")
-]
-#: Java's own limits on XPath are too low for the validator's style sheet.
-NO_XPATH_LIMITS = [
-    f"-Djdk.xml.{limit}=0"
-    for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")
-]
-
-
-def run(program, *arguments, timeout_s=100):
-    """Return what a program says, on both channels; skip where it is not installed."""
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-    done = subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, timeout=timeout_s, check=False
-    )
-    return (done.stdout + done.stderr).decode("utf-8", errors="replace")
 
 
 CASES = {
@@ -87,9 +63,6 @@ def test_dcmtk_reads_the_report(files):
 @pytest.mark.parametrize("before", [SMALL, None], ids=["expanded", "no hematoma at baseline"])
 def test_pixelmed_finds_no_error_in_the_report(before, tmp_path):
     """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""
-    absent = [path.name for path in PIXELMED if not path.is_file()]
-    if absent:
-        pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
     scans = (
         scan(tmp_path / "b", before, seed=1, time="20260105080000", slices=12, spacing_mm=11.0),
         scan(tmp_path / "a", LARGE, seed=2, time="20260106080000", slices=12, spacing_mm=11.0),
@@ -97,16 +70,7 @@ def test_pixelmed_finds_no_error_in_the_report(before, tmp_path):
     path = tmp_path / "report.dcm"
     compare(*scans, tmp_path).objects.report.save_as(path, enforce_file_format=True)
 
-    said = run(
-        "java",
-        "-Xss64m",
-        *NO_XPATH_LIMITS,
-        "-cp",
-        ":".join(map(str, PIXELMED)),
-        "com.pixelmed.validate.DicomSRValidator",
-        path,
-        timeout_s=360,
-    )
+    said = pixelmed_on(path)
 
     assert "Found Root Template TID_1500" in said
     assert "IOD validation complete" in said

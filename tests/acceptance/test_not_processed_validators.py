@@ -1,9 +1,9 @@
 """Validators of others accept the report that a series was not analysed."""
 
 import pytest
-from acceptance.test_results_validators import NO_XPATH_LIMITS, PIXELMED, run
 from ct_builder import build_ct_series, save_series
 from result_cases import SMALL, context
+from validator_programs import pixelmed_on, run
 
 from dicom_node.results.not_processed_report import encode_not_processed
 from pipeline.rejection import RejectionCode, RejectionReason
@@ -36,15 +36,7 @@ def test_dciodvfy_and_dcmtk_find_no_error(files):
 @pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
 def test_pixelmed_finds_no_error(files):
     """TID 1500 as PixelMed knows it."""
-    absent = [path.name for path in PIXELMED if not path.is_file()]
-    if absent:
-        pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
-    jars = ":".join(map(str, PIXELMED))
-
-    said = run(
-        "java", "-Xss64m", *NO_XPATH_LIMITS, "-cp", jars,
-        "com.pixelmed.validate.DicomSRValidator", files[1], timeout_s=360,
-    )  # fmt: skip
+    said = pixelmed_on(files[1])
 
     assert "Found Root Template TID_1500" in said
     assert [line for line in said.splitlines() if line.startswith("Error")] == []

@@ -1,9 +1,5 @@
 """Validators and viewers of others accept the result objects."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ct_builder import build_ct_series, save_series
@@ -19,29 +15,9 @@ from result_cases import (
     case_with_ventricular_blood,
     case_without_hematoma,
 )
+from validator_programs import pixelmed_on, run
 
 pytestmark = pytest.mark.acceptance
-
-#: Where Debian's libpixelmed-java puts what the SR validator needs.
-PIXELMED = [
-    Path("/usr/share/java") / name
-    for name in ("pixelmed.jar", "commons-codec.jar", "slf4j-api.jar", "slf4j-nop.jar")
-]
-#: Java's own limits on XPath are too low for the validator's style sheet.
-NO_XPATH_LIMITS = [
-    f"-Djdk.xml.{limit}=0"
-    for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")
-]
-
-
-def run(program, *arguments, timeout_s=100):
-    """Return what a program says, on both channels; skip where it is not installed."""
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-    done = subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, timeout=timeout_s, check=False
-    )
-    return (done.stdout + done.stderr).decode("utf-8", errors="replace")
 
 
 def chinese():
@@ -125,23 +101,11 @@ def test_dcmtk_draws_the_captures(files):
 )
 def test_pixelmed_finds_no_error_in_the_report(make, tmp_path):
     """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""
-    absent = [path.name for path in PIXELMED if not path.is_file()]
-    if absent:
-        pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
     path = tmp_path / "report.dcm"
     report = make(slices=16, spacing_mm=9.0).encode(with_uncertainty_map=True).report
     report.save_as(path, enforce_file_format=True)
 
-    said = run(
-        "java",
-        "-Xss64m",
-        *NO_XPATH_LIMITS,
-        "-cp",
-        ":".join(map(str, PIXELMED)),
-        "com.pixelmed.validate.DicomSRValidator",
-        path,
-        timeout_s=360,
-    )
+    said = pixelmed_on(path)
 
     assert "Found Root Template TID_1500" in said
     assert "IOD validation complete" in said

@@ -1,0 +1,45 @@
+"""Validators of others, run as programs; a test is skipped where one is not installed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+#: Where Debian's libpixelmed-java puts what the SR validator needs.
+PIXELMED = [
+    Path("/usr/share/java") / name
+    for name in ("pixelmed.jar", "commons-codec.jar", "slf4j-api.jar", "slf4j-nop.jar")
+]
+#: Java's own limits on XPath are too low for the validator's style sheet.
+NO_XPATH_LIMITS = [
+    f"-Djdk.xml.{limit}=0"
+    for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")
+]
+
+
+def run(program, *arguments, timeout_s=100):
+    """Return what a program says, on both channels; skip where it is not installed."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, timeout=timeout_s, check=False
+    )
+    return (done.stdout + done.stderr).decode("utf-8", errors="replace")
+
+
+def pixelmed_on(report):
+    """Return what PixelMed's validator of structured reports says of a file."""
+    absent = [path.name for path in PIXELMED if not path.is_file()]
+    if absent:
+        pytest.skip(f"PixelMed is not installed: {', '.join(absent)}")
+    return run(
+        "java",
+        "-Xss64m",
+        *NO_XPATH_LIMITS,
+        "-cp",
+        ":".join(map(str, PIXELMED)),
+        "com.pixelmed.validate.DicomSRValidator",
+        report,
+        timeout_s=360,
+    )
