@@ -11,7 +11,7 @@ import typer
 
 from dicom_node import alerts_cli, custody_cli, deliveries_cli, export_cli, folder_cli, models_cli
 from dicom_node.config_option import ConfigOption
-from dicom_node.errors import stack_of
+from dicom_node.errors import NodeError, stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
 
 app = typer.Typer(
@@ -314,6 +314,9 @@ def main() -> None:
     except OperatorError as error:
         typer.echo(f"ichnode: {error}", err=True)
         sys.exit(error.exit_code)
+    except NodeError as error:  # its words are the node's own
+        typer.echo(f"ichnode: {error}", err=True)
+        sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         typer.echo("ichnode: stopped", err=True)
         sys.exit(ExitCode.FAILED)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -128,7 +128,19 @@ def _session(engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except SQLAlchemyError as error:
-        raise LedgerUnavailableError(f"The ledger refused: {type(error).__name__}") from error
+        raise LedgerUnavailableError(_refusal(engine, error)) from error
+
+
+def _refusal(engine: Engine, error: SQLAlchemyError) -> str:
+    """Return which file refused, why, and what can be done.
+
+    SQLite's own words name tables and states of the file ("database is locked", "disk I/O
+    error"), never a value; SQLAlchemy's would quote the row.
+    """
+    why: object = type(error).__name__
+    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
+        why = error.orig
+    return f"The ledger {engine.url.database} refused: {why}; `ichnode verify` examines it"
 
 
 def _set_up_connection(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
