@@ -276,7 +276,7 @@ def conformance(
 
         ichnode conformance --output docs/conformance.md
     """
-    from dicom_node.conformance import conformance_statement
+    from dicom_node.conformance.statement import conformance_statement
 
     statement = conformance_statement()
     if output is None:

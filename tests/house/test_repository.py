@@ -40,7 +40,7 @@ def test_no_file_names_a_path_of_somebodys_machine():
 
 def test_the_conformance_statement_is_current():
     """The committed file is what the tables say; ``make conformance`` writes it."""
-    from dicom_node.conformance import conformance_statement
+    from dicom_node.conformance.statement import conformance_statement
 
     committed = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 

@@ -3,9 +3,9 @@
 from dicom_node.association.presentation import ACCEPTED, PROPOSED, presentation_context_table
 from dicom_node.association.refusals import REFUSAL_WORDS
 from dicom_node.association.store_answer import STATUS_OF_ERROR, STATUS_OF_REFUSAL, StoreStatus
-from dicom_node.conformance_delivery import delivery_section
-from dicom_node.conformance_query import query_section
-from dicom_node.conformance_security import security_section
+from dicom_node.conformance.delivery import delivery_section
+from dicom_node.conformance.query import query_section
+from dicom_node.conformance.security import security_section
 from dicom_node.settings import Settings
 from pipeline import __version__
 
