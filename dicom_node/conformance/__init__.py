@@ -1,0 +1,1 @@
+"""The conformance statement and the IHE statement, from the tables of the code."""
