@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from dicom_node.settings_values import (
     AeTitle,
     CallerTitle,
+    CallerCertificate,
     Encoding,
     FileName,
     HomePath,
@@ -51,6 +52,7 @@ class CallerPermission(StrEnum):
 class CallerSettings(_Table):
     """An entry of ``node.callers`` that says more than a title."""
 
+    certificate: CallerCertificate | None = None
     ae_title: CallerTitle
     address: Network | None = None
     may: Annotated[tuple[CallerPermission, ...], Field(min_length=1)] = tuple(CallerPermission)

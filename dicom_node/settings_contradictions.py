@@ -63,6 +63,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _tls_incomplete(document)
     yield from _alerts_incomplete(document)
     data_dir = _table(document, "node").get("data_dir")
+    yield from _certificates_never_shown(document)
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
             key="node.data_dir",
@@ -116,6 +117,20 @@ def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 
 def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return what mail needs and the settings do not name, and hours that are no span."""
+def _certificates_never_shown(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return callers that are held to a certificate where nobody is asked for one."""
+    tls, callers = _table(document, "tls"), _table(document, "node").get("callers")
+    if tls.get("enabled") is True and tls.get("callers_need_certificate", True) is True:
+        return
+    for number, one in enumerate(callers if isinstance(callers, list) else [], start=1):
+        if isinstance(one, dict) and one.get("certificate"):
+            yield SettingsFault(
+                key=f"node.callers[{number}].certificate",
+                found=json.dumps(one["certificate"], default=str),
+                expected="none, or tls.enabled and tls.callers_need_certificate = true beside it",
+            )
+
+
     alerts = _table(document, "alerts")
     for key, example in (("mail_from", "ichnode@hospital.example"), ("smtp_host", "10.0.0.25")):
         if alerts.get("mail_to") and not alerts.get(key):

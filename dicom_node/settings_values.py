@@ -17,6 +17,7 @@ ANY_CALLER = "*"
 
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?")
 _PEER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
@@ -72,6 +73,22 @@ def _network(value: str) -> str:
     return value
 
 
+def _caller_certificate(value: str) -> str:
+    """Return a rule for certificates with DNS names and fingerprints in their plain form."""
+    part, _, wanted = (word.strip() for word in value.partition(":"))
+    if part == "cn" and wanted:
+        return f"cn:{wanted}"
+    if part == "dns" and _HOST_NAME.fullmatch(wanted):
+        return f"dns:{wanted.lower()}"
+    fingerprint = wanted.replace(":", "").lower()
+    if part == "sha256" and _FINGERPRINT.fullmatch(fingerprint):
+        return f"sha256:{fingerprint}"
+    raise ValueError(
+        "cn:NAME, dns:HOST or sha256:FINGERPRINT (64 hexadecimal digits) of the certificate that "
+        "the caller shows, for example cn:CT1"
+    )
+
+
 def _file(value: str) -> str:
     if value and not value.startswith(("/", "~")):
         raise ValueError("a path that begins with / or ~")
@@ -92,6 +109,7 @@ def _mail_address(value: str) -> str:
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 CallerTitle = Annotated[str, AfterValidator(_caller_title)]
+CallerCertificate = Annotated[str, AfterValidator(_caller_certificate)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]

@@ -2,10 +2,11 @@
 
 import ipaddress
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dicom_node.association.caller_certificate import CertificateRule, ShownCertificate
 from dicom_node.association.peers import check_ae_title
 from dicom_node.association.presentation import VERIFICATION
 from dicom_node.association.refusals import RefusalKind
@@ -41,6 +42,8 @@ class Caller:
         Calling AE title; None stands for any.
     network : IPv4Network or IPv6Network or None
         Where it calls from; None stands for anywhere.
+    certificate : CertificateRule or None
+        Which certificate it must have shown; None stands for any, or none.
     may : frozenset of Permission
         What it may do.
     max_associations : int or None
@@ -55,6 +58,7 @@ class Caller:
 
     ae_title: str | None
     network: Network | None = None
+    certificate: CertificateRule | None = None
     may: frozenset[Permission] = frozenset(Permission)
     max_associations: int | None = None
 
@@ -76,6 +80,10 @@ class Caller:
             return True
         found = _address(address)
         return found is not None and found in self.network
+
+    def has_certificate(self, shown: ShownCertificate | None) -> bool:
+        """Return whether the entry is for who showed this certificate, or none."""
+        return self.certificate is None or self.certificate.fits(shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +119,22 @@ class Call:
         AE titles as given.
     address : str
         IP address of the caller.
+    certificate : ShownCertificate or None
+        What it showed in the TLS handshake.
     """
 
     calling: str
     called: str
     address: str
+    certificate: ShownCertificate | None = None
+
+
+#: What an entry must fit, in this order, and what it is called if none does.
+_TESTS: tuple[tuple[Callable[[Caller, Call], bool], RefusalKind], ...] = (
+    (lambda entry, call: entry.has_title(call.calling), RefusalKind.UNKNOWN_CALLER),
+    (lambda entry, call: entry.has_address(call.address), RefusalKind.WRONG_ADDRESS),
+    (lambda entry, call: entry.has_certificate(call.certificate), RefusalKind.WRONG_CERTIFICATE),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +174,11 @@ class Admission:
         """
         if call.called != self.ae_title:
             return _unknown(RefusalKind.WRONG_CALLED_TITLE, _CALLED_TITLE)
-        titled = [one for one in self.callers if one.has_title(call.calling)]
-        if not titled:
-            return _unknown(RefusalKind.UNKNOWN_CALLER, _CALLING_TITLE)
-        fitting = [one for one in titled if one.has_address(call.address)]
-        if not fitting:
-            return _unknown(RefusalKind.WRONG_ADDRESS, _CALLING_TITLE)
+        fitting = self.callers
+        for fits, kind in _TESTS:
+            fitting = tuple(one for one in fitting if fits(one, call))
+            if not fitting:
+                return _unknown(kind, _CALLING_TITLE)
         if len(open_calls) >= self.max_associations:
             return _full(RefusalKind.NODE_LIMIT)
         caller = max(fitting, key=_precision)
@@ -171,9 +189,10 @@ class Admission:
         return caller
 
 
-def _precision(caller: Caller) -> tuple[bool, int]:
-    """Return how narrowly an entry describes: a title before none, then the smaller network."""
-    return caller.ae_title is not None, -1 if caller.network is None else caller.network.prefixlen
+def _precision(caller: Caller) -> tuple[bool, bool, int]:
+    """Return how narrowly an entry describes: by title, by certificate, by smaller network."""
+    bits = -1 if caller.network is None else caller.network.prefixlen
+    return caller.ae_title is not None, caller.certificate is not None, bits
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -23,6 +23,7 @@ class RefusalKind(StrEnum):
     UNKNOWN_ADDRESS = "unknown_address"  #: no caller may call from this address
     UNKNOWN_CALLER = "unknown_caller"  #: calling AE title not in the settings
     WRONG_ADDRESS = "wrong_address"  #: the title is known, but from another address
+    WRONG_CERTIFICATE = "wrong_certificate"  #: the title is known, with another certificate
     WRONG_CALLED_TITLE = "wrong_called_title"  #: somebody else was called
     NODE_LIMIT = "node_limit"  #: as many associations as the node allows
     CALLER_LIMIT = "caller_limit"  #: as many associations as the caller is allowed
@@ -42,6 +43,7 @@ REFUSAL_WORDS: dict[RefusalKind, str] = {
     RefusalKind.UNKNOWN_ADDRESS: "no caller of the settings has this address",
     RefusalKind.UNKNOWN_CALLER: "calling AE title not in the settings",
     RefusalKind.WRONG_ADDRESS: "calling AE title known, but not from this address",
+    RefusalKind.WRONG_CERTIFICATE: "calling AE title known, but not with this certificate",
     RefusalKind.WRONG_CALLED_TITLE: "called AE title is not the node's",
     RefusalKind.NODE_LIMIT: "the node has as many associations as it may",
     RefusalKind.CALLER_LIMIT: "the caller has as many associations as it may",

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.association.caller_certificate import shown_certificate
 from dicom_node.association.callers import (
     Call,
     Caller,
@@ -263,6 +264,7 @@ class StorageScp:
             calling=(request.calling_ae_title or "").strip(),
             called=(request.called_ae_title or "").strip(),
             address=association.requestor.address or "",
+            certificate=shown_certificate(self._sockets.get(association)),
         )
         with self._lock:
             self._calls = {one: kept for one, kept in self._calls.items() if one.is_alive()}

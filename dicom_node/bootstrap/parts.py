@@ -90,13 +90,16 @@ def receive_limits(settings: Settings) -> "ReceiveLimits":
 
 def caller_of(entry: str | CallerSettings) -> "Caller":
     """Return an entry of ``node.callers`` as the association package knows it."""
+    from dicom_node.association.caller_certificate import CertificatePart, CertificateRule
     from dicom_node.association.callers import Caller, Permission
 
     if isinstance(entry, str):
         entry = CallerSettings(ae_title=entry)
+    part, _, value = (entry.certificate or "").partition(":")
     return Caller(
         ae_title=None if entry.ae_title == ANY_CALLER else entry.ae_title,
         network=None if entry.address is None else ip_network(entry.address),
+        certificate=CertificateRule(part=CertificatePart(part), value=value) if part else None,
         may=frozenset(Permission(one.value) for one in entry.may),
         max_associations=entry.max_associations,
     )

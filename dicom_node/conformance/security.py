@@ -26,8 +26,9 @@ claimed: which suites of TLS 1.3 are offered is decided by the TLS library.
 
 ### 4.2 Access
 
-Callers are told apart by AE title and IP address (`node.callers`), and each by what it may do:
-Verification, Storage, Storage Commitment. Contexts of the others are rejected with result 3.
+Callers are told apart by AE title, IP address and, over TLS, certificate (common name, DNS name or
+fingerprint; `node.callers`), and each by what it may do: Verification, Storage, Storage Commitment.
+Contexts of the others are rejected with result 3.
 User identity negotiation is not supported.
 
 | Limit | Value | Beyond it |

@@ -12,6 +12,7 @@ import pytest
 from certificate_builder import Authority
 from node_builders import Clock, file_bytes, result_objects, small_series, wait_for
 
+from dicom_node.association.caller_certificate import CertificatePart, CertificateRule
 from dicom_node.association.callers import Caller
 from dicom_node.association.peers import Peer
 from dicom_node.association.receive_limits import ReceiveLimits
@@ -23,6 +24,8 @@ from dicom_node.association.tls import TLS_1_2_SUITES, ClientTls, ServerTls, Tls
 from dicom_node.association.verification import echo
 
 HOST = "127.0.0.1"
+
+ANYBODY = (Caller(ae_title=None),)
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -79,7 +82,15 @@ def files_of(issued, authority, **options):
 
 @contextmanager
 def listening(
-    issued, authority, *, intake=None, plain=False, limits=None, revoked=None, **options
+    issued,
+    authority,
+    *,
+    intake=None,
+    plain=False,
+    limits=None,
+    revoked=None,
+    callers=ANYBODY,
+    **options,
 ):
     provider = StorageScp(
         settings=ScpSettings(
@@ -88,7 +99,7 @@ def listening(
             port=0 if plain else None,
             tls_port=0,
             tls=ServerTls(files=files_of(issued, authority, revoked=revoked), **options),
-            callers=(Caller(ae_title=None),),
+            callers=callers,
             limits=limits or ReceiveLimits(),
         ),
         intake=intake or MemoryIntake(),
@@ -308,6 +319,31 @@ def test_a_site_may_refuse_tls_1_2(node, modality, authority, caplog):
         refused(scp, context)
 
     assert "has no TLS 1.2 or 1.3" in caplog.text
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_title_is_of_no_use_with_another_certificate(node, modality, authority, caplog, version):
+    """The thief is a partner of the hospital and knows the title; the modality gets in."""
+    callers = (
+        Caller(
+            ae_title="MODALITY",
+            certificate=CertificateRule(part=CertificatePart.COMMON_NAME, value="modality"),
+        ),
+    )
+    thief = authority.issue("thief")
+    with listening(
+        node, authority, callers=callers, plain=True, only_1_3=version is ssl.TLSVersion.TLSv1_3
+    ) as scp:
+        own = echo(peer(scp.tls_port, ClientTls(files=files_of(modality, authority))))
+        stolen = echo(peer(scp.tls_port, ClientTls(files=files_of(thief, authority))))
+        plain = echo(peer(scp.port, None))
+        totals = scp.refusals.totals()
+
+    assert own.ok
+    for refused in (stolen, plain):
+        assert "Calling AE title not recognised" in refused.message
+    assert totals == {RefusalKind.WRONG_CERTIFICATE: 2}
+    assert "calling AE title known, but not with this certificate" in caplog.text
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 from certificate_builder import NOW, Authority
 
+from dicom_node.association.caller_certificate import CertificatePart
 from dicom_node.association.callers import Permission
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state, log_certificates
@@ -70,6 +71,47 @@ def test_callers_may_be_titles_and_tables():
     assert table.may == {Permission.ECHO, Permission.STORE}
     assert table.max_associations == 2
     assert (star.ae_title, star.network) == (None, ip_network("10.0.1.1/32"))
+
+
+def test_certificates_of_callers_arrive_in_their_plain_form(tmp_path):
+    """DNS names in lower case, fingerprints without colons; several entries for one title."""
+    authority = Authority(tmp_path)
+    printed = ":".join(["0A"] * 32)
+    rules = ["cn: CT 1", "dns:CT1.Hospital", f"sha256:{printed}"]
+    settings = settings_of(
+        node={"callers": [{"ae_title": "CT1", "certificate": rule} for rule in rules]},
+        tls=tls_table(authority, authority.issue("node")),
+    )
+
+    found = [one.certificate for one in parts.scp_settings(settings).callers]
+
+    assert [(one.part, one.value) for one in found] == [
+        (CertificatePart.COMMON_NAME, "CT 1"),
+        (CertificatePart.DNS_NAME, "ct1.hospital"),
+        (CertificatePart.FINGERPRINT, "0a" * 32),
+    ]
+
+
+@pytest.mark.parametrize("rule", ["CT1", "cn:", "dns:a b", "sha256:0A:0B", "md5:0A", "", "cn"])
+def test_a_rule_for_certificates_that_is_none_is_refused(rule):
+    """What may stand there is said."""
+    files = dict.fromkeys(("certificate", "key", "trusted"), "/tls.pem")
+    faults = faults_of(
+        node={"callers": [{"ae_title": "CT1", "certificate": rule}]},
+        tls={"enabled": True} | files,
+    )
+
+    assert "for example cn:CT1" in faults["node.callers[1].certificate"]
+
+
+@pytest.mark.parametrize("tls", [{}, {"enabled": False}, {"callers_need_certificate": False}])
+def test_a_rule_for_certificates_needs_callers_that_show_one(tmp_path, tls):
+    """Otherwise the caller could never get in."""
+    authority = Authority(tmp_path)
+    table = tls_table(authority, authority.issue("node"), **tls) if tls else {}
+    faults = faults_of(node={"callers": [{"ae_title": "CT1", "certificate": "cn:A"}]}, tls=table)
+
+    assert "tls.callers_need_certificate = true" in faults["node.callers[1].certificate"]
 
 
 def test_faults_of_callers_are_named_by_their_place():

@@ -1,11 +1,23 @@
 """Who may call: the decision, without a network."""
 
+import socket
 from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from certificate_builder import Authority
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from node_builders import Clock
 
+from dicom_node.association.caller_certificate import (
+    CertificatePart,
+    CertificateRule,
+    ShownCertificate,
+    read_shown,
+    shown_certificate,
+)
 from dicom_node.association.callers import (
     Admission,
     Call,
@@ -119,6 +131,76 @@ def test_the_narrowest_entry_counts():
     assert rule.decide(call("CT1", "10.0.0.21"), []) is CT1
     assert rule.decide(call("CT1", "10.9.9.9"), []) is wide
     assert rule.decide(call("CT9", "10.9.9.9"), []) is guests
+
+
+CT1_CERTIFICATE = ShownCertificate(
+    common_names=frozenset({"CT1"}),
+    dns_names=frozenset({"ct1.hospital"}),
+    fingerprint="0a" * 32,
+)
+OTHER_CERTIFICATE = ShownCertificate(
+    common_names=frozenset({"CT10"}),
+    dns_names=frozenset({"x.ct1.hospital"}),
+    fingerprint="0b" * 32,
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (CertificatePart.COMMON_NAME, "CT1"),
+        (CertificatePart.DNS_NAME, "ct1.hospital"),
+        (CertificatePart.FINGERPRINT, "0a" * 32),
+    ],
+)
+def test_a_title_can_be_bound_to_a_certificate(part, value):
+    """By name or fingerprint, as a whole; no certificate, or another one, is rejected."""
+    bound = Caller(ae_title="CT1", certificate=CertificateRule(part=part, value=value))
+    rule = admission(bound, PACS)
+    shown, other, none = (
+        Call(calling="CT1", called="ICHNODE", address="10.0.0.21", certificate=one)
+        for one in (CT1_CERTIFICATE, OTHER_CERTIFICATE, None)
+    )
+
+    assert rule.decide(shown, []) is bound
+    for refused in (other, none):
+        answer = rule.decide(refused, [])
+        assert isinstance(answer, Rejection)
+        assert answer.kind is RefusalKind.WRONG_CERTIFICATE
+        assert (answer.result, answer.source, answer.diagnostic) == (1, 1, 3)
+
+
+def test_an_entry_with_a_certificate_goes_before_one_without():
+    """The scanner with its key may store; who only knows its title may echo."""
+    known = CertificateRule(part=CertificatePart.COMMON_NAME, value="CT1")
+    own = Caller(ae_title="CT1", certificate=known)
+    title = Caller(
+        ae_title="CT1", network=ip_network("10.0.0.21"), may=frozenset({Permission.ECHO})
+    )
+    shown = Call(calling="CT1", called="ICHNODE", address="10.0.0.21", certificate=CT1_CERTIFICATE)
+
+    assert admission(title, own).decide(shown, []) is own
+    assert admission(title, own).decide(call("CT1", "10.0.0.21"), []) is title
+
+
+def test_a_certificate_is_read_as_other_software_prints_it(tmp_path):
+    """The fingerprint is that of the cryptography library; addresses are no names."""
+    pem = Authority(tmp_path).issue("CT1", hosts=("CT1.Hospital",), addresses=("10.0.0.21",))
+    found = x509.load_pem_x509_certificate(pem.certificate.read_bytes())
+
+    shown = read_shown(found.public_bytes(Encoding.DER))
+
+    assert shown.common_names == {"CT1"}
+    assert shown.dns_names == {"ct1.hospital"}
+    assert shown.fingerprint == found.fingerprint(hashes.SHA256()).hex()
+
+
+def test_a_connection_without_tls_shows_no_certificate():
+    """Neither does one that has ended already."""
+    near, far = socket.socketpair()
+    with near, far:
+        assert shown_certificate(near) is None
+    assert shown_certificate(None) is None
 
 
 def test_an_address_that_nobody_has_is_known_before_a_byte_is_read():
