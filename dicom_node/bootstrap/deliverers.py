@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
 from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
+from dicom_node.settings_worklists import WorklistSettings
 
 if TYPE_CHECKING:
     from dicom_node.association.commitment_scp import CommitmentScp
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.delivery.stow import WebCarrier
     from dicom_node.jobs.ledger import Ledger
+    from dicom_node.web_service import WebService
 
 
 def commitment_scp(
@@ -118,29 +120,38 @@ def _carrier(settings: Settings, peer: PeerSettings) -> "Carrier":
 def web_carrier(peer: WebPeerSettings, environment: Mapping[str, str]) -> "WebCarrier":
     """Return the way to a DICOMweb server."""
     from dicom_node.delivery.carrier import Manners
-    from dicom_node.delivery.stow import Secret, WebCarrier, WebDestination
+    from dicom_node.delivery.stow import WebCarrier
 
-    secret = None
-    if peer.secret_file or peer.secret_variable:
-        secret = Secret(
-            user=peer.user,
-            file=Path(peer.secret_file).expanduser() if peer.secret_file else None,
-            value=environment.get(peer.secret_variable, ""),
-        )
     return WebCarrier(
-        destination=WebDestination(
-            name=peer.name,
-            url=peer.url,
-            secret=secret,
-            trusted=Path(peer.trusted).expanduser() if peer.trusted else None,
-            connect_timeout_s=peer.connect_timeout_s,
-            response_timeout_s=peer.response_timeout_s,
-        ),
+        destination=web_service(peer, environment),
         manners=Manners(
             associations=peer.associations,
             pause_s=peer.pause_s,
             report_first=peer.report_first,
         ),
+    )
+
+
+def web_service(
+    setting: WebPeerSettings | WorklistSettings, environment: Mapping[str, str]
+) -> "WebService":
+    """Return a DICOMweb service as it is called."""
+    from dicom_node.web_service import Secret, WebService
+
+    secret = None
+    if setting.secret_file or setting.secret_variable:
+        secret = Secret(
+            user=setting.user,
+            file=Path(setting.secret_file).expanduser() if setting.secret_file else None,
+            value=environment.get(setting.secret_variable, ""),
+        )
+    return WebService(
+        name=setting.name,
+        url=setting.url,
+        secret=secret,
+        trusted=Path(setting.trusted).expanduser() if setting.trusted else None,
+        connect_timeout_s=setting.connect_timeout_s,
+        response_timeout_s=setting.response_timeout_s,
     )
 
 

@@ -10,8 +10,9 @@ from acceptance.orthanc_process import Orthanc
 
 from dicom_node.association.storage_scu import SendKind, outgoing_file
 from dicom_node.delivery.carrier import Manners
-from dicom_node.delivery.stow import Secret, WebCarrier, WebDestination
+from dicom_node.delivery.stow import WebCarrier
 from dicom_node.errors import PeerError
+from dicom_node.web_service import Secret, WebService
 
 pytestmark = pytest.mark.acceptance
 
@@ -31,7 +32,7 @@ def orthanc(tmp_path_factory):
 
 def carrier(orthanc, password="test"):  # noqa: S107 - of the test's own Orthanc
     return WebCarrier(
-        destination=WebDestination(
+        destination=WebService(
             name="vna",
             url=f"http://127.0.0.1:{orthanc.http_port}/dicom-web",
             secret=Secret(user="test", value=password),

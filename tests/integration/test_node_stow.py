@@ -16,8 +16,9 @@ from node_builders import result_objects
 
 from dicom_node.association.storage_scu import SendKind, outgoing_file
 from dicom_node.delivery.carrier import Manners
-from dicom_node.delivery.stow import Secret, WebCarrier, WebDestination
+from dicom_node.delivery.stow import WebCarrier
 from dicom_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
+from dicom_node.web_service import Secret, WebService
 
 JSON = "application/dicom+json"
 
@@ -119,7 +120,7 @@ def files(tmp_path):
 def carrier(port, scheme="http", **options):
     options = {"connect_timeout_s": 5, "response_timeout_s": 5} | options
     return WebCarrier(
-        destination=WebDestination(
+        destination=WebService(
             name="vna", url=f"{scheme}://127.0.0.1:{port}/dicom-web/", **options
         ),
         manners=Manners(),
