@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from dicom_node.alerts.alert import Alert, Notice, Turn
+from dicom_node.wall_clock import brought_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,28 @@ def look(book: Book, standing: Iterable[Alert], now: datetime) -> Book:
             entries.append(replace(entry, ended_at=entry.ended_at or now))
     entries += [Entry(alert=alert, since=now) for alert in present.values()]
     return replace(book, entries=tuple(entries))
+
+
+def brought_back_book(book: Book, rules: AlertRules, now: datetime) -> Book:
+    """Return the book without times that a clock left behind which was set back."""
+    longest = timedelta(seconds=max(rules.pause_s, rules.longest_wait_s))
+    return Book(
+        entries=tuple(
+            replace(
+                entry,
+                since=brought_back(entry.since, now),
+                told={name: brought_back(at, now) for name, at in entry.told.items()},
+                ended_at=entry.ended_at and brought_back(entry.ended_at, now),
+            )
+            for entry in book.entries
+        ),
+        channels={
+            name: replace(
+                state, next_at=state.next_at and brought_back(state.next_at, now, longest)
+            )
+            for name, state in book.channels.items()
+        },
+    )
 
 
 def due(book: Book, channel: str, rules: AlertRules, now: datetime) -> tuple[Notice, ...]:

@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Protocol
 
 from dicom_node.alerts.alert import Alert, AlertNotSentError, Channel, Message
-from dicom_node.alerts.book import AlertRules, Book, due, failed, look, sent, without_channels
+from dicom_node.alerts.book import (
+    AlertRules,
+    Book,
+    brought_back_book,
+    due,
+    failed,
+    look,
+    sent,
+    without_channels,
+)
 from dicom_node.jobs.tally import Tallied, Tally
 
 LOGGER = logging.getLogger(__name__)
@@ -68,7 +77,8 @@ class Herald:
         """
         now = self._clock()
         before = self._shelf.read()
-        book = look(without_channels(before, (one.name for one in self._channels)), standing, now)
+        known = without_channels(before, (one.name for one in self._channels))
+        book = look(brought_back_book(known, self._rules, now), standing, now)
         self._log_changes(before, book)
         if book != before:
             self._shelf.write(book)

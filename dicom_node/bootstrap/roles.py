@@ -183,6 +183,7 @@ def _ticks(
     """Return what the office does again and again."""
     from dicom_node.bootstrap.alerts import AlertOffice
     from dicom_node.bootstrap.audit import AuditOffice
+    from dicom_node.bootstrap.waits import longest_waits
     from dicom_node.bootstrap.watch import NodeWatch
     from dicom_node.jobs.office import AssemblyOffice, Sweeper
     from dicom_node.jobs.timetable import Tick
@@ -194,7 +195,12 @@ def _ticks(
         clock=utc_now,
         urgent=parts.urgency_rules(settings),
     )
-    sweeper = Sweeper(ledger=ledger, job_rules=parts.job_rules(settings), clock=utc_now)
+    sweeper = Sweeper(
+        ledger=ledger,
+        job_rules=parts.job_rules(settings),
+        clock=utc_now,
+        waits=longest_waits(settings),
+    )
     node_watch = NodeWatch(ledger.database, settings)
     return [
         Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),

@@ -16,7 +16,7 @@ from dicom_node.association.commitment import (
 from dicom_node.errors import UnknownEntryError
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.delivery_tables import CommitmentItemRow, CommitmentRow
-from dicom_node.jobs.results_store import note_delivery, settle_jobs
+from dicom_node.jobs.results_store import has_dead, note_delivery, reopen_jobs, settle_jobs
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.state import DeliveryState, move_delivery
 from dicom_node.jobs.tables import DeliveryRow, ObjectRow
@@ -171,6 +171,10 @@ class CommitmentLedger:
     ) -> None:
         """Note what a destination is responsible for now, and send again what it is not.
 
+        A late report tells the truth, too: what it commits is committed, even if the node has
+        given up waiting, or means to send it again. What it does not commit counts only if the
+        object was not accepted anew since that request.
+
         Parameters
         ----------
         report
@@ -198,36 +202,52 @@ class CommitmentLedger:
                 stored.sop_instance_uid: row
                 for row, stored in _waiting(session, report.transaction_uid)
             }
+            given_up = {
+                stored.sop_instance_uid: row
+                for row, stored in _asked(session, report.transaction_uid)
+                if row.state in {DeliveryState.DEAD, DeliveryState.PENDING}
+            }
             for reference in report.committed:
-                if row := waiting.pop(reference.sop_instance_uid, None):
+                uid = reference.sop_instance_uid
+                if row := waiting.pop(uid, None) or given_up.pop(uid, None):
                     _commit(session, row, now)
             for reference, reason in report.failed:
-                if row := waiting.pop(reference.sop_instance_uid, None):
+                row = waiting.pop(reference.sop_instance_uid, None)
+                if row and (row.accepted_at is None or row.accepted_at <= asked.asked_at):
                     row.refusals += 1
                     again_at = next_attempt(rules.retry, failures=row.refusals, now=now)
                     _fail(session, row, reason_words(reason), again_at, now)
 
 
-def _waiting(session: Session, transaction_uid: str) -> Sequence[tuple[DeliveryRow, ObjectRow]]:
-    """Return the deliveries of a transaction that still wait to be committed."""
+def _asked(session: Session, transaction_uid: str) -> Sequence[tuple[DeliveryRow, ObjectRow]]:
+    """Return the deliveries that a transaction was about."""
     rows = session.execute(
         select(DeliveryRow, ObjectRow)
         .join(ObjectRow, ObjectRow.object_id == DeliveryRow.object_id)
         .join(CommitmentItemRow, CommitmentItemRow.delivery_id == DeliveryRow.delivery_id)
-        .where(
-            CommitmentItemRow.transaction_uid == transaction_uid,
-            DeliveryRow.state == DeliveryState.ACCEPTED,
-            DeliveryRow.commitment_at.is_not(None),
-        )
+        .where(CommitmentItemRow.transaction_uid == transaction_uid)
     ).all()
     return [(row, stored) for row, stored in rows]
 
 
+def _waiting(session: Session, transaction_uid: str) -> Sequence[tuple[DeliveryRow, ObjectRow]]:
+    """Return those that still wait to be committed."""
+    return [
+        (row, stored)
+        for row, stored in _asked(session, transaction_uid)
+        if row.state is DeliveryState.ACCEPTED and row.commitment_at is not None
+    ]
+
+
 def _commit(session: Session, row: DeliveryRow, now: datetime) -> None:
+    was_dead = row.state is DeliveryState.DEAD
     row.state = move_delivery(row.state, DeliveryState.COMMITTED)
     row.commitment_at = None
+    row.accepted_at = row.accepted_at or now
     row.reason = "committed"
     note_delivery(session, row, EventKind.COMMITTED, row.destination, now)
+    if was_dead and not has_dead(session, row.result_set_id):
+        reopen_jobs(session, row.result_set_id, now)
     settle_jobs(session, row.result_set_id, now)
 
 

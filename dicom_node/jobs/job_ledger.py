@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEntryError
@@ -98,7 +98,9 @@ class JobLedger:
         """Extend the lease, never beyond the deadline. Raises LostLeaseError."""
         with self._database.write() as session:
             job = _claimed(session, claim)
-            job.lease_until = min(now + timedelta(seconds=lease_s), claim.deadline_at)
+            # The row's deadline, not the claim's: a clock that is set back brings it back, too.
+            deadline_at = job.deadline_at or claim.deadline_at
+            job.lease_until = min(now + timedelta(seconds=lease_s), deadline_at)
 
     def note_step(self, claim: Claim, step: str, *, now: datetime) -> None:
         """Write down that a step begins. Raises LostLeaseError."""
@@ -214,20 +216,8 @@ class JobLedger:
             _fail(session, _claimed(session, claim), reason, again_at=again_at, now=now)
 
     def sweep(self, policy: RetryPolicy, now: datetime) -> int:
-        """Take jobs from workers whose lease ran out; return how many.
-
-        A job that would wait for longer than any retry does was queued by a clock that has been
-        set back since: it may begin at once.
-        """
+        """Take jobs from workers whose lease ran out; return how many."""
         with self._database.write() as session:
-            session.execute(
-                update(JobRow)
-                .where(
-                    JobRow.state == JobState.QUEUED,
-                    JobRow.available_at > now + timedelta(seconds=policy.cap_s),
-                )
-                .values(available_at=now)
-            )
             lost = session.scalars(
                 select(JobRow).where(JobRow.state == JobState.ANALYZING, JobRow.lease_until < now)
             ).all()

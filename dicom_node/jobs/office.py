@@ -7,6 +7,7 @@ from datetime import datetime
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.selection import SelectionRules
 from dicom_node.intake.urgency import NO_URGENCY, UrgencyRules
+from dicom_node.jobs.future_times import FutureTimes, LongestWaits
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.worker import JobRules
 
@@ -14,6 +15,8 @@ LOGGER = logging.getLogger(__name__)
 
 #: A process that did not beat for so long is dead; it beats every 5 s.
 SILENT_S = 30.0
+
+_DEFAULT_WAITS = LongestWaits()
 
 
 class AssemblyOffice:
@@ -67,6 +70,8 @@ class Sweeper:
         Returns the present as an aware time.
     silent_s
         After this long without a heart-beat a process counts as dead.
+    waits
+        How far ahead a time can lie that somebody waits for.
     """
 
     def __init__(
@@ -76,14 +81,20 @@ class Sweeper:
         job_rules: JobRules,
         clock: Callable[[], datetime],
         silent_s: float = SILENT_S,
+        waits: LongestWaits = _DEFAULT_WAITS,
     ) -> None:
         self._ledger = ledger
+        self._future = FutureTimes(ledger.database, waits)
         self._job_rules = job_rules
         self._clock = clock
         self._silent_s = silent_s
 
     def tick(self) -> None:
-        """Release lost jobs, lost deliveries and lost associations. Raises LedgerError."""
+        """Release lost jobs, deliveries and associations. Raises LedgerError.
+
+        First of all nothing may wait for a clock that was set back to catch up.
+        """
+        self._future.bring_back(self._clock())
         jobs = self._ledger.jobs.sweep(self._job_rules.retry, self._clock())
         deliveries = self._ledger.deliveries.sweep(self._clock())
         self._ledger.presence.sweep(self._clock(), silent_s=self._silent_s)

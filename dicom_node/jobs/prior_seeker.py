@@ -28,7 +28,7 @@ from dicom_node.jobs.retry import RetryPolicy, next_attempt
 LOGGER = logging.getLogger(__name__)
 
 #: A search whose process died is tried again after this long.
-_ABANDONED: Final = timedelta(minutes=30)
+ABANDONED: Final = timedelta(minutes=30)
 
 _POLICY: Final = RetryPolicy(max_attempts=8, first_delay_s=60.0, factor=4.0, cap_s=3600.0)
 
@@ -154,7 +154,7 @@ class PriorSeeker:
     def seek_once(self, name: str) -> bool:
         """Do one search at a peer; return whether there was one. Raises LedgerError."""
         now = self._clock()
-        search = self._ledger.begin(name, now=now, again_at=now + _ABANDONED)
+        search = self._ledger.begin(name, now=now, again_at=now + ABANDONED)
         if search is None:
             return False
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, move_delivery, move_job
@@ -76,7 +76,7 @@ def revive(
 
 
 def reopen_jobs(session: Session, result_set_id: int, now: datetime) -> None:
-    """Let jobs deliver that had failed: an operator decided something about a delivery."""
+    """Let jobs deliver that had failed: an operator, or a late report, decided a delivery."""
     failed = select(JobRow).where(
         JobRow.result_set_id == result_set_id, JobRow.state == JobState.FAILED
     )
@@ -84,6 +84,14 @@ def reopen_jobs(session: Session, result_set_id: int, now: datetime) -> None:
         job.state = move_job(job.state, JobState.DELIVERING)
         job.reason = ""
         record(session, now, job.series_uid, EventKind.RETRIED, "deliveries", job_id=job.job_id)
+
+
+def has_dead(session: Session, result_set_id: int) -> bool:
+    """Return whether a delivery of a result set gave up."""
+    dead = exists().where(
+        DeliveryRow.result_set_id == result_set_id, DeliveryRow.state == DeliveryState.DEAD
+    )
+    return bool(session.scalar(select(dead)))
 
 
 def settle_jobs(session: Session, result_set_id: int, now: datetime) -> None:

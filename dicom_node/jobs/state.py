@@ -81,16 +81,21 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 
 #: SENDING leads back to PENDING when the attempt failed or the courier died. ACCEPTED is final
 #: where no storage commitment is asked for; a commitment that is refused leads back to PENDING or
-#: to DEAD. Only what waits or gave up can be cancelled.
+#: to DEAD, and a report that comes too late leads from there to COMMITTED. Only what waits or gave
+#: up can be cancelled.
 DELIVERY_TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
-    DeliveryState.PENDING: frozenset({DeliveryState.SENDING, DeliveryState.CANCELLED}),
+    DeliveryState.PENDING: frozenset(
+        {DeliveryState.SENDING, DeliveryState.CANCELLED, DeliveryState.COMMITTED}
+    ),
     DeliveryState.SENDING: frozenset(
         {DeliveryState.PENDING, DeliveryState.ACCEPTED, DeliveryState.DEAD}
     ),
     DeliveryState.ACCEPTED: frozenset(
         {DeliveryState.COMMITTED, DeliveryState.PENDING, DeliveryState.DEAD}
     ),
-    DeliveryState.DEAD: frozenset({DeliveryState.PENDING, DeliveryState.CANCELLED}),
+    DeliveryState.DEAD: frozenset(
+        {DeliveryState.PENDING, DeliveryState.CANCELLED, DeliveryState.COMMITTED}
+    ),
     DeliveryState.COMMITTED: frozenset(),
     DeliveryState.CANCELLED: frozenset(),
 }

@@ -6,7 +6,16 @@ import pytest
 from node_builders import Clock, opened_ledger
 
 from dicom_node.alerts.alert import Alert, AlertNotSentError, Turn
-from dicom_node.alerts.book import AlertRules, Book, due, failed, look, sent, without_channels
+from dicom_node.alerts.book import (
+    AlertRules,
+    Book,
+    brought_back_book,
+    due,
+    failed,
+    look,
+    sent,
+    without_channels,
+)
 from dicom_node.alerts.herald import Herald
 from dicom_node.alerts.shelf import LedgerShelf
 from dicom_node.jobs.documents import Documents
@@ -15,6 +24,8 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 RULES = AlertRules(settle_s=60, pause_s=300, repeat_s=3600, first_retry_s=30, longest_wait_s=100)
 DISK = Alert(key="disk", sentence="Less than 1024 MB are free")
 WORKER = Alert(key="process:worker", sentence="The worker has not been seen for 20 s")
+
+YEAR_S = 365 * 24 * 3600.0
 
 
 def after(seconds):
@@ -90,6 +101,18 @@ def test_what_comes_back_before_its_end_was_told_never_ended():
 
     assert due(book, "mail", RULES, after(400)) == ()
     assert [entry.since for entry in book.standing] == [NOON]
+
+
+def test_a_clock_that_was_set_back_silences_no_alert():
+    """What was told, or is not to be told before, in a year's time counts as now."""
+    book = look(Book(), [DISK], after(YEAR_S))
+    book = sent(book, "mail", due(book, "mail", RULES, after(YEAR_S + 60)), RULES, after(YEAR_S))
+    other = Alert(key="queue", sentence="A job has waited")
+
+    book = look(brought_back_book(book, RULES, NOON), [DISK, other], NOON)
+
+    assert turns(due(book, "mail", RULES, after(60))) == {"queue": Turn.RAISED}
+    assert turns(due(book, "mail", RULES, after(RULES.repeat_s)))["disk"] is Turn.REMINDER
 
 
 @pytest.mark.parametrize(("failures", "wait_s"), [(1, 30), (2, 60), (3, 100), (50, 100)])

@@ -202,6 +202,66 @@ def test_what_is_not_committed_is_sent_again(ledger, clock, results, courier):
     assert delivery.reason == "not committed: processing failure (0x0110)"
 
 
+def test_a_late_report_commits_what_the_node_had_given_up(ledger, clock, results):
+    """The archive is responsible for it, whatever the node believed: the job is delivered."""
+    assert results
+    first = claim(ledger, clock)
+    clock.turn(600)
+    assert claim(ledger, clock, "1.2.9.2")
+    clock.turn(600)
+    assert claim(ledger, clock, "1.2.9.3") is None
+    given_up = (states(ledger), job_state(ledger))
+
+    take(ledger, clock, report(first))
+
+    assert given_up == (["dead"] * 3, JobState.FAILED)
+    assert states(ledger) == ["committed"] * 3
+    assert job_state(ledger) is JobState.DELIVERED
+
+
+def test_a_late_report_on_a_part_leaves_the_rest_given_up(ledger, clock, results):
+    """The job has still failed, and no late refusal wakes what is dead."""
+    first = claim(ledger, clock)
+    clock.turn(600)
+    assert claim(ledger, clock, "1.2.9.2")
+    clock.turn(600)
+    assert claim(ledger, clock, "1.2.9.3") is None
+
+    take(ledger, clock, report(first, failed={results[1]}))
+
+    assert states(ledger) == ["committed", "dead", "committed"]
+    assert job_state(ledger) is JobState.FAILED
+
+
+def test_a_late_refusal_does_not_touch_what_was_accepted_since(ledger, clock, results, courier):
+    """The object was sent anew after that request: only a report on the new one counts."""
+    first = claim(ledger, clock)
+    clock.turn(600)
+    second = claim(ledger, clock, "1.2.9.2")
+    take(ledger, clock, report(second, failed={results[1]}))
+    clock.turn(100)
+    assert courier.deliver_once("pacs")
+
+    take(ledger, clock, report(first, failed={results[1]}))
+
+    assert states(ledger) == ["committed", "accepted", "committed"]
+
+
+def test_a_late_report_saves_sending_again(ledger, clock, results, courier):
+    """Two reports contradict each other; who is responsible needs no second copy."""
+    first = claim(ledger, clock)
+    clock.turn(600)
+    second = claim(ledger, clock, "1.2.9.2")
+    take(ledger, clock, report(second, failed={results[1]}))
+
+    take(ledger, clock, report(first))
+
+    clock.turn(100)
+    assert states(ledger) == ["committed"] * 3
+    assert not courier.deliver_once("pacs")
+    assert job_state(ledger) is JobState.DELIVERED
+
+
 @pytest.mark.parametrize(
     ("transaction", "destinations"), [("1.2.9.404", ("pacs",)), ("1.2.9.1", ("archive",))]
 )

@@ -333,18 +333,6 @@ def test_a_prior_that_was_fetched_searches_no_further(ledger, clock):
     assert searches(ledger) == [("1.2.1", "pacs", "pending")]
 
 
-def test_a_job_of_a_clock_that_was_set_back_does_not_wait_for_it(site, ledger, clock):
-    """Found by the fault campaign: a year too late for a moment must not cost a year."""
-    clock.turn(400 * 24 * 3600)
-    site.send(scan(1))
-    clock.turn(-400 * 24 * 3600)
-    assert site.claim() is None
-
-    ledger.jobs.sweep(RetryPolicy(max_attempts=3, first_delay_s=30, cap_s=600), clock())
-
-    assert site.claim() is not None
-
-
 def test_a_job_that_waits_for_its_retry_goes_on_waiting(site, ledger, clock):
     """What lies within the longest wait of the policy is no fault of the clock."""
     site.send(scan(1))

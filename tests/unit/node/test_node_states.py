@@ -51,6 +51,8 @@ DELIVERY_MOVES = {
     ("accepted", "dead"),
     ("pending", "cancelled"),
     ("dead", "cancelled"),
+    ("pending", "committed"),
+    ("dead", "committed"),
 }
 
 
