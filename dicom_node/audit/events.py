@@ -21,10 +21,12 @@ class Event(Enum):
     """Event identifiers (PS3.16, CID 400)."""
 
     APPLICATION_ACTIVITY = "110100", "Application Activity"
+    ACCESSED = "110103", "DICOM Instances Accessed"
     TRANSFERRED = "110104", "DICOM Instances Transferred"
     EXPORT = "110106", "Export"
     QUERY = "110112", "Query"
     SECURITY_ALERT = "110113", "Security Alert"
+    USER_AUTHENTICATION = "110114", "User Authentication"
 
 
 class EventType(Enum):
@@ -32,8 +34,12 @@ class EventType(Enum):
 
     START = "110120", "Application Start"
     STOP = "110121", "Application Stop"
+    LOGIN = "110122", "Login"
+    LOGOUT = "110123", "Logout"
     NODE_AUTHENTICATION = "110126", "Node Authentication"
     SOFTWARE_CONFIGURATION = "110131", "Software Configuration"
+    RESTRICTED_FUNCTION = "110132", "Use of Restricted Function"
+    USER_ATTRIBUTES = "110137", "User Security Attributes Changed"
 
 
 class RoleCode(Enum):
@@ -77,11 +83,11 @@ class StudyPart:
 def application(node: Party, process: str, at: datetime, *, starts: bool) -> AuditMessage:
     """Return that a process of the node starts or stops (A.5.3.1)."""
     return AuditMessage(
-        event=_code(Event.APPLICATION_ACTIVITY),
+        event=code_of(Event.APPLICATION_ACTIVITY),
         action=Action.EXECUTE,
         at=at,
-        types=(_code(EventType.START if starts else EventType.STOP),),
-        participants=(_party(node, RoleCode.APPLICATION, user_id=process),),
+        types=(code_of(EventType.START if starts else EventType.STOP),),
+        participants=(party_as(node, RoleCode.APPLICATION, user_id=process),),
     )
 
 
@@ -89,23 +95,15 @@ def transferred(
     source: Party, destination: Party, part: StudyPart, at: datetime, *, source_began: bool
 ) -> AuditMessage:
     """Return that instances went from one to another (A.5.3.7)."""
-    study = Subject(
-        object_id=part.study_uid,
-        id_type=_STUDY,
-        type_code=_SYSTEM,
-        role=_ROLE_REPORT,
-        name="study",
-        instances=part.instances,
-    )
     return AuditMessage(
-        event=_code(Event.TRANSFERRED),
+        event=code_of(Event.TRANSFERRED),
         action=Action.CREATE,
         at=at,
         participants=(
-            _party(source, RoleCode.SOURCE, is_requestor=source_began),
-            _party(destination, RoleCode.DESTINATION, is_requestor=not source_began),
+            party_as(source, RoleCode.SOURCE, is_requestor=source_began),
+            party_as(destination, RoleCode.DESTINATION, is_requestor=not source_began),
         ),
-        subjects=(study, *_patients(part.patient)),
+        subjects=study_and_patient(part),
     )
 
 
@@ -117,13 +115,13 @@ def queried(
     The query itself is left empty: it names the patient.
     """
     return AuditMessage(
-        event=_code(Event.QUERY),
+        event=code_of(Event.QUERY),
         action=Action.EXECUTE,
         at=at,
         outcome=outcome,
         participants=(
-            _party(node, RoleCode.SOURCE, is_requestor=True),
-            _party(peer, RoleCode.DESTINATION),
+            party_as(node, RoleCode.SOURCE, is_requestor=True),
+            party_as(peer, RoleCode.DESTINATION),
         ),
         subjects=(
             Subject(
@@ -140,14 +138,14 @@ def queried(
 def refused(node: Party, caller: Party, reason: str, number: int, at: datetime) -> AuditMessage:
     """Return that a caller was turned away (A.5.3.11, node authentication)."""
     return AuditMessage(
-        event=_code(Event.SECURITY_ALERT),
+        event=code_of(Event.SECURITY_ALERT),
         action=Action.EXECUTE,
         at=at,
-        types=(_code(EventType.NODE_AUTHENTICATION),),
+        types=(code_of(EventType.NODE_AUTHENTICATION),),
         outcome=Outcome.MINOR_FAILURE,
         participants=(
-            _party(node, RoleCode.APPLICATION),
-            _party(caller, RoleCode.SOURCE, is_requestor=True),
+            party_as(node, RoleCode.APPLICATION),
+            party_as(caller, RoleCode.SOURCE, is_requestor=True),
         ),
         subjects=(
             Subject(
@@ -165,11 +163,11 @@ def refused(node: Party, caller: Party, reason: str, number: int, at: datetime) 
 def configured(node: Party, tables: Sequence[str], at: datetime) -> AuditMessage:
     """Return that the node was started with other settings than before (A.5.3.11)."""
     return AuditMessage(
-        event=_code(Event.SECURITY_ALERT),
+        event=code_of(Event.SECURITY_ALERT),
         action=Action.EXECUTE,
         at=at,
-        types=(_code(EventType.SOFTWARE_CONFIGURATION),),
-        participants=(_party(node, RoleCode.APPLICATION),),
+        types=(code_of(EventType.SOFTWARE_CONFIGURATION),),
+        participants=(party_as(node, RoleCode.APPLICATION),),
         subjects=(
             Subject(
                 object_id="node.toml",
@@ -184,19 +182,19 @@ def configured(node: Party, tables: Sequence[str], at: datetime) -> AuditMessage
 
 
 def exported(node: Party, user: str, place: str, patients: int, at: datetime) -> AuditMessage:
-    """Return that de-identified patients were exported to a folder (A.5.3.6).
+    """Return that de-identified patients were exported to a folder (A.5.3.4).
 
     Studies and patients are told by their number only: a list of them would undo the export's
     pseudonyms for whoever reads it.
     """
-    media = Participant(user_id=place, roles=(_code(RoleCode.DESTINATION_MEDIA),), media=_FILES)
+    media = Participant(user_id=place, roles=(code_of(RoleCode.DESTINATION_MEDIA),), media=_FILES)
     return AuditMessage(
-        event=_code(Event.EXPORT),
+        event=code_of(Event.EXPORT),
         action=Action.READ,
         at=at,
         participants=(
-            Participant(user_id=user, roles=(_code(RoleCode.SOURCE),), is_requestor=True),
-            _party(node, RoleCode.APPLICATION),
+            Participant(user_id=user, roles=(code_of(RoleCode.SOURCE),), is_requestor=True),
+            party_as(node, RoleCode.APPLICATION),
             media,
         ),
         subjects=(
@@ -213,25 +211,40 @@ def exported(node: Party, user: str, place: str, patients: int, at: datetime) ->
     )
 
 
-def _patients(number: str) -> tuple[Subject, ...]:
-    if not number:
-        return ()
-    return (Subject(object_id=number, id_type=_PATIENT, type_code=_PERSON, role=_ROLE_PATIENT),)
+def study_and_patient(part: StudyPart) -> tuple[Subject, ...]:
+    """Return a study, and its patient if the site wants that in its trail, as participants."""
+    study = Subject(
+        object_id=part.study_uid,
+        id_type=_STUDY,
+        type_code=_SYSTEM,
+        role=_ROLE_REPORT,
+        name="study",
+        instances=part.instances,
+    )
+    if not part.patient:
+        return (study,)
+    number = part.patient
+    return (
+        study,
+        Subject(object_id=number, id_type=_PATIENT, type_code=_PERSON, role=_ROLE_PATIENT),
+    )
 
 
-def _party(
+def party_as(
     party: Party, role: RoleCode, *, user_id: str = "", is_requestor: bool = False
 ) -> Participant:
+    """Return an application entity as a participant of an event."""
     return Participant(
         user_id=user_id or party.ae_title or "unknown",
         alternative_id=f"AETITLES={party.ae_title}" if party.ae_title else "",
-        roles=(_code(role),),
+        roles=(code_of(role),),
         is_requestor=is_requestor,
         address=party.address,
         point=party.point,
     )
 
 
-def _code(code: Event | EventType | RoleCode) -> Code:
+def code_of(code: Event | EventType | RoleCode) -> Code:
+    """Return a code of DICOM as a value."""
     value, meaning = code.value
     return Code(value=value, scheme="DCM", meaning=meaning)

@@ -22,6 +22,8 @@ class Action(StrEnum):
 
     CREATE = "C"
     READ = "R"
+    UPDATE = "U"
+    DELETE = "D"
     EXECUTE = "E"
 
 

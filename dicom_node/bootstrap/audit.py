@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from dicom_node.audit.clerk import AuditClerk, Parties
 from dicom_node.audit.events import Party, application, configured, exported, refused
 from dicom_node.audit.message import AccessPoint, AuditSource
+from dicom_node.audit.people import Person, intervened
 from dicom_node.audit.spool import AuditSpool
 from dicom_node.audit.syslog import Repository, TlsRepository, UdpRepository
 from dicom_node.audit.trail import AuditCourier, AuditTrail
@@ -93,9 +94,26 @@ def note_export(settings: Settings, output: Path, patients: int, at: datetime) -
     """Write down that somebody exported de-identified patients."""
     trail = audit_trail(settings)
     if trail.is_on:
-        user = f"{getpass.getuser()}@{socket.gethostname()}"
         place = output.absolute().as_uri()
+        user = operator_here().user_id
         trail.write(exported(node_party(settings), user, place, patients, at))
+
+
+def note_intervention(
+    settings: Settings, what: str, at: datetime, *, studies: Sequence[str] = ()
+) -> None:
+    """Write down what an operator at this machine told the node to do."""
+    trail = audit_trail(settings)
+    if trail.is_on:
+        trail.write(intervened(node_party(settings), operator_here(), what, studies, at))
+
+
+def operator_here() -> Person:
+    """Return who runs this command."""
+    machine = socket.gethostname()
+    return Person(
+        user_id=f"{getpass.getuser()}@{machine}", address=machine, point=AccessPoint.NAME
+    )
 
 
 class AuditOffice:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from dicom_node.bootstrap.audit import note_intervention
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import utc_now
@@ -88,35 +89,42 @@ def run_hold(peer: str, *, reason: str, config: Path | None) -> int:
     peer_named(settings, peer)
     with _ledger(config) as ledger:
         ledger.destinations.hold(peer, reason, utc_now())
+    note_intervention(settings, f"{peer} held", utc_now())
     say(f"{peer} is held; ichnode deliveries release {peer} ends it")
     return ExitCode.OK
 
 
 def run_release(peer: str, *, config: Path | None) -> int:
     """Release a destination."""
-    with _ledger(config) as ledger:
+    _, settings = settings_of(config)
+    with ledger_for_reading(settings) as ledger:
         was_held = ledger.destinations.release(peer)
     if not was_held:
         raise OperatorError(f"{peer} is not held")
+    note_intervention(settings, f"{peer} released", utc_now())
     say(f"{peer} is served again")
     return ExitCode.OK
 
 
 def run_retry(numbers: Sequence[int], *, config: Path | None) -> int:
     """Send deliveries now."""
-    with _ledger(config) as ledger:
+    _, settings = settings_of(config)
+    with ledger_for_reading(settings) as ledger:
         count = _done(lambda: ledger.delivery_queue.retry(numbers, utc_now()))
         for number in numbers:
             destination = ledger.delivery_queue.delivery(number).destination
             ledger.destinations.probe_now(destination, utc_now())
+    note_intervention(settings, f"deliveries sent again: {_listed(numbers)}", utc_now())
     say(f"{count} {'object is' if count == 1 else 'objects are'} sent again")
     return ExitCode.OK
 
 
 def run_cancel(numbers: Sequence[int], *, config: Path | None) -> int:
     """Give deliveries up."""
-    with _ledger(config) as ledger:
+    _, settings = settings_of(config)
+    with ledger_for_reading(settings) as ledger:
         count = _done(lambda: ledger.delivery_queue.cancel(numbers, utc_now()))
+    note_intervention(settings, f"deliveries cancelled: {_listed(numbers)}", utc_now())
     say(f"{count} {'delivery was' if count == 1 else 'deliveries were'} cancelled")
     return ExitCode.OK
 
@@ -126,6 +134,10 @@ def _ledger(config: Path | None) -> Iterator[Ledger]:
     _, settings = settings_of(config)
     with ledger_for_reading(settings) as ledger:
         yield ledger
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
 
 
 def _done(action: Callable[[], Answer]) -> Answer:

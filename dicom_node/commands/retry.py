@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dicom_node.bootstrap.audit import note_intervention
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say
@@ -17,9 +18,12 @@ def run(identifier: str | None, *, destination: str | None, config: Path | None)
     with ledger_for_reading(settings) as ledger:
         if destination is None:
             jobs = _retry_jobs(ledger, identifier)
-            say(f"{jobs} failed {'job starts' if jobs == 1 else 'jobs start'} again")
+            told = f"{jobs} failed {'job starts' if jobs == 1 else 'jobs start'} again"
+            say(told)
         else:
             _retry_peer(ledger, destination)
+            told = f"what waits for {destination} is tried again"
+    note_intervention(settings, told, utc_now())
     return ExitCode.OK
 
 

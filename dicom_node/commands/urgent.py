@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dicom_node.bootstrap.audit import note_intervention
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say
@@ -16,9 +17,11 @@ def run(study: str, *, off: bool, config: Path | None) -> int:
     with ledger_for_reading(settings) as ledger:
         lane = ledger.urgent_lane
         try:
-            series = (lane.calm if off else lane.hurry)(study, utc_now())
+            now = utc_now()
+            series = (lane.calm if off else lane.hurry)(study, now)
         except UnknownEntryError as error:
             raise OperatorError(str(error)) from error
     what = "urgent no more" if off else "urgent"
+    note_intervention(settings, f"made {what}", now, studies=[study])
     say(f"the study, {series} series, is {what}")
     return ExitCode.OK

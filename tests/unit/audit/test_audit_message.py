@@ -25,13 +25,23 @@ from dicom_node.audit.events import (
     refused,
     transferred,
 )
-from dicom_node.audit.message import AuditSource, Outcome, encode_message
+from dicom_node.audit.message import Action, AuditSource, Outcome, encode_message
+from dicom_node.audit.people import (
+    Person,
+    accessed,
+    account_changed,
+    authenticated,
+    downloaded,
+    intervened,
+    reconfigured,
+)
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NODE = Party(ae_title="ICHNODE", address="10.0.0.5")
 SCANNER = Party(ae_title="CT1", address="10.0.0.21")
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PART = StudyPart(study_uid="1.2.3", instances={CT: 30}, patient="4711")
+ANNE = Person(user_id="anne", address="10.0.0.70")
 SOURCE = AuditSource(source_id="ICHNODE", site_id="Hospital")
 
 MESSAGES = {
@@ -42,6 +52,16 @@ MESSAGES = {
     "refused": refused(NODE, Party(ae_title="", address="10.9.9.9"), "not known", 3, NOON),
     "configured": configured(NODE, ["peers", "tls"], NOON),
     "exported": exported(NODE, "operator", "/exports/a", 12, NOON),
+    "login": authenticated(NODE, ANNE, NOON, logs_in=True),
+    "no login": authenticated(NODE, ANNE, NOON, logs_in=True, outcome=Outcome.MINOR_FAILURE),
+    "logout": authenticated(NODE, ANNE, NOON, logs_in=False),
+    "reconfigured": reconfigured(NODE, ANNE, "changed: peers", NOON, change="17"),
+    "account": account_changed(NODE, ANNE, "ben", "role operator", NOON),
+    "intervened": intervened(NODE, ANNE, "made urgent", ["1.2.3", "1.2.4"], NOON),
+    "intervened nowhere": intervened(NODE, ANNE, "pacs held", [], NOON),
+    "accessed": accessed(NODE, ANNE, PART, NOON),
+    "updated": accessed(NODE, ANNE, PART, NOON, action=Action.UPDATE),
+    "downloaded": downloaded(NODE, ANNE, PART, NOON),
 }
 
 CODE = {"csd-code", "codeSystemName", "originalText"}
@@ -137,10 +157,19 @@ def test_a_message_has_the_structure_of_the_schema(name):
         ("refused", "110113", "110126", "E", "4"),
         ("configured", "110113", "110131", "E", "0"),
         ("exported", "110106", None, "R", "0"),
+        ("login", "110114", "110122", "E", "0"),
+        ("no login", "110114", "110122", "E", "4"),
+        ("logout", "110114", "110123", "E", "0"),
+        ("reconfigured", "110113", "110131", "E", "0"),
+        ("account", "110113", "110137", "E", "0"),
+        ("intervened", "110113", "110132", "E", "0"),
+        ("accessed", "110103", None, "R", "0"),
+        ("updated", "110103", None, "U", "0"),
+        ("downloaded", "110106", None, "R", "0"),
     ],
 )
 def test_an_event_has_the_codes_of_its_table(name, event, kind, action, outcome):
-    """PS3.15, A.5.3.1 to A.5.3.11, with the codes of PS3.16, CID 400 and 401."""
+    """PS3.15, A.5.3.1 to A.5.3.12, with the codes of PS3.16, CID 400 and 401."""
     root = parsed(MESSAGES[name])
     identification = root.find("EventIdentification")
 
@@ -170,6 +199,39 @@ def test_a_transfer_names_sender_receiver_study_and_patient():
     assert study.find(".//SOPClass").attrib == {"UID": CT, "NumberOfInstances": "30"}
     assert patient.get("ParticipantObjectID") == "4711"
     assert patient.get("ParticipantObjectTypeCode") == "1"
+
+
+PEOPLE = (
+    *("login", "no login", "logout", "reconfigured", "account", "intervened"),
+    *("accessed", "downloaded"),
+)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_person_is_the_requestor_and_told_with_an_address(name):
+    """A.5.3.12 demands the address of whoever logs in; the others have it, too."""
+    (person,) = [
+        one
+        for one in parsed(MESSAGES[name]).findall("ActiveParticipant")
+        if one.get("UserIsRequestor") == "true"
+    ]
+
+    assert person.get("UserID") == "anne"
+    assert person.get("NetworkAccessPointID") == "10.0.0.70"
+    assert person.get("NetworkAccessPointTypeCode") == "2"
+
+
+def test_an_intervention_names_each_study():
+    """And what was done, at each of them; without a study, the node itself."""
+    studies = parsed(MESSAGES["intervened"]).findall("ParticipantObjectIdentification")
+    (node,) = parsed(MESSAGES["intervened nowhere"]).findall("ParticipantObjectIdentification")
+
+    assert [one.get("ParticipantObjectID") for one in studies] == ["1.2.3", "1.2.4"]
+    for one in studies:
+        detail = one.find("ParticipantObjectDetail")
+        assert base64.b64decode(detail.get("value")) == b"made urgent"
+    assert node.get("ParticipantObjectID") == "ICHNODE"
+    assert node.find("ParticipantObjectIDTypeCode").get("csd-code") == "110182"
 
 
 def test_what_identifies_no_patient_names_none():
@@ -205,6 +267,6 @@ def test_a_code_is_that_of_the_dictionary(code):
     """Pydicom's copy of PS3.16, annex D, by the keyword of the meaning."""
     value, meaning = code.value
 
-    known = getattr(codes.DCM, meaning.replace(" ", ""))
+    known = getattr(codes.DCM, "".join(word[0].upper() + word[1:] for word in meaning.split()))
 
     assert (known.value, known.meaning) == (value, meaning)

@@ -1,6 +1,8 @@
 """``ichnode urgent``, and what settings call urgent."""
 
+import getpass
 import json
+from xml.etree import ElementTree as ET
 
 import pytest
 from node_builders import Clock, opened_ledger
@@ -72,6 +74,23 @@ def test_off_gives_the_study_its_place_back(config, layout):
 
     assert set(urgencies(config).values()) == {""}
     assert next_study(layout) == "1.2.1"
+
+
+def test_an_audit_trail_names_who_made_it_urgent(config, layout):
+    """Use of a restricted function (110132), with the study; nothing where nothing was done."""
+    config.write_text(config.read_text() + "\n[audit]\nenabled = true\n")
+    ask(config, "urgent", "1.2.2")
+    with pytest.raises(OperatorError):
+        ask(config, "urgent", "1.2.77")
+
+    (message,) = [ET.fromstring(one.read_bytes()) for one in layout.audit.glob("*.xml")]  # noqa: S314 - our own words
+
+    assert message.find(".//EventTypeCode").get("csd-code") == "110132"
+    assert message.find("ParticipantObjectIdentification").get("ParticipantObjectID") == "1.2.2"
+    people = [
+        one for one in message.iter("ActiveParticipant") if one.get("UserIsRequestor") == "true"
+    ]
+    assert [one.get("UserID").split("@")[0] for one in people] == [getpass.getuser()]
 
 
 def test_a_study_that_the_node_never_saw_is_refused(config):
