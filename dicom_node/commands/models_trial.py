@@ -14,12 +14,14 @@ from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.bootstrap.watch import NodeWatch
+from dicom_node.commands.configuration_desk import configuration_desk, operator
 from dicom_node.commands.models import bundle_path
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
+from dicom_node.configuration.desk import NothingToChangeError
+from dicom_node.configuration.edits import SetValue
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.settings import Settings
-from dicom_node.settings_edit import change_settings
 from dicom_node.settings_file import SettingsError
 from dicom_node.watch.view import shadow_section
 from pipeline.errors import ModelBundleError
@@ -172,11 +174,15 @@ def _asked() -> bool:
 def _change(path: Path, settings: Settings, values: Mapping[str, str], *, event: str) -> None:
     """Write the settings, keep the old ones, and note it in the node's history of models."""
     now = utc_now()
+    edits = [SetValue(table="worker", key=key, value=value) for key, value in values.items()]
     try:
-        kept = change_settings(path, "worker", values, now=now)
+        change = configuration_desk(path).change(edits, who=operator(), why=event, now=now)
     except SettingsError as error:
         raise OperatorError(str(error)) from error
-    say(f"{path} changed; as it was: {kept}")
+    except NothingToChangeError:
+        say(f"{path} says that already")
+    else:
+        say(f"{path} changed (change {change.change_id}); ichnode config history has it as it was")
     _note(settings, values, event=event, now=now)
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dicom_node import cli
-from dicom_node.settings_edit import change_settings
-from dicom_node.settings_file import SettingsError
+from dicom_node.configuration.edits import SetValue
+from dicom_node.configuration.toml_text import edited
 from pipeline.model_bundle import builtin_bundle_path, load_bundle, save_bundle
 
 NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
@@ -63,6 +63,11 @@ def call(monkeypatch, capsys, tmp_path, config):
     return run
 
 
+def set_worker(config, key, value):
+    """Change the file as an editor would."""
+    config.write_text(edited(config.read_text(), [SetValue(table="worker", key=key, value=value)]))
+
+
 def worker_of(config):
     return tomllib.loads(config.read_text())["worker"]
 
@@ -88,9 +93,9 @@ def test_a_model_is_tried_and_then_takes_over(call, config, rival, tmp_path):
     assert config.stat().st_mode & 0o777 == 0o640
     assert "he-2027 2" in out
     assert "restart" in out
-    kept = sorted(tmp_path.glob("node.toml.*.bak"))
+    kept = sorted((tmp_path / "data" / "configuration").glob("*.toml"))
     assert kept[0].read_text() == SITE
-    assert len(kept) == 2
+    assert len(kept) == 3
     history = (tmp_path / "data" / "models-history.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in history] == ["on trial", "promoted"]
     change = json.loads(history[1])["models"]["classification_bundle"]
@@ -102,7 +107,7 @@ def test_a_bundle_that_cannot_be_loaded_does_not_take_over(call, config, rival, 
     """It was fine when the trial began and is damaged now: nothing changes, the fault is named."""
     copy = tmp_path / "copy"
     shutil.copytree(rival, copy)
-    change_settings(config, "worker", {"shadow_classification_bundle": str(copy)}, now=NOW)
+    set_worker(config, "shadow_classification_bundle", str(copy))
     before = config.read_text()
     (copy / "weights.safetensors").write_bytes(b"damaged")
 
@@ -115,7 +120,7 @@ def test_a_bundle_that_cannot_be_loaded_does_not_take_over(call, config, rival, 
 
 def test_nobody_is_promoted_unasked(call, config, rival, monkeypatch):
     """Without a terminal --yes is needed; a terminal is asked, and no is the default."""
-    change_settings(config, "worker", {"shadow_classification_bundle": str(rival)}, now=NOW)
+    set_worker(config, "shadow_classification_bundle", str(rival))
     monkeypatch.setattr("dicom_node.commands.models_trial._check_models", lambda _: None)
     before = config.read_text()
 
@@ -149,41 +154,10 @@ def test_what_cannot_be_tried_is_refused_with_the_reason(call, config, tmp_path)
 
 def test_a_trial_can_be_ended(call, config, rival):
     """The two lines are empty again."""
-    change_settings(config, "worker", {"shadow_classification_bundle": str(rival)}, now=NOW)
+    set_worker(config, "shadow_classification_bundle", str(rival))
 
     code, out, _ = call("shadow", "--off")
 
     assert code == 0
     assert worker_of(config)["shadow_classification_bundle"] == ""
     assert "no model is on trial" in out
-
-
-def test_a_change_that_makes_the_file_invalid_is_not_made(config):
-    """The file stays as it was, and no copy is left behind."""
-    with pytest.raises(SettingsError):
-        change_settings(config, "worker", {"device": "abacus"}, now=NOW)
-
-    assert config.read_text() == SITE
-    assert list(config.parent.iterdir()) == [config]
-
-
-def test_a_table_that_is_missing_is_added(tmp_path):
-    """A short file may leave the worker's table out."""
-    path = tmp_path / "node.toml"
-    path.write_text("# nothing set\n")
-
-    change_settings(path, "worker", {"device": "cpu"}, now=NOW)
-
-    assert path.read_text().startswith("# nothing set\n")
-    assert worker_of(path) == {"device": "cpu"}
-
-
-def test_a_linked_settings_file_stays_a_link(tmp_path, config):
-    """Sites keep the file under version control elsewhere and link to it."""
-    link = tmp_path / "link.toml"
-    link.symlink_to(config)
-
-    change_settings(link, "worker", {"device": "auto"}, now=NOW)
-
-    assert link.is_symlink()
-    assert worker_of(config)["device"] == "auto"
