@@ -18,6 +18,7 @@ from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.series_ledger import SeriesLedger
 from dicom_node.jobs.tally import TallyLedger
 from dicom_node.jobs.urgent_lane import UrgentLane
+from dicom_node.jobs.worklist_ledger import WorklistLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Ledger:
     priors : PriorLedger
         For whoever looks for earlier scans.
     reports : Reports
+    worklists : WorklistLedger
+        For whoever performs the workitems of others.
         For whoever only looks.
     tallies : TallyLedger
         For counts.
@@ -72,6 +75,7 @@ class Ledger:
     reports: Reports
     tallies: TallyLedger
     patient_salt: bytes = field(repr=False)
+    worklists: WorklistLedger
     database: Database
 
     def close(self) -> None:
@@ -113,4 +117,5 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         tallies=TallyLedger(database),
         patient_salt=database.patient_salt,
         database=database,
+        worklists=WorklistLedger(database),
     )

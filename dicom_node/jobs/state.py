@@ -55,6 +55,18 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"  #: an operator does not want it sent any more
 
 
+class WorkitemState(StrEnum):
+    """Where a workitem of a worklist stands, as its performer sees it. The values are stored."""
+
+    CLAIMING = "claiming"  #: has its transaction UID; the server may not know it yet
+    PERFORMING = "performing"  #: the server let the node have it
+    COMPLETING = "completing"  #: results are delivered; the server is being told
+    CANCELING = "canceling"  #: there will be no results; the server is being told
+    COMPLETED = "completed"  #: the server knows
+    CANCELED = "canceled"  #: the server knows
+    LOST = "lost"  #: it is not the node's: somebody else's, ended, or gone; says which
+
+
 #: What may follow what. A state without successors is final.
 SERIES_TRANSITIONS: Mapping[SeriesState, frozenset[SeriesState]] = {
     SeriesState.RECEIVING: frozenset({SeriesState.COMPLETE, SeriesState.SET_ASIDE}),
@@ -106,7 +118,25 @@ SEARCH_TRANSITIONS: Mapping[SearchState, frozenset[SearchState]] = {
     SearchState.DEAD: frozenset({SearchState.PENDING}),
 }
 
-State = TypeVar("State", SeriesState, JobState, DeliveryState, SearchState)
+#: CLAIMING follows PERFORMING where a server was restored to a time before the claim.
+WORKITEM_TRANSITIONS: Mapping[WorkitemState, frozenset[WorkitemState]] = {
+    WorkitemState.CLAIMING: frozenset({WorkitemState.PERFORMING, WorkitemState.LOST}),
+    WorkitemState.PERFORMING: frozenset(
+        {
+            WorkitemState.CLAIMING,
+            WorkitemState.COMPLETING,
+            WorkitemState.CANCELING,
+            WorkitemState.LOST,
+        }
+    ),
+    WorkitemState.COMPLETING: frozenset({WorkitemState.COMPLETED, WorkitemState.LOST}),
+    WorkitemState.CANCELING: frozenset({WorkitemState.CANCELED, WorkitemState.LOST}),
+    WorkitemState.COMPLETED: frozenset(),
+    WorkitemState.CANCELED: frozenset(),
+    WorkitemState.LOST: frozenset(),
+}
+
+State = TypeVar("State", SeriesState, JobState, DeliveryState, SearchState, WorkitemState)
 
 
 def advance(current: State, to: State, transitions: Mapping[State, frozenset[State]]) -> State:
@@ -140,3 +170,8 @@ def move_delivery(current: DeliveryState, to: DeliveryState) -> DeliveryState:
 def move_search(current: SearchState, to: SearchState) -> SearchState:
     """Return the new state of a search. Raises IllegalTransitionError."""
     return advance(current, to, SEARCH_TRANSITIONS)
+
+
+def move_workitem(current: WorkitemState, to: WorkitemState) -> WorkitemState:
+    """Return the new state of a workitem. Raises IllegalTransitionError."""
+    return advance(current, to, WORKITEM_TRANSITIONS)

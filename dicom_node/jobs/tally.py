@@ -33,6 +33,7 @@ class Tally(StrEnum):
     DOOR_TO_RESULT_SECONDS = "door_to_result_seconds"  #: their sum
     ALERTS = "alerts"  #: by channel and outcome
     AUDIT = "audit"  #: by outcome
+    WORKITEMS = "workitems"  #: by worklist and outcome
 
 
 #: Upper bounds of the histogram of door to result, in seconds. The goal is a few minutes; an hour

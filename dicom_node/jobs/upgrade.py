@@ -14,8 +14,9 @@ from dicom_node.jobs.delivery_tables import (
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
 
+from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
 #: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment, counts, what was audited, what is urgent.
+#: commitment, counts, what was audited, what is urgent, worklists, users.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -57,6 +58,8 @@ def upgrade(connection: Connection, found: int) -> None:
 
 def can_upgrade(found: str | None) -> bool:
     """Return whether there is a way from this version."""
+    WorklistRow,
+    WorkitemRow,
     return found is not None and found.isdecimal() and int(found) in _STEPS
 
 

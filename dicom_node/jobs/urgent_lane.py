@@ -46,15 +46,24 @@ class UrgentLane:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def hurry(self, study_uid: str, now: datetime) -> int:
+    def hurry(self, study_uid: str, now: datetime, *, reason: str = _BY_OPERATOR) -> int:
         """Make a study urgent: what waits of it comes next; return how many series it has.
+
+        Parameters
+        ----------
+        study_uid
+            Which one.
+        now
+            The present.
+        reason
+            Why, in words that are shown.
 
         Raises
         ------
         UnknownEntryError
             If the ledger knows no such study.
         """
-        return self._change(study_uid, _BY_OPERATOR, now)
+        return self._change(study_uid, reason, now)
 
     def calm(self, study_uid: str, now: datetime) -> int:
         """Take a study out of the urgent lane; return how many series it has.
@@ -78,7 +87,7 @@ class UrgentLane:
             for one in series:
                 if bool(one.urgency) is not bool(reason):
                     kind = EventKind.URGENT if reason else EventKind.ROUTINE
-                    record(session, now, one.series_uid, kind, _BY_OPERATOR)
+                    record(session, now, one.series_uid, kind, reason or _BY_OPERATOR)
                     one.urgency = reason
             _reorder(session, study_uid, is_urgent=bool(reason))
             return len(series)

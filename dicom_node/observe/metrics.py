@@ -61,6 +61,9 @@ _COUNTERS: Mapping[Tally, tuple[str, str, tuple[str, ...]]] = {
         "Audit messages, by what became of them",
         ("outcome",),
     ),
+        "ichnode_workitems",
+        "Workitems of worklists, by what became of them",
+        ("worklist", "outcome"),
 }
 
 

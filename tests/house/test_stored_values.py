@@ -3,7 +3,14 @@
 import pytest
 
 from dicom_node.intake.assembly import ArrivalFlag
-from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
+from dicom_node.jobs.state import (
+    DeliveryState,
+    JobKind,
+    JobState,
+    SearchState,
+    SeriesState,
+    WorkitemState,
+)
 from dicom_node.jobs.tally import Tally
 from dicom_node.jobs.task import ObjectKind
 from dicom_node.jobs.timeline import EventKind
@@ -31,8 +38,9 @@ PINNED = {
     DeliveryState: "pending sending accepted dead committed cancelled",
     JobKind: "analysis comparison shadow",
     SearchState: "pending done dead",
+    WorkitemState: "claiming performing completing canceling completed canceled lost",
     Tally: "instances associations lost_leases delivery_attempts attempts step_seconds steps "
-    "door_to_result door_to_result_seconds alerts audit",
+    "door_to_result door_to_result_seconds alerts audit workitems",
     ObjectKind: "captures segmentation report uncertainty-map forecast",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",

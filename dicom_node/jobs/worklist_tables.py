@@ -1,0 +1,61 @@
+"""Tables of the ledger around worklists of Unified Procedure Steps.
+
+They hold UIDs, codes and times; nothing of the patient that a workitem names.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dicom_node.jobs.state import WorkitemState
+from dicom_node.jobs.tables import StateText, Table
+
+
+class WorklistRow(Table):
+    """A worklist server and when it is asked again; `failures` counts those in a row."""
+
+    __tablename__ = "worklists"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    look_at: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    reached_at: Mapped[datetime | None]
+
+
+class WorkitemRow(Table):
+    """A workitem that the node has claimed, or is about to.
+
+    `transaction_uid` is the key to it: it is here before the server hears of it. `inputs` and
+    `code` are JSON: the images that are asked about, and what is to be done. `told` is the last
+    progress that the server knows, `cancel_reason` why somebody wants it cancelled, `ending` how
+    it ends once that is decided (JSON). `audited` counts the messages that are in the audit trail.
+    """
+
+    __tablename__ = "workitems"
+
+    workitem_id: Mapped[int] = mapped_column(primary_key=True)
+    worklist: Mapped[str] = mapped_column(String(64))
+    workitem_uid: Mapped[str] = mapped_column(String(64))
+    transaction_uid: Mapped[str] = mapped_column(String(64))
+    state: Mapped[WorkitemState] = mapped_column(StateText(WorkitemState))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    inputs: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text, default="")
+    urgent: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    claimed_at: Mapped[datetime | None]
+    look_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    fetched: Mapped[bool] = mapped_column(default=False)
+    told: Mapped[str] = mapped_column(Text, default="")
+    cancel_reason: Mapped[str] = mapped_column(Text, default="")
+    ending: Mapped[str] = mapped_column(Text, default="")
+    finished_at: Mapped[datetime | None]
+    audited: Mapped[int] = mapped_column(default=0)
+
+    __table_args__ = (
+        UniqueConstraint("worklist", "workitem_uid"),
+        Index("workitems_open", "worklist", "state"),
+    )
