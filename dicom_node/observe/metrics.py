@@ -61,9 +61,11 @@ _COUNTERS: Mapping[Tally, tuple[str, str, tuple[str, ...]]] = {
         "Audit messages, by what became of them",
         ("outcome",),
     ),
+    Tally.WORKITEMS: (
         "ichnode_workitems",
         "Workitems of worklists, by what became of them",
         ("worklist", "outcome"),
+    ),
 }
 
 
