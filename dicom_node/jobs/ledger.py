@@ -49,9 +49,9 @@ class Ledger:
         For every process.
     priors : PriorLedger
         For whoever looks for earlier scans.
-    reports : Reports
     worklists : WorklistLedger
         For whoever performs the workitems of others.
+    reports : Reports
         For whoever only looks.
     tallies : TallyLedger
         For counts.
@@ -72,10 +72,10 @@ class Ledger:
     commitment_requests: CommitmentRequests
     presence: PresenceLedger
     priors: PriorLedger
+    worklists: WorklistLedger
     reports: Reports
     tallies: TallyLedger
     patient_salt: bytes = field(repr=False)
-    worklists: WorklistLedger
     database: Database
 
     def close(self) -> None:
@@ -113,9 +113,9 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         commitment_requests=CommitmentRequests(database),
         presence=PresenceLedger(database),
         priors=PriorLedger(database),
+        worklists=WorklistLedger(database),
         reports=Reports(database),
         tallies=TallyLedger(database),
         patient_salt=database.patient_salt,
         database=database,
-        worklists=WorklistLedger(database),
     )

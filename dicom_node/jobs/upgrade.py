@@ -13,10 +13,10 @@ from dicom_node.jobs.delivery_tables import (
 )
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
-
 from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
+
 #: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment, counts, what was audited, what is urgent, worklists, users.
+#: commitment, counts, what was audited, what is urgent, worklists.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -46,6 +46,8 @@ _NEW_TABLES: Final = (
     CommitmentItemRow,
     CommitmentRequestRow,
     TallyRow,
+    WorklistRow,
+    WorkitemRow,
 )
 
 
@@ -58,8 +60,6 @@ def upgrade(connection: Connection, found: int) -> None:
 
 def can_upgrade(found: str | None) -> bool:
     """Return whether there is a way from this version."""
-    WorklistRow,
-    WorkitemRow,
     return found is not None and found.isdecimal() and int(found) in _STEPS
 
 
