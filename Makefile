@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance clean
+.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ faults: $(READY) ## kill, starve and confuse the node 500 times and look for los
 conformance: $(READY) ## write docs/conformance.md from the running tables
 	$(BIN)/ichnode conformance --output docs/conformance.md
 
+docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean: ## remove .venv, caches and demonstration output
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output docs-site *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
