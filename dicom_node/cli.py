@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import alerts_cli, custody_cli, deliveries_cli, export_cli, folder_cli, models_cli
+from dicom_node import (
+    alerts_cli,
+    custody_cli,
+    deliveries_cli,
+    export_cli,
+    folder_cli,
+    models_cli,
+    users_cli,
+)
 from dicom_node.config_option import ConfigOption
 from dicom_node.errors import NodeError, stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
@@ -36,6 +44,7 @@ app = typer.Typer(
 app.add_typer(models_cli.app)
 app.add_typer(deliveries_cli.app)
 app.add_typer(alerts_cli.app)
+app.add_typer(users_cli.app)
 
 
 @app.command()

@@ -19,6 +19,7 @@ NodeError
 ├── UnreadableCommitmentError     a request for or report of storage commitment makes no sense
 ├── QueryRefusedError             a peer does not answer queries, or answered with a failure
 ├── UnaskablePatientError         the images do not say whom to ask for
+├── AccountError                  an account, a password or a token cannot be made or used
 └── DeliveryError                 a result did not reach its destination
     ├── CommitmentRefusedError    the peer takes part, but not in storage commitment
     └── PeerError                 the peer as a whole did not take part
@@ -97,12 +98,20 @@ class TlsFileError(NodeError):
     """A certificate, a key or a list of authorities cannot be used."""
 
 
+class TlsProfileError(TlsFileError):
+    """The TLS library does not offer the suites of the profile that the site wants."""
+
+
 class QueryRefusedError(NodeError):
     """A peer takes part, but not in queries, or answered one with a failure."""
 
 
 class UnaskablePatientError(NodeError, ValueError):
     """The images do not say whom to ask for, or not in a way that can be asked."""
+
+
+class AccountError(NodeError):
+    """An account, a password or a token cannot be made or used."""
 
 
 class DeliveryError(NodeError):

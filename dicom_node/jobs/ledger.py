@@ -18,6 +18,7 @@ from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.series_ledger import SeriesLedger
 from dicom_node.jobs.tally import TallyLedger
 from dicom_node.jobs.urgent_lane import UrgentLane
+from dicom_node.jobs.user_ledger import UserLedger
 from dicom_node.jobs.worklist_ledger import WorklistLedger
 
 
@@ -55,6 +56,8 @@ class Ledger:
         For whoever only looks.
     tallies : TallyLedger
         For counts.
+    users : UserLedger
+        For people and programs that use the node.
     patient_salt : bytes
         Key of the hash that tells patients apart.
     database : Database
@@ -75,6 +78,7 @@ class Ledger:
     worklists: WorklistLedger
     reports: Reports
     tallies: TallyLedger
+    users: UserLedger
     patient_salt: bytes = field(repr=False)
     database: Database
 
@@ -116,6 +120,7 @@ def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
         worklists=WorklistLedger(database),
         reports=Reports(database),
         tallies=TallyLedger(database),
+        users=UserLedger(database),
         patient_salt=database.patient_salt,
         database=database,
     )

@@ -49,7 +49,7 @@ class Reports:
                 select(SeriesRow).order_by(SeriesRow.last_received_at.desc()).limit(limit)
             ).all()
             return Overview(
-                series=_series(session, rows),
+                series=series_statuses(session, rows),
                 series_by_state=_counts(session, SeriesRow.state),
                 jobs_by_state=_counts(session, JobRow.state),
                 deliveries_by_state=_counts(session, DeliveryRow.state),
@@ -59,7 +59,7 @@ class Reports:
         """Return one series, None if the ledger does not know it."""
         with self._database.read() as session:
             row = session.get(SeriesRow, series_uid)
-            return _series(session, [row])[0] if row is not None else None
+            return series_statuses(session, [row])[0] if row is not None else None
 
     def timeline(self, series_uid: str) -> tuple[TimelineEntry, ...]:
         """Return what happened to a series, oldest first."""
@@ -123,7 +123,8 @@ class Reports:
             return frozenset(Path(path) for path in session.scalars(select(ObjectRow.path)))
 
 
-def _series(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, ...]:
+def series_statuses(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, ...]:
+    """Return where series stand, in the order of the rows."""
     uids = [row.series_uid for row in rows]
     images = _as_dict(
         session.execute(

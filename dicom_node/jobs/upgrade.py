@@ -13,10 +13,11 @@ from dicom_node.jobs.delivery_tables import (
 )
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
+from dicom_node.jobs.user_tables import SignInRow, UserRow, UserSessionRow, UserTokenRow
 from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
 
 #: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment, counts, what was audited, what is urgent, worklists.
+#: commitment, counts, what was audited, what is urgent, worklists, users.
 #: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
 _NEW_COLUMNS: Final = (
     "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
@@ -48,6 +49,10 @@ _NEW_TABLES: Final = (
     TallyRow,
     WorklistRow,
     WorkitemRow,
+    UserRow,
+    UserSessionRow,
+    UserTokenRow,
+    SignInRow,
 )
 
 
