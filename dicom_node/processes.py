@@ -72,6 +72,8 @@ class Supervisor:
         How long a process may take to stop by itself; then it is killed.
     on_ready : Callable
         Called once, when every process has been ready, with what each of them said.
+    environment : Mapping or None
+        Environment of the processes; None stands for this one's own.
     """
 
     def __init__(
@@ -80,10 +82,12 @@ class Supervisor:
         *,
         stop_time_s: float = 20.0,
         on_ready: Callable[[Mapping[Role, Mapping[str, object]]], None] = lambda _: None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._children = [_Child(role=role, command=command) for role, command in commands.items()]
         self._stop_time_s = stop_time_s
         self._on_ready = on_ready
+        self._environment = environment
         self._announced = False
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -124,7 +128,7 @@ class Supervisor:
 
     def _start(self, child: _Child, now: float) -> None:
         child.process = subprocess.Popen(  # noqa: S603  the command is this program's own
-            child.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            child.command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         child.started_at = now
         child.ready = None

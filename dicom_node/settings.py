@@ -103,6 +103,7 @@ class TlsSettings(_Table):
     certificate: FileName = ""
     key: FileName = ""
     trusted: FileName = ""
+    profile: Literal["bcp195", "modified"] = "bcp195"
     revoked: FileName = ""
     callers_need_certificate: bool = True
     only_1_3: bool = False

@@ -64,6 +64,8 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _alerts_incomplete(document)
     data_dir = _table(document, "node").get("data_dir")
     yield from _certificates_never_shown(document)
+    yield from _profile_broken(document)
+    yield from _certificates_never_shown(document)
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
             key="node.data_dir",
@@ -130,6 +132,17 @@ def _certificates_never_shown(document: Mapping[str, Any]) -> Iterator[SettingsF
                 expected="none, or tls.enabled and tls.callers_need_certificate = true beside it",
             )
 
+def _profile_broken(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return whether TLS 1.2 is refused though the profile demands it of a server."""
+    tls = _table(document, "tls")
+    if tls.get("profile") == "modified" and tls.get("only_1_3") is True:
+        yield SettingsFault(
+            key="tls.only_1_3", found="true", expected='false, for tls.profile is "modified"'
+        )
+
+
+def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return what mail needs and the settings do not name, and hours that are no span."""
 
     alerts = _table(document, "alerts")
     for key, example in (("mail_from", "ichnode@hospital.example"), ("smtp_host", "10.0.0.25")):

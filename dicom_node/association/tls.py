@@ -1,8 +1,8 @@
-"""TLS for associations, after the BCP 195 profile of DICOM (PS3.15, section B.12).
+"""TLS for associations, after the BCP 195 profiles of DICOM (PS3.15, sections B.12 and B.13).
 
 TLS 1.2 and 1.3 and nothing older (RFC 8996); of TLS 1.2 only suites with forward secrecy and
 authenticated encryption (RFC 9325, section 4.2); no compression, no renegotiation, no session
-tickets. Which suites of TLS 1.3 are offered is decided by OpenSSL and cannot be set from Python.
+tickets.
 """
 
 import ssl
@@ -15,30 +15,11 @@ from dicom_node.association.certificates import (
     check_key_file,
     read_certificates,
 )
+from dicom_node.association.tls_profiles import TlsProfile, check_offer, cipher_string
 from dicom_node.errors import TlsFileError
 
 #: Registered for DICOM over TLS ("dicom-tls").
 DICOM_TLS_PORT = 2762
-
-#: Suites of TLS 1.2 by their IANA names, the node's preference first.
-TLS_1_2_SUITES: dict[str, str] = {
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-}
-
-#: Suites of TLS 1.3 that OpenSSL offers by itself.
-TLS_1_3_SUITES = (
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    "TLS_AES_128_GCM_SHA256",
-)
-
-#: Level 2: RSA and DH from 2048 bits on, elliptic curves from 224 bits on, no SHA-1 signatures.
-_CIPHERS = ":".join([*TLS_1_2_SUITES.values(), "@SECLEVEL=2"])
 
 _OPTIONS = (
     ssl.OP_NO_COMPRESSION
@@ -81,11 +62,14 @@ class ServerTls:
         Whether callers must show a certificate of a trusted authority.
     only_1_3 : bool
         Whether TLS 1.2 is refused.
+    profile : TlsProfile
+        Which suites are spoken.
     """
 
     files: TlsFiles
     requires_certificate: bool = True
     only_1_3: bool = False
+    profile: TlsProfile = TlsProfile.BCP_195
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +87,15 @@ class ClientTls:
         Whether that is looked at. Without, any certificate of a trusted authority will do.
     only_1_3 : bool
         Whether TLS 1.2 is refused.
+    profile : TlsProfile
+        Which suites are offered.
     """
 
     files: TlsFiles
     server_name: str = ""
     checks_name: bool = True
     only_1_3: bool = False
+    profile: TlsProfile = TlsProfile.BCP_195
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
@@ -118,8 +105,11 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
     ------
     TlsFileError
         If a file cannot be used; naming it, what was found and what is expected.
+    TlsProfileError
+        If the process was not started for the profile.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, tls.files, only_1_3=tls.only_1_3)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, tls)
+    check_offer(context, tls.profile)
     context.num_tickets = 0
     if tls.requires_certificate:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -127,8 +117,11 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def client_context(tls: ClientTls) -> ssl.SSLContext:
-    """Return the context of a connection to a peer; see `server_context`."""
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls.files, only_1_3=tls.only_1_3)
+    """Return the context of a connection to a peer; see `server_context`.
+
+    A client need not offer all suites of its profile (PS3.15, B.13).
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls)
     context.check_hostname = tls.checks_name
     return context
 
@@ -146,13 +139,14 @@ def own_certificate(files: TlsFiles) -> Certificate:
     return own
 
 
-def _context(protocol: int, files: TlsFiles, *, only_1_3: bool) -> ssl.SSLContext:
+def _context(protocol: int, tls: ServerTls | ClientTls) -> ssl.SSLContext:
+    files = tls.files
     own_certificate(files)
     read_certificates(files.trusted)
     context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if only_1_3 else ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.only_1_3 else ssl.TLSVersion.TLSv1_2
     context.options |= _OPTIONS
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(cipher_string(tls.profile))
     try:
         context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
     except (ssl.SSLError, OSError) as error:

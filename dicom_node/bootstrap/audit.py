@@ -195,8 +195,13 @@ def _repository(settings: Settings, clock: Callable[[], datetime]) -> Repository
         return UdpRepository(host=wanted.host, port=wanted.port, clock=clock)
 
     from dicom_node.association.tls import ClientTls, client_context
+    from dicom_node.association.tls_profiles import TlsProfile
 
-    tls = ClientTls(files=parts.tls_files(settings.tls), only_1_3=settings.tls.only_1_3)
+    tls = ClientTls(
+        files=parts.tls_files(settings.tls),
+        only_1_3=settings.tls.only_1_3,
+        profile=TlsProfile(settings.tls.profile),
+    )
     return TlsRepository(
         host=wanted.host, port=wanted.port, context=lambda: client_context(tls), clock=clock
     )

@@ -50,6 +50,7 @@ def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
     from dicom_node.association.scp_settings import ScpSettings
     from dicom_node.association.tls import ServerTls
+    from dicom_node.association.tls_profiles import TlsProfile
 
     node, tls = settings.node, settings.tls
     return ScpSettings(
@@ -61,6 +62,7 @@ def scp_settings(settings: Settings) -> "ScpSettings":
             files=tls_files(tls),
             requires_certificate=tls.callers_need_certificate,
             only_1_3=tls.only_1_3,
+            profile=TlsProfile(tls.profile),
         )
         if tls.enabled
         else None,
@@ -121,12 +123,14 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
     """Return a peer as the association package calls it."""
     from dicom_node.association.peers import Peer
     from dicom_node.association.tls import ClientTls
+    from dicom_node.association.tls_profiles import TlsProfile
 
     tls = ClientTls(
         files=tls_files(settings.tls),
         server_name=peer.tls_name,
         checks_name=peer.tls_checks_name,
         only_1_3=settings.tls.only_1_3,
+        profile=TlsProfile(settings.tls.profile),
     )
     return Peer(
         name=peer.name,

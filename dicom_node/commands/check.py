@@ -144,12 +144,16 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
 def _tls_contexts(settings: Settings) -> Iterator[Finding]:
     """Test what reading the files cannot: that the TLS library takes them."""
     from dicom_node.association.tls import ClientTls, client_context
+    from dicom_node.association.tls_profiles import TlsProfile
+    from dicom_node.bootstrap.child_environment import profile_fault
 
     files = parts.tls_files(settings.tls)
     try:
-        client_context(ClientTls(files=files))
+        client_context(ClientTls(files=files, profile=TlsProfile(settings.tls.profile)))
     except TlsFileError as error:
         yield Finding(subject="TLS", good=False, detail=str(error))
+    if fault := profile_fault(settings):
+        yield Finding(subject="TLS", good=False, detail=fault)
 
 
 def _is_held(lock: Path) -> bool:

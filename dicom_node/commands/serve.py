@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.child_environment import environment_of_children
+from dicom_node.bootstrap.configuration import live_settings
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
@@ -67,7 +69,11 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
         layout.prepare()
     except OSError as error:
         raise OperatorError(f"cannot use the data directory {layout.root}: {error}") from error
-    supervisor = Supervisor(commands, on_ready=lambda facts: _welcome(settings, facts))
+    supervisor = Supervisor(
+        commands,
+        on_ready=lambda facts: _welcome(settings, facts),
+        environment=environment_of_children(settings),
+    )
     stop_on_signals(supervisor.stop)
     try:
         with hold_lock(layout.lock("serve")):

@@ -1,6 +1,8 @@
 """What the conformance statement says on security: profiles, suites, limits."""
 
-from dicom_node.association.tls import TLS_1_2_SUITES, TLS_1_3_SUITES
+from collections.abc import Collection, Mapping
+
+from dicom_node.association.tls_profiles import TLS_1_2_SUITES, TLS_1_3_SUITES, TlsProfile
 from dicom_node.settings import Settings
 
 _TEXT = """
@@ -8,8 +10,11 @@ _TEXT = """
 
 The node conforms to the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15,
 B.12): as server on a port of its own ({port}, `tls.port`), beside the plain listener or in its
-place, and as client of peers that are marked so. The Modified profile (PS3.15, B.13) is not
-claimed: which suites of TLS 1.3 are offered is decided by the TLS library.
+place, and as client of peers that are marked so. With `tls.profile = "modified"` it keeps to the
+closed list of the Modified BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (B.13)
+instead. Of that list the suites with Camellia are missing, for OpenSSL has none of them. It needs
+an OpenSSL before 3.2: later ones rate AES-CCM-8 too low for the level that keeps short keys out,
+and then the node refuses to start with that profile.
 
 | Property | Value |
 | --- | --- |
@@ -17,6 +22,10 @@ claimed: which suites of TLS 1.3 are offered is decided by the TLS library.
 | Suites of TLS 1.3 | {suites_1_3} |
 | Suites of TLS 1.2 | {suites_1_2} |
 | Keys and signatures | RSA and DH from 2048 bits, elliptic curves from 224 bits on; no SHA-1 |
+| B.13: further suites of TLS 1.3 | {more_1_3} |
+| B.13: further suites of TLS 1.2 | {more_1_2} |
+| B.13: groups | X25519, P-256, P-384, P-521; no DHE |
+| B.13: signatures | ECDSA, RSA-PSS, RSA with SHA-256, SHA-384, SHA-512 |
 | Certificates | X.509 in PEM; the key unencrypted, readable for the node's account only |
 | Callers | must show a certificate of a trusted authority (`tls.callers_need_certificate`) |
 | Peers | must show one that is issued for their host name or address (`tls_name`, \
@@ -26,9 +35,9 @@ claimed: which suites of TLS 1.3 are offered is decided by the TLS library.
 
 ### 4.2 Access
 
-Callers are told apart by AE title, IP address and, over TLS, certificate (common name, DNS name or
-fingerprint; `node.callers`), and each by what it may do: Verification, Storage, Storage Commitment.
-Contexts of the others are rejected with result 3.
+Callers are told apart by AE title, IP address and, over TLS, certificate (common name, DNS name
+or fingerprint; `node.callers`), and each by what it may do: Verification, Storage, Storage
+Commitment. Contexts of the others are rejected with result 3.
 User identity negotiation is not supported.
 
 | Limit | Value | Beyond it |
@@ -63,8 +72,10 @@ def security_section(settings: Settings) -> str:
     node, tls = settings.node, settings.tls
     return _TEXT.format(
         port=tls.port,
-        suites_1_3=", ".join(TLS_1_3_SUITES),
-        suites_1_2=", ".join(TLS_1_2_SUITES),
+        suites_1_3=", ".join(TLS_1_3_SUITES[TlsProfile.BCP_195]),
+        suites_1_2=", ".join(TLS_1_2_SUITES[TlsProfile.BCP_195]),
+        more_1_3=_further(TLS_1_3_SUITES),
+        more_1_2=_further(TLS_1_2_SUITES),
         per_caller=node.max_associations_per_caller,
         request_s=node.request_time_s,
         pdu_s=node.pdu_time_s,
@@ -73,3 +84,9 @@ def security_section(settings: Settings) -> str:
         object_mb=node.max_object_mb,
         unfinished_mb=node.max_unfinished_mb,
     )
+
+
+def _further(suites: Mapping[TlsProfile, Collection[str]]) -> str:
+    """Return the suites that only the Modified profile has."""
+    common = suites[TlsProfile.BCP_195]
+    return ", ".join(one for one in suites[TlsProfile.MODIFIED] if one not in common)

@@ -11,8 +11,10 @@ from certificate_builder import NOW, Authority
 
 from dicom_node.association.caller_certificate import CertificatePart
 from dicom_node.association.callers import Permission
+from dicom_node.association.tls_profiles import MODIFIED_CONFIGURATION, TlsProfile
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state, log_certificates
+from dicom_node.bootstrap.child_environment import environment_of_children, profile_fault
 from dicom_node.bootstrap.roles import Duty, run_receiver
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.commands.check import findings_of
@@ -140,6 +142,39 @@ def test_faults_of_callers_are_named_by_their_place():
     assert "for example 10.0.0.7 or 10.0.0.0/24" in faults["node.callers[2].address"]
     assert faults["node.callers[3].may[1]"] == "one of 'echo', 'store' or 'commit'"
     assert faults["node.callers[4].adress"] == "address"
+
+
+def test_processes_are_started_with_the_file_of_the_modified_profile(tmp_path, monkeypatch):
+    """OpenSSL reads it at the start of a process; a site's own file stays in place."""
+    authority = Authority(tmp_path)
+    table = tls_table(authority, authority.issue("node"), profile="modified")
+    plain, modified = settings_of(), settings_of(tls=table)
+    monkeypatch.delenv("OPENSSL_CONF", raising=False)
+
+    assert "OPENSSL_CONF" not in environment_of_children(plain)
+    assert environment_of_children(modified)["OPENSSL_CONF"] == str(MODIFIED_CONFIGURATION)
+    assert MODIFIED_CONFIGURATION.is_file()
+    assert parts.scp_settings(modified).tls.profile is TlsProfile.MODIFIED
+    monkeypatch.setenv("OPENSSL_CONF", "/etc/ssl/site.cnf")
+    assert environment_of_children(modified)["OPENSSL_CONF"] == "/etc/ssl/site.cnf"
+
+
+def test_the_check_says_that_a_file_of_openssl_will_not_do(tmp_path, monkeypatch):
+    """With a file that says nothing of suites, the processes could not keep the profile."""
+    authority = Authority(tmp_path)
+    table = tls_table(authority, authority.issue("node"), profile="modified")
+    (tmp_path / "empty.cnf").write_text("# nothing\n")
+    monkeypatch.setenv("OPENSSL_CONF", str(tmp_path / "empty.cnf"))
+
+    assert "without TLS_AES_128_CCM_8_SHA256" in profile_fault(settings_of(tls=table))
+    assert profile_fault(settings_of()) == ""
+
+
+def test_the_modified_profile_has_tls_1_2():
+    """PS3.15, B.13: a server speaks both versions."""
+    assert faults_of(tls={"profile": "modified", "only_1_3": True}) == {
+        "tls.only_1_3": 'false, for tls.profile is "modified"'
+    }
 
 
 def test_limits_arrive_at_the_receiver():

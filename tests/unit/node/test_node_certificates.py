@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dicom_node.association.certificates import check_key_file, read_certificates
 from dicom_node.association.tls import (
-    TLS_1_2_SUITES,
-    TLS_1_3_SUITES,
     ClientTls,
     FreshContext,
     ServerTls,
@@ -20,6 +18,16 @@ from dicom_node.association.tls import (
     server_context,
 )
 from dicom_node.errors import TlsFileError
+
+#: Recommended by RFC 9325, section 4.2, and ChaCha20 (RFC 7905), by OpenSSL's names.
+SUITES_1_2 = {
+    f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305")
+}
+
+#: RFC 8446, section 9.1: what must and should be implemented.
+SUITES_1_3 = {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +144,7 @@ def test_contexts_offer_the_profile_and_nothing_else(authority):
         client_context(ClientTls(files=files)),
     ):
         offered = {cipher["name"] for cipher in context.get_ciphers()}
-        assert offered == {*TLS_1_2_SUITES.values(), *TLS_1_3_SUITES}
+        assert offered == {*SUITES_1_2, *SUITES_1_3}
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert context.maximum_version == ssl.TLSVersion.MAXIMUM_SUPPORTED
         assert context.options & ssl.OP_NO_COMPRESSION
