@@ -1,8 +1,11 @@
-"""The fault campaign: a history of two scans, disturbed at every moment that it has.
+"""The fault campaign: a history of three scans, disturbed at every moment that it has.
 
-The history: a first scan is sent, analysed, delivered; a second one of the same patient comes out
-of order, with an image sent twice and another sent again with other content, is analysed and
-compared; then a late image of the first scan reopens it. Models on trial repeat every analysis.
+The history: a first scan is sent, analysed, delivered to an archive that commits itself and to one
+that is spoken to by STOW-RS; an earlier scan is fetched from a PACS; a second one of the same
+patient comes out of order, with an image sent twice and another sent again with other content, is
+analysed and compared; then a late image of the first scan reopens it. Models on trial repeat every
+analysis. The sender asks the node for storage commitment and hangs up; the archive loses an
+answer, gives others late and twice, and disowns an object. Audit trail and alerts are kept.
 """
 
 import random
@@ -15,7 +18,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from faults import roles
+from faults import correspondence, roles
 from faults.invariants import repeats, violations
 from faults.points import BEGIN, DEADLY, Doom, Fault
 from faults.roles import World
@@ -120,22 +123,31 @@ class Report:
 KINDS = ("lost", "doubled", "stuck", "wrong")
 
 
-def history() -> tuple[tuple[Step, ...], dict[str, str]]:
-    """Return the steps, and when the scan of each series was taken."""
+def history() -> tuple[tuple[Step, ...], dict[str, str], tuple[Dataset, ...]]:
+    """Return the steps, when the scan of each series was taken, and what the PACS has."""
     first = small_series(_SLICES, seed=1, study_uid="1.2.1")
     second = small_series(_SLICES, seed=2, study_uid="1.2.2")
     other = small_series(_SLICES, seed=3, study_uid="1.2.2")[4]
     for name in ("SOPInstanceUID", "SeriesInstanceUID"):
         setattr(other, name, getattr(second[4], name))
     shuffled = random.Random(6).sample(second, len(second))  # noqa: S311 - an order, no secret
+    prior = small_series(_SLICES, seed=4, study_uid="1.2.0")
     steps = [Step(name="receiver first scan", images=tuple(first[:-1]))]
     steps += _work("first scan")
+    steps += _letters("first scan")
+    steps += _work("earlier scan")
     steps += [Step(name="receiver second scan", images=(*shuffled, second[3], other))]
     steps += _work("second scan")
+    steps += _letters("second scan")
     steps += [Step(name="receiver late image", images=(first[-1],))]
     steps += _work("late image")
-    taken = {first[0].SeriesInstanceUID: "2026-01-05T08:00:00"}
-    return tuple(steps), taken | {second[0].SeriesInstanceUID: "2026-01-06T08:00:00"}
+    steps += _letters("late image")
+    taken = {
+        prior[0].SeriesInstanceUID: "2026-01-04T08:00:00",
+        first[0].SeriesInstanceUID: "2026-01-05T08:00:00",
+        second[0].SeriesInstanceUID: "2026-01-06T08:00:00",
+    }
+    return tuple(steps), taken, tuple(prior)
 
 
 def _work(of: str) -> list[Step]:
@@ -144,6 +156,18 @@ def _work(of: str) -> list[Step]:
         Step(name=f"worker {of}", action=roles.worker),
         Step(name=f"office delivers {of}", action=roles.office),
     ]
+
+
+def _letters(after: str) -> list[Step]:
+    lives = {
+        "seeker": correspondence.seeker,
+        "notary": correspondence.notary,
+        "receiver takes reports": correspondence.reports,
+        "receiver vouches": correspondence.desk,
+        "reporter": correspondence.reporter,
+        "clerk": correspondence.clerk,
+    }
+    return [Step(name=f"{name} after {after}", action=life) for name, life in lives.items()]
 
 
 class Campaign:
@@ -160,7 +184,7 @@ class Campaign:
     def __init__(self, folder: Path, *, seed: int = 0) -> None:
         self._folder = folder
         self._chance = random.Random(seed)  # noqa: S311 - a draw, no secret
-        self.steps, self._taken = history()
+        self.steps, self._taken, self._prior = history()
         self.report = Report()
         self._snapshots: list[Stage] = []
         self._moments: list[tuple[str, ...]] = []
@@ -171,7 +195,7 @@ class Campaign:
 
     def rehearse(self) -> Strike:
         """Run the history undisturbed; keep the node before each step, and the step's moments."""
-        stage = Stage(self._folder / "rehearsal", self._taken)
+        stage = Stage(self._folder / "rehearsal", self._taken, self._prior)
         for number, step in enumerate(self.steps):
             self._snapshots.append(stage.copy(self._folder / f"before-{number}"))
             life, is_sent = step.run(stage)
@@ -208,7 +232,7 @@ class Campaign:
 
         A step is begun again after each strike, as a supervisor does it.
         """
-        stage = Stage(self._folder / "struck", self._taken)
+        stage = Stage(self._folder / "struck", self._taken, self._prior)
         spared: set[str] = set()
         for step in self.steps:
             for _ in range(_MOST_STRIKES):
@@ -260,7 +284,7 @@ class Campaign:
 
     def clock_jumps(self, jumps: Sequence[timedelta]) -> Strike:
         """Let the clock jump before each step."""
-        stage = Stage(self._folder / "struck", self._taken)
+        stage = Stage(self._folder / "struck", self._taken, self._prior)
         for number, step in enumerate(self.steps):
             stage.turn(jumps[number % len(jumps)])
             _, is_sent = step.run(stage)

@@ -20,6 +20,12 @@ UNFINISHED = {
     "prior_searches": ("pending",),
 }
 
+#: Conditions under which a row waits for something that its state does not tell.
+WAITING = {
+    "deliveries": "state = 'accepted' AND commitment_at IS NOT NULL",
+    "commitment_requests": "next_attempt_at IS NOT NULL",
+}
+
 #: States that owe an explanation.
 OWES_REASON = {
     "series": ("set_aside",),
@@ -32,11 +38,14 @@ _PREAMBLE, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """An object that a node acknowledged, or an archive accepted: identity, digest, study."""
+    """An object that a node acknowledged or vouches for, or a destination accepted.
+
+    `at` is the name of the destination.
+    """
 
     uid: str
     digest: str
-    study: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +59,15 @@ class Scene:
     acknowledged : tuple of Copy
         What the sender was told Success for; the digest is that of `instance_digest`.
     archived : tuple of Copy
-        What the destination accepted, in order; the digest is that of the file.
+        What the destinations accepted, in order; the digest is that of the file.
+    vouched : tuple of Copy
+        What a sender heard that the node is responsible for (storage commitment).
     """
 
     data: Path
     acknowledged: tuple[Copy, ...]
     archived: tuple[Copy, ...]
+    vouched: tuple[Copy, ...] = ()
 
 
 def read_copies(path: Path) -> tuple[Copy, ...]:
@@ -67,11 +79,16 @@ def read_copies(path: Path) -> tuple[Copy, ...]:
 def unfinished(data: Path) -> list[str]:
     """Return the rows that still wait for something."""
     with closing(_opened(data)) as ledger:
-        return [
+        found = [
             f"{table} {row[0]} is {row[1]}"
             for table, states in UNFINISHED.items()
             for row in ledger.execute(f"SELECT rowid, state FROM {table} ORDER BY rowid")  # noqa: S608 - our own names
             if row[1] in states
+        ]
+        return found + [
+            f"{table} {row} waits: {condition}"
+            for table, condition in WAITING.items()
+            for (row,) in ledger.execute(f"SELECT rowid FROM {table} WHERE {condition}")  # noqa: S608 - our own names
         ]
 
 
@@ -127,6 +144,8 @@ def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
             held.add((uid, digest))
     for uid, digest in sorted({(one.uid, one.digest) for one in scene.acknowledged} - held):
         yield f"lost: instance {uid} ({digest[:8]}) was acknowledged and is lost"
+    for uid in sorted({one.uid for one in scene.vouched} - {uid for uid, _ in held}):
+        yield f"lost: instance {uid} was vouched for and is lost"
     for file in spool.rglob("*"):
         if file.is_file() and str(file.relative_to(spool)) not in rows:
             yield f"wrong: {file.relative_to(spool)} lies in the spool without a row"
@@ -174,18 +193,18 @@ def _archive(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
     """Compare the archive with what the ledger says was accepted."""
     accepted = set(
         ledger.execute(
-            "SELECT o.sop_instance_uid, o.content_digest FROM objects o JOIN deliveries d "
-            "USING (object_id) WHERE d.state IN ('accepted', 'committed')"
+            "SELECT d.destination, o.sop_instance_uid, o.content_digest FROM objects o "
+            "JOIN deliveries d USING (object_id) WHERE d.state IN ('accepted', 'committed')"
         )
     )
-    archived = {(one.uid, one.digest) for one in scene.archived}
-    for uid, _ in sorted(accepted - archived):
-        yield f"lost: object {uid} counts as delivered and is not in the archive"
-    for uid, _ in sorted(archived - accepted):
-        yield f"doubled: object {uid} is in the archive and not among the results"
-    for uid, number in Counter(uid for uid, _ in archived).items():
+    archived = {(one.at, one.uid, one.digest) for one in scene.archived}
+    for at, uid, _ in sorted(accepted - archived):
+        yield f"lost: object {uid} counts as delivered and is not in {at}"
+    for at, uid, _ in sorted(archived - accepted):
+        yield f"doubled: object {uid} is in {at} and not among the results"
+    for (at, uid), number in Counter((at, uid) for at, uid, _ in archived).items():
         if number > 1:
-            yield f"doubled: the archive got {number} contents under {uid}"
+            yield f"doubled: {at} got {number} contents under {uid}"
     for path, digest in ledger.execute("SELECT path, content_digest FROM objects"):
         file = scene.data / "outbox" / path
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:

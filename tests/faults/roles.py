@@ -1,27 +1,30 @@
 """The processes of the node, each as one short life: it works until nothing is left, and ends.
 
-The parts are the product's own. Stand-ins are only the networks and, at the other end of the
-courier's way, the archive: a file that every accepted object is written to.
+The parts are the product's own. Stand-ins are only the networks and whatever lies outside of the
+node (`faults.outside`). What the office and the receiver do about storage commitment, earlier
+scans, audit and alerts are lives of their own (`faults.correspondence`).
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+from faults.outside import ARCHIVE, HOST, PACS, WEB_ARCHIVE, FileCarrier, web_archive
 from node_builders import result_object
+from pydicom.dataset import Dataset
 
 from dicom_node.association.callers import Caller
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
-from dicom_node.association.storage_scu import OutgoingFile, SendKind, SendOutcome
 from dicom_node.delivery.carrier import Manners
 from dicom_node.delivery.courier import Courier, DeliveryRules
 from dicom_node.delivery.outbox import Outbox
+from dicom_node.delivery.stow import WebCarrier
 from dicom_node.errors import LedgerError
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.custody import Custody
@@ -37,19 +40,21 @@ from dicom_node.jobs.routing import Route
 from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.task import AnalysisTask, Analyzed, ObjectKind
 from dicom_node.jobs.worker import JobRules, Worker
-
-HOST = "127.0.0.1"
-ARCHIVE = "archive"
+from dicom_node.web_service import WebService
 
 #: A life that finds work for longer than this goes round in circles.
 _MOST_ROUNDS = 200
 
-#: Nobody gives up in a campaign, however often it strikes.
-_PATIENT = RetryPolicy(max_attempts=10_000, first_delay_s=1.0, cap_s=30.0)
+#: A ledger that refuses so often will not change its mind in this life.
+_MOST_REFUSALS = 3
 
-JOB_RULES = JobRules(lease_s=60.0, time_limit_s=600.0, retry=_PATIENT)
-_PLANS = PlanningRules(
+#: Nobody gives up in a campaign, however often it strikes.
+PATIENT = RetryPolicy(max_attempts=10_000, first_delay_s=1.0, cap_s=30.0)
+
+JOB_RULES = JobRules(lease_s=60.0, time_limit_s=600.0, retry=PATIENT)
+PLANS = PlanningRules(
     pairing=PairingRules(window=timedelta(hours=72), minimum_interval=timedelta(hours=1)),
+    prior_peers=(PACS.name,),
     with_shadow=True,
 )
 _KINDS = (ObjectKind.CAPTURE, ObjectKind.SEGMENTATION, ObjectKind.REPORT)
@@ -75,26 +80,29 @@ class World:
     ----------
     data : Path
         The node's folder.
-    archive : Path
-        File of what the archive accepted.
+    outside : Path
+        Folder of what lies around the node: what the archives accepted, what the sender was told.
     clock : SteadyClock
         The time.
     reach : callable
         Passes a moment that lies outside of the node (`faults.points.Moments.reach`).
     acquired_at : mapping
         When the scan of each series was taken.
+    prior : tuple of Dataset
+        Images of an earlier scan that the PACS has.
     """
 
     data: Path
-    archive: Path
+    outside: Path
     clock: SteadyClock
     reach: Callable[[str], bool]
     acquired_at: Mapping[str, str]
+    prior: tuple[Dataset, ...] = ()
 
 
 def receiver(world: World, tell_port: int, until_closed: int) -> None:
     """Take custody of what is sent, until the other end of a pipe is closed."""
-    with _ledger(world, "receiver") as ledger:
+    with opened(world, "receiver") as ledger:
         limits = SpoolLimits(free_floor_bytes=0)
         spool = Spool(world.data / "spool", limits=limits)
         custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
@@ -114,7 +122,10 @@ def receiver(world: World, tell_port: int, until_closed: int) -> None:
 
 def office(world: World, name: str = "office") -> None:
     """Judge series, take from the dead what they held, deliver results."""
-    with _ledger(world, name) as ledger:
+    with (
+        opened(world, name) as ledger,
+        web_archive(world.outside / WEB_ARCHIVE, world.reach) as web_port,
+    ):
         outbox = Outbox(world.data / "outbox")
         ledger.deliveries.release(name, world.clock())
         assembly = AssemblyOffice(
@@ -125,8 +136,11 @@ def office(world: World, name: str = "office") -> None:
             ledger=ledger.deliveries,
             destinations=ledger.destinations,
             outbox=outbox,
-            carriers={ARCHIVE: FileCarrier(world)},
-            rules=DeliveryRules(lease_s=300.0, network=_PATIENT, refusal=_PATIENT),
+            carriers={
+                ARCHIVE: FileCarrier(world.outside / ARCHIVE, world.reach),
+                WEB_ARCHIVE: _web_carrier(web_port),
+            },
+            rules=DeliveryRules(lease_s=300.0, network=PATIENT, refusal=PATIENT),
             clock=world.clock,
         )
         sweeper = Sweeper(ledger=ledger, job_rules=JOB_RULES, clock=world.clock)
@@ -134,12 +148,13 @@ def office(world: World, name: str = "office") -> None:
         for action in (sweeper.tick, assembly.tick, assembly.tick):
             with suppress(LedgerError):
                 action()
-        _until_idle(lambda: courier.deliver_once(ARCHIVE))
+        for destination in (ARCHIVE, WEB_ARCHIVE):
+            until_idle(partial(courier.deliver_once, destination))
 
 
 def worker(world: World, name: str = "worker-0") -> None:
     """Analyse, compare and repeat by models on trial."""
-    with _ledger(world, name) as ledger:
+    with opened(world, name) as ledger:
         ledger.jobs.release(name, JOB_RULES.retry, world.clock())
         hand = Worker(
             name=name,
@@ -147,13 +162,13 @@ def worker(world: World, name: str = "worker-0") -> None:
             spool_root=world.data / "spool",
             analyst=HashingAnalyst(world.acquired_at),
             store=Outbox(world.data / "outbox"),
-            destinations=(Route(name=ARCHIVE),),
+            destinations=(Route(name=ARCHIVE), Route(name=WEB_ARCHIVE)),
             rules=JOB_RULES,
             clock=world.clock,
             on_overrun=lambda: os._exit(os.EX_SOFTWARE),
-            plans=_PLANS,
+            plans=PLANS,
         )
-        _until_idle(hand.work_once)
+        until_idle(hand.work_once)
 
 
 class HashingAnalyst:
@@ -190,38 +205,9 @@ class HashingAnalyst:
         return Analyzed(objects=objects, record=record)
 
 
-class FileCarrier:
-    """The way to an archive that is a file of JSON lines."""
-
-    manners = Manners()
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def send(
-        self,
-        files: Sequence[OutgoingFile],
-        *,
-        on_outcome: Callable[[SendOutcome], None],
-        on_progress: Callable[[], None],
-    ) -> None:
-        """Append each file to the archive, and tell."""
-        del on_progress
-        for file in files:
-            digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
-            append(self._world.archive, uid=file.sop_instance_uid, digest=digest)
-            self._world.reach("archived, not yet told")
-            on_outcome(SendOutcome(file=file, kind=SendKind.ACCEPTED, status=0, message="Success"))
-
-    def probe(self) -> None:
-        """Return: a file can be reached."""
-
-
-def append(path: Path, **entry: str) -> None:
-    """Write a JSON line that a kill cannot tear."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, json.dumps(entry).encode() + b"\n")
-    os.close(descriptor)
+def _web_carrier(port: int) -> WebCarrier:
+    service = WebService(name=WEB_ARCHIVE, url=f"http://{HOST}:{port}")
+    return WebCarrier(destination=service, manners=Manners())
 
 
 def _private(value: bytes) -> bytes:
@@ -232,7 +218,7 @@ def _private(value: bytes) -> bytes:
     )
 
 
-def _until_idle(work: Callable[[], bool]) -> None:
+def until_idle(work: Callable[[], bool]) -> None:
     """Work on as the loops of the node do: a ledger that refuses is asked again."""
     refused = 0
     for _ in range(_MOST_ROUNDS):
@@ -241,16 +227,16 @@ def _until_idle(work: Callable[[], bool]) -> None:
                 return
         except LedgerError:
             refused += 1
-            if refused > 3:  # it will not change its mind in this life
+            if refused > _MOST_REFUSALS:
                 return
     raise AssertionError("A process of the campaign never came to an end")
 
 
 @contextmanager
-def _ledger(world: World, name: str):
+def opened(world: World, name: str) -> Iterator[Ledger]:
     """Open the ledger as a process of the node does, and say that it lives."""
     identity = ProcessIdentity(name=name, host="here", pid=os.getpid(), token=os.urandom(8).hex())
-    ledger: Ledger = open_ledger(world.data / "ledger.sqlite", process=identity)
+    ledger = open_ledger(world.data / "ledger.sqlite", process=identity)
     ledger.presence.enter(identity, world.clock())
     try:
         yield ledger

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from faults import points, roles
+from faults import correspondence, points, roles
 from faults.invariants import Scene, instance_digest, read_copies, unfinished
+from faults.outside import ARCHIVE, HOST, WEB_ARCHIVE, append
 from faults.points import Doom, Fault, Moments
 from faults.power_cut import cut_power, files_below
-from faults.roles import HOST, SteadyClock, World, append
+from faults.roles import SteadyClock, World
 from node_builders import START, encoded
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -35,6 +36,18 @@ _PATIENCE_S = 20.0
 _GRACE_S = 0.3
 
 NO_DOOM = Doom()
+
+#: Who works until a node has come to rest, in turn.
+_EVERYBODY = (
+    roles.office,
+    roles.worker,
+    roles.office,
+    correspondence.seeker,
+    correspondence.notary,
+    correspondence.reports,
+    correspondence.reporter,
+    correspondence.clerk,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +78,16 @@ class Stage:
         Its folder, made if absent.
     acquired_at
         When the scan of each series was taken.
+    prior
+        Images of an earlier scan that a PACS has.
     """
 
-    def __init__(self, root: Path, acquired_at: dict[str, str]) -> None:
+    def __init__(
+        self, root: Path, acquired_at: dict[str, str], prior: Sequence[Dataset] = ()
+    ) -> None:
         self.root = root
         self.acquired_at = acquired_at
+        self.prior = tuple(prior)
         self.now = START
         self.lives = 0
         self.data.mkdir(parents=True, exist_ok=True)
@@ -85,13 +103,14 @@ class Stage:
         return Scene(
             data=self.data,
             acknowledged=read_copies(self.root / "acknowledged"),
-            archived=read_copies(self.root / "archive"),
+            archived=read_copies(self.root / ARCHIVE) + read_copies(self.root / WEB_ARCHIVE),
+            vouched=read_copies(self.root / "vouched"),
         )
 
     def copy(self, root: Path) -> "Stage":
         """Return the same node in another folder."""
         shutil.copytree(self.root, root)
-        twin = Stage(root, self.acquired_at)
+        twin = Stage(root, self.acquired_at, self.prior)
         twin.now, twin.lives = self.now, self.lives
         return twin
 
@@ -146,12 +165,13 @@ class Stage:
             if not is_sent:
                 life, is_sent = self.receive(images)
                 assert not life.crash, life.crash
-            for action in (roles.office, roles.worker, roles.office):
+            for action in _EVERYBODY:
                 self.turn()
                 life = self.live(action)
                 assert not life.crash, life.crash
             if is_sent and not unfinished(self.data):
-                return
+                break
+        self.receive(())  # a receiver puts in order what was left in the spool
 
     def _send(
         self, port: int, images: Sequence[Dataset], cut_after: int | None, *, receiver: int
@@ -179,10 +199,11 @@ class Stage:
             points.install(moments, self.data)
             world = World(
                 data=self.data,
-                archive=self.root / "archive",
+                outside=self.root,
                 clock=SteadyClock(self.now),
                 reach=moments.reach,
                 acquired_at=self.acquired_at,
+                prior=self.prior,
             )
             _end_with(lambda: action(world), note=moments.note)
         return pid, diary
