@@ -92,6 +92,7 @@ class NodeSettings(_Table):
     max_object_mb: Annotated[int, Field(ge=1, le=65536)] = 1024
     max_unfinished_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     free_space_floor_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
+    reader: Literal["stream", "library"] = "stream"
     answers_commitment: bool = False
 
 

@@ -5,6 +5,7 @@ would hang on every caller that stops in the middle.
 """
 
 import contextlib
+import socket as transport
 import ssl
 import struct
 import time
@@ -44,6 +45,10 @@ _TLS_HANDSHAKE = b"\x16\x03"
 
 _SHORTEST_WAIT_S = 0.001
 
+#: Linux acknowledges the next segments at once instead of after up to 40 ms; elsewhere there is no
+#: such switch. It falls back by itself and is set anew before each read.
+_QUICK_ACKNOWLEDGEMENT = getattr(transport, "TCP_QUICKACK", None)
+
 #: What waits to be served: the next message is read when the last one has been taken up, since
 #: asynchronous operations are not negotiated.
 _MOST_WAITING = 1
@@ -82,7 +87,8 @@ class GuardedSocket(AssociationSocket):
         self._limits = limits
         self._on_violation = on_violation
         self._timer = timer
-        self._ahead = b""
+        self._ahead = bytearray()
+        self._start = self._end = 0
         self._deadline = timer() + limits.request_s
         self._is_first = True
         self._in_body = False
@@ -91,15 +97,23 @@ class GuardedSocket(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether a PDU may be read now and has begun to arrive."""
-        if self._is_over:
+        if not self.may_read:
             return False
-        if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
-            return False  # the caller's TCP window closes, and it waits
-        if self._ahead:
+        if self._start < self._end:
             return True
         if not super().ready:
             return False
         return not isinstance(self.socket, ssl.SSLSocket) or self._has_data(self.socket)
+
+    @property
+    def may_read(self) -> bool:
+        """Whether the last message was taken up; else the caller's TCP window closes, it waits."""
+        return not self._is_over and self.assoc.dimse.msg_queue.qsize() < _MOST_WAITING
+
+    @property
+    def has_ahead(self) -> bool:
+        """Whether bytes were read from the network that nobody has asked for yet."""
+        return self._start < self._end
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return the header or the body of a PDU, whichever comes next.
@@ -114,11 +128,41 @@ class GuardedSocket(AssociationSocket):
             body = self._read(nr_bytes)
             self._is_first = False
             return body
-        if not self._is_first:
-            self._deadline = self._timer() + self._limits.pdu_s
+        self._begin_pdu()
         header = self._read(nr_bytes)
-        self._check(header)
+        if len(header) < _HEADER.size:
+            self._wake_the_waiting()
+        else:
+            self._check(*_HEADER.unpack(header), start=bytes(header))
+            self._in_body = True
         return header
+
+    def whole_pdu(self) -> memoryview:
+        """Return the next PDU with its header; `recv` returns the same until `take_pdu`.
+
+        The bytes stand in a buffer that the next PDU is read into. Empty if the connection
+        ended before the PDU did.
+
+        Raises
+        ------
+        OSError
+            As `recv` does.
+        """
+        self._begin_pdu()
+        if not self._fill(_HEADER.size):
+            return memoryview(b"")
+        header = bytes(self._ahead[self._start : self._start + _HEADER.size])
+        kind, reserved, length = _HEADER.unpack(header)
+        self._check(kind, reserved, length, start=header)
+        if not self._fill(_HEADER.size + length):
+            return memoryview(b"")
+        return memoryview(self._ahead)[self._start : self._start + _HEADER.size + length]
+
+    def take_pdu(self) -> None:
+        """Go on to the PDU behind the one that `whole_pdu` returned."""
+        _, _, length = _HEADER.unpack_from(self._ahead, self._start)
+        self._start += _HEADER.size + length
+        self._is_first = False
 
     def send(self, bytestream: bytes) -> None:
         """Send a PDU; a caller that takes nothing is given up after the time for a PDU."""
@@ -138,12 +182,12 @@ class GuardedSocket(AssociationSocket):
         self._wake_the_waiting()
         super().close()
 
-    def _check(self, header: bytearray) -> None:
-        if len(header) < _HEADER.size:
-            self._wake_the_waiting()
-            return
-        kind, _, length = _HEADER.unpack(header)
-        if self._is_first and header.startswith(_TLS_HANDSHAKE):
+    def _begin_pdu(self) -> None:
+        if not self._is_first:
+            self._deadline = self._timer() + self._limits.pdu_s
+
+    def _check(self, kind: int, _reserved: int, length: int, *, start: bytes) -> None:
+        if self._is_first and start.startswith(_TLS_HANDSHAKE):
             self._give_up(RefusalKind.TLS_ON_PLAIN_PORT, "")
         if self._is_first and kind != _ASSOCIATE_RQ:
             self._give_up(RefusalKind.NOT_DICOM, "the first PDU is no association request")
@@ -156,15 +200,41 @@ class GuardedSocket(AssociationSocket):
             longest = self._limits.max_pdu + _HEADER_SLACK
         if length > longest:
             self._give_up(RefusalKind.PDU_TOO_LONG, f"{length} bytes, at most {longest} are taken")
-        self._in_body = True
+
+    def _fill(self, count: int) -> bool:
+        """Read ahead until so many bytes are there; returns whether they are."""
+        if self._end - self._start >= count:
+            return True
+        self._make_room(count)
+        with memoryview(self._ahead) as view:
+            while self._end - self._start < count:
+                if self._timer() > self._deadline:
+                    self._too_slow()
+                got = self._receive_into(view[self._end :])
+                if got == 0:
+                    self._wake_the_waiting()
+                    return False
+                self._end += got
+        return True
+
+    def _make_room(self, count: int) -> None:
+        """Have a buffer that holds so many bytes, and the next read at its beginning."""
+        waiting = self._ahead[self._start : self._end]
+        longest = self._limits.max_pdu + _HEADER_SLACK + _HEADER.size
+        if len(self._ahead) < max(count, longest):
+            self._ahead = bytearray(max(count, longest))
+        elif self._start + count <= len(self._ahead) and waiting:
+            return
+        self._ahead[: len(waiting)] = waiting
+        self._start, self._end = 0, len(waiting)
 
     def _read(self, count: int) -> bytearray:
         """Return so many bytes, fewer if the connection ended."""
         buffer = bytearray(count)
         view = memoryview(buffer)
-        ahead, self._ahead = self._ahead[:count], self._ahead[count:]
-        view[: len(ahead)] = ahead
-        filled = len(ahead)
+        filled = min(count, self._end - self._start)
+        view[:filled] = memoryview(self._ahead)[self._start : self._start + filled]
+        self._start += filled
         while filled < count:
             if self._timer() > self._deadline:
                 self._too_slow()
@@ -180,6 +250,10 @@ class GuardedSocket(AssociationSocket):
         if plug is None:
             raise ConnectionError("The connection is closed")
         try:
+            if _QUICK_ACKNOWLEDGEMENT is not None:
+                # Many senders write a message in two pieces and hold the second back until the
+                # first is acknowledged (Nagle's algorithm).
+                plug.setsockopt(transport.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
             # A time-out of zero would not wait, and not be one either.
             plug.settimeout(max(self._deadline - self._timer(), _SHORTEST_WAIT_S))
             return plug.recv_into(view)
@@ -223,9 +297,10 @@ class GuardedSocket(AssociationSocket):
         """Return whether there is data of the caller: TLS has messages of its own."""
         if plug.pending():
             return True
+        self._make_room(_HEADER.size)
         try:
             plug.settimeout(0.0)
-            self._ahead = plug.recv(_HEADER.size)
+            self._end = self._start + plug.recv_into(memoryview(self._ahead)[self._start :])
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,8 +17,11 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.association.guarded_socket import GuardedSocket
 from dicom_node.association.message_guard import guard_messages
-from dicom_node.association.receive_limits import ByteBudget, ReceiveLimits
+from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet, ReceiveLimits
 from dicom_node.association.refusals import RefusalKind, Refusals
+from dicom_node.association.stream_command import Request
+from dicom_node.association.stream_provider import StreamProvider
+from dicom_node.association.stream_reader import Context, StreamReader
 from dicom_node.association.tls import FreshContext, handshake_words
 from dicom_node.errors import TlsFileError, stack_of
 
@@ -53,6 +57,9 @@ class Door:
         Whether anybody may call from an address.
     max_associations : int
         How many there may be at the same time.
+    store : Callable or None
+        Stores an object that came past the library: association, request, transfer syntax and
+        data set; returns the status of the answer. None leaves all to the library.
     """
 
     limits: ReceiveLimits
@@ -60,6 +67,7 @@ class Door:
     refusals: Refusals
     knows_address: Callable[[str], bool]
     max_associations: int
+    store: "Callable[[Association, Request, str, MeasuredDataSet], int] | None" = None
 
 
 class Listener(ThreadedAssociationServer):
@@ -215,6 +223,15 @@ class GuardedRequestHandler(RequestHandler):
                 with_announcement.get_nowait()
             except queue.Empty:
                 break
+        if door.store is not None:
+            association.dul = StreamProvider(
+                association,
+                open_reader=partial(_reader_of, association, door),
+                on_violation=on_violation,
+            )
+            # The timers of the upper layer are set through the association.
+            association.acse_timeout = association.acse_timeout
+            association.network_timeout = association.network_timeout
         association.dul.socket = None
         plug = GuardedSocket(
             association,
@@ -228,6 +245,26 @@ class GuardedRequestHandler(RequestHandler):
             association, limits=door.limits, budget=door.budget, on_violation=on_violation
         )
         return association
+
+
+def _reader_of(association: "Association", door: Door, plug: GuardedSocket) -> StreamReader:
+    """Return what reads the storage requests of an association that is established."""
+    if door.store is None:
+        raise ValueError("Nobody stores")
+    return StreamReader(
+        contexts={
+            int(context.context_id or 0): Context(
+                sop_class_uid=str(context.abstract_syntax),
+                transfer_syntax_uid=str(context.transfer_syntax[0]),
+            )
+            for context in association.accepted_contexts
+        },
+        store=partial(door.store, association),
+        send=plug.send,
+        limits=door.limits,
+        budget=door.budget,
+        longest_answer=association.requestor.maximum_length or 0,
+    )
 
 
 def _contain(association: "Association", plug: GuardedSocket) -> None:

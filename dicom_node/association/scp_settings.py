@@ -1,11 +1,19 @@
 """How the provider is known, where it listens, and to whom."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from dicom_node.association.callers import Admission, Caller
 from dicom_node.association.peers import check_ae_title
 from dicom_node.association.receive_limits import ReceiveLimits
 from dicom_node.association.tls import DICOM_TLS_PORT, ServerTls
+
+
+class Reader(StrEnum):
+    """Who reads storage requests from the network."""
+
+    STREAM = "stream"  #: `stream_reader`, in pieces as they come
+    LIBRARY = "library"  #: pynetdicom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,8 @@ class ScpSettings:
         How much and how slowly may be sent.
     dimse_timeout_s, network_timeout_s : float
         Patience for a message in pieces and for a silent association.
+    reader : Reader
+        Who reads storage requests.
 
     Raises
     ------
@@ -52,6 +62,7 @@ class ScpSettings:
     limits: ReceiveLimits = field(default_factory=ReceiveLimits)
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
+    reader: Reader = Reader.STREAM
 
     def __post_init__(self) -> None:
         check_ae_title("ae_title", self.ae_title)

@@ -30,9 +30,10 @@ from dicom_node.association.listener import Door, Listener
 from dicom_node.association.presentation import ACCEPTED
 from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet
 from dicom_node.association.refusals import Refusals
-from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.scp_settings import Reader, ScpSettings
 from dicom_node.association.store_answer import StoreStatus, handle_refused, handle_store
 from dicom_node.association.store_request import Intake, Sender, StoreRequest
+from dicom_node.association.stream_command import Request, RequestKind
 from dicom_node.association.tls import FreshContext
 from dicom_node.errors import (
     LedgerError,
@@ -152,6 +153,7 @@ class StorageScp:
             refusals=self.refusals,
             knows_address=self._admission.knows_address,
             max_associations=settings.max_associations,
+            store=self._store if settings.reader is Reader.STREAM else None,
         )
         entity = self._application_entity()
         fresh = None if settings.tls is None else FreshContext(settings.tls)
@@ -307,29 +309,42 @@ class StorageScp:
             LOGGER.debug("%s of %s not accepted", context.abstract_syntax, sender.calling_ae_title)
 
     def _on_store(self, event: evt.Event) -> int:
+        """Store an object that the library has read."""
+        command = cast("C_STORE", event.request)
+        request = Request(
+            RequestKind.C_STORE,
+            int(command.MessageID or 0),
+            str(command.AffectedSOPClassUID),
+            str(command.AffectedSOPInstanceUID),
+        )
+        with contextlib.closing(cast("MeasuredDataSet", command.DataSet)) as data_set:
+            return self._store(event.assoc, request, str(event.context.transfer_syntax), data_set)
+
+    def _store(
+        self,
+        association: "Association",
+        request: Request,
+        transfer_syntax_uid: str,
+        data_set: MeasuredDataSet,
+    ) -> int:
         with self._lock:
-            sender = self._senders.get(event.assoc)
+            sender = self._senders.get(association)
         if sender is None:  # the connection broke while the request waited its turn
             return int(StoreStatus.UNFORESEEN)
-        command = cast("C_STORE", event.request)
-        measured = contextlib.closing(cast("MeasuredDataSet", command.DataSet))
-        with tracing(sender.association_id), measured as data_set:
-            if data_set.refusal is None:
-                return int(handle_store(self._store_request(event, sender), self._intake))
-            kind = data_set.refusal
-            self.refusals.note(kind, address=sender.address, ae_title=sender.calling_ae_title)
-            return int(handle_refused(str(command.AffectedSOPInstanceUID), sender, kind))
-
-    def _store_request(self, event: evt.Event, sender: Sender) -> StoreRequest:
-        command = cast("C_STORE", event.request)
-        return StoreRequest(
-            sender=sender,
-            sop_class_uid=str(command.AffectedSOPClassUID),
-            sop_instance_uid=str(command.AffectedSOPInstanceUID),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            data_set=event.encoded_dataset(include_meta=False),
-            received_at=self._clock(),
-        )
+        with tracing(sender.association_id):
+            if data_set.refusal is not None:
+                kind = data_set.refusal
+                self.refusals.note(kind, address=sender.address, ae_title=sender.calling_ae_title)
+                return int(handle_refused(request.sop_instance_uid, sender, kind))
+            received = StoreRequest(
+                sender=sender,
+                sop_class_uid=request.sop_class_uid,
+                sop_instance_uid=request.sop_instance_uid,
+                transfer_syntax_uid=transfer_syntax_uid,
+                data_set=data_set.getvalue(),
+                received_at=self._clock(),
+            )
+            return int(handle_store(received, self._intake))
 
     def _on_end(self, event: evt.Event) -> None:
         self._closed(event.assoc)

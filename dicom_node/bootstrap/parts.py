@@ -48,7 +48,7 @@ _BACKOFF_FACTOR = 2.0
 
 def scp_settings(settings: Settings) -> "ScpSettings":
     """Return how the receiver listens."""
-    from dicom_node.association.scp_settings import ScpSettings
+    from dicom_node.association.scp_settings import Reader, ScpSettings
     from dicom_node.association.tls import ServerTls
     from dicom_node.association.tls_profiles import TlsProfile
 
@@ -72,6 +72,7 @@ def scp_settings(settings: Settings) -> "ScpSettings":
         limits=receive_limits(settings),
         network_timeout_s=node.network_timeout_s,
         dimse_timeout_s=node.network_timeout_s,
+        reader=Reader(node.reader),
     )
 
 

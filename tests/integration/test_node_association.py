@@ -74,7 +74,8 @@ def intake():
 
 
 @pytest.fixture
-def scp(intake):
+def scp(intake, reader):
+    del reader  # both are tried
     with running_scp(intake) as scp:
         yield scp
 

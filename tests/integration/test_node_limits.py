@@ -24,7 +24,10 @@ ABORT = b"\x07\x00\x00\x00\x00\x04"
 CALLERS = (Caller(ae_title="MODALITY"),)
 VERIFICATION = "1.2.840.10008.1.1"
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.usefixtures("reader"),
+]
 
 
 @pytest.fixture(autouse=True)
