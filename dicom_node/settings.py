@@ -52,9 +52,9 @@ class CallerPermission(StrEnum):
 class CallerSettings(_Table):
     """An entry of ``node.callers`` that says more than a title."""
 
-    certificate: CallerCertificate | None = None
     ae_title: CallerTitle
     address: Network | None = None
+    certificate: CallerCertificate | None = None
     may: Annotated[tuple[CallerPermission, ...], Field(min_length=1)] = tuple(CallerPermission)
     max_associations: Annotated[int, Field(ge=1, le=500)] | None = None
 
@@ -104,9 +104,9 @@ class TlsSettings(_Table):
     certificate: FileName = ""
     key: FileName = ""
     trusted: FileName = ""
-    profile: Literal["bcp195", "modified"] = "bcp195"
     revoked: FileName = ""
     callers_need_certificate: bool = True
+    profile: Literal["bcp195", "modified"] = "bcp195"
     only_1_3: bool = False
     warn_days: Annotated[int, Field(ge=0, le=3650)] = 30
 

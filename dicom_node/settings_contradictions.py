@@ -61,11 +61,10 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _thickness_reversed(document)
     yield from _ports_shared(document)
     yield from _tls_incomplete(document)
-    yield from _alerts_incomplete(document)
-    data_dir = _table(document, "node").get("data_dir")
     yield from _certificates_never_shown(document)
     yield from _profile_broken(document)
-    yield from _certificates_never_shown(document)
+    yield from _alerts_incomplete(document)
+    data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
             key="node.data_dir",
@@ -117,8 +116,6 @@ def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
             )
 
 
-def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return what mail needs and the settings do not name, and hours that are no span."""
 def _certificates_never_shown(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return callers that are held to a certificate where nobody is asked for one."""
     tls, callers = _table(document, "tls"), _table(document, "node").get("callers")

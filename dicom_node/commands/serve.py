@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.child_environment import environment_of_children
 from dicom_node.bootstrap.configuration import live_settings
+from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
