@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dicom_node.bootstrap.child_environment import environment_of_children
-from dicom_node.bootstrap.configuration import live_settings
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
