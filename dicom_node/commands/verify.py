@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +32,13 @@ def run(*, repair: bool, config: Path | None) -> int:
     """Compare, say what is wrong, and record files without a row if `repair`."""
     _, settings = settings_of(config)
     layout = DataLayout(root=settings.node.data_dir)
-    with ledger_for_reading(settings) as ledger:
+    with ExitStack() as opened:
+        try:
+            ledger = opened.enter_context(ledger_for_reading(settings))
+        except OperatorError as error:
+            raise OperatorError(
+                f"{error}\n{_RESTORE}" if layout.ledger.is_file() else str(error)
+            ) from error
         _refuse_broken(ledger, layout)
         holdings = Holdings(ledger.database)
         images, results = holdings.images(), holdings.results()

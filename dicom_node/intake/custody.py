@@ -1,7 +1,7 @@
 """Custody of received instances: bytes first, then the row, then Success."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,12 @@ class Register(Protocol):
 
     def known_paths(self) -> frozenset[Path]:
         """Return the files that are recorded. Raises LedgerError."""
+
+    def condemned_paths(self) -> frozenset[Path]:
+        """Return those of them that are being purged. Raises LedgerError."""
+
+    def condemn_again(self, paths: Iterable[Path]) -> frozenset[Path]:
+        """Have files deleted that were purged before; return which. Raises LedgerError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,10 @@ class Custody:
             raise CustodyRecordError(
                 f"The instance is stored but not recorded: {error}"
             ) from error
+        # An earlier receipt of the same bytes may have been purged between file and row: its file
+        # has this name. Now that there is a row, nobody deletes it any more.
+        if not self._spool.has(path):
+            self._spool.put(instance)
 
     def association_closed(self, sender: Sender, at: datetime) -> None:
         """Record that nothing more will come over an association. Raises LedgerError."""
@@ -104,9 +114,11 @@ class Custody:
         removed = self._spool.remove_parts()
         files = frozenset(self._spool.files())
         known = self._register.known_paths()
-        adopted = self.adopt(files - known, now)
-        quarantined = len(files - known) - adopted
-        missing = tuple(sorted(known - files))
+        purged = self._register.condemn_again(files - known)
+        loose = files - known - purged
+        adopted = self.adopt(loose, now)
+        quarantined = len(loose) - adopted
+        missing = tuple(sorted(known - files - self._register.condemned_paths()))
         for path in missing:
             LOGGER.error("A recorded instance is gone from the spool: %s", path)
         return Recovery(

@@ -112,6 +112,10 @@ class Spool:
             if path.parent.name != _QUARANTINE:
                 yield path.relative_to(self._root)
 
+    def has(self, relative: Path) -> bool:
+        """Return whether a file is there."""
+        return (self._root / relative).is_file()
+
     def read(self, relative: Path) -> bytes:
         """Return a file as it was stored."""
         return (self._root / relative).read_bytes()

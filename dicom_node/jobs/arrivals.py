@@ -1,6 +1,7 @@
 """The receiver's side of the ledger: instances, and the associations they come over."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,9 @@ class Arrivals:
     series. After that the other version is kept and noted, but does not start the analysis again:
     a SOP Instance UID stands for one content (PS3.3, section C.12.1), so the sender is at fault.
     New instances do open the series again, whatever its state.
+
+    What was purged is not here: an instance of that kind that is sent again is received anew, and
+    opens the series again.
     """
 
     def __init__(self, database: Database, process: ProcessIdentity) -> None:
@@ -44,11 +48,15 @@ class Arrivals:
         with self._database.write() as session:
             self._join_association(session, instance)
             series = _series_of(session, instance)
-            versions = _versions_of(session, instance)
-            if any(row.content_digest == instance.content_digest for row in versions):
+            known = _versions_of(session, instance)
+            same = next(
+                (row for row in known if row.content_digest == instance.content_digest), None
+            )
+            if same is not None and same.purged_at is None:
                 _touch(series, instance.request.received_at)
                 count(session, Tally.INSTANCES, outcome="repeated")
                 return
+            versions = [row for row in known if row.purged_at is None]
             count(session, Tally.INSTANCES, outcome="other_version" if versions else "stored")
             is_current = not versions or not _is_begun(session, series)
             if versions:
@@ -60,9 +68,12 @@ class Arrivals:
                     f"{instance.sop_instance_uid} was sent again with other content; "
                     + ("the newer one is used" if is_current else "kept, not analysed"),
                 )
-            for row in versions:
+            for row in known:
                 row.current = row.current and not is_current
-            session.add(_instance_row(session, instance, path, is_current=is_current))
+            if same is None:
+                session.add(_instance_row(session, instance, path, is_current=is_current))
+            else:
+                _take_back(same, instance, is_current=is_current)
             if is_current:
                 _reopen(session, series, instance.request.received_at)
                 _touch(series, instance.request.received_at)
@@ -73,9 +84,33 @@ class Arrivals:
             close_associations(session, [sender.association_id], at)
 
     def known_paths(self) -> frozenset[Path]:
-        """Return the files that have a row, relative to the spool."""
+        """Return the files that have a row, relative to the spool; purged ones until they go."""
         with self._database.read() as session:
-            return frozenset(Path(path) for path in session.scalars(select(InstanceRow.path)))
+            paths = session.scalars(select(InstanceRow.path).where(~InstanceRow.erased))
+            return frozenset(Path(path) for path in paths)
+
+    def condemned_paths(self) -> frozenset[Path]:
+        """Return the files that are to be deleted, relative to the spool."""
+        with self._database.read() as session:
+            paths = session.scalars(
+                select(InstanceRow.path).where(
+                    ~InstanceRow.erased, InstanceRow.purged_at.is_not(None)
+                )
+            )
+            return frozenset(Path(path) for path in paths)
+
+    def condemn_again(self, paths: Iterable[Path]) -> frozenset[Path]:
+        """Have files deleted again that had been purged and are there; return which these are."""
+        with self._database.write() as session:
+            found = set()
+            for path in paths:
+                row = session.scalar(
+                    select(InstanceRow).where(InstanceRow.path == str(path), InstanceRow.erased)
+                )
+                if row is not None:
+                    row.erased = False
+                    found.add(path)
+            return frozenset(found)
 
     def _join_association(self, session: Session, instance: ReceivedInstance) -> None:
         sender = instance.request.sender
@@ -184,6 +219,16 @@ def _reopen(session: Session, series: SeriesRow, at: datetime) -> None:
     series.reason = ""
     series.complete_at = None
     series.eligible = False
+
+
+def _take_back(row: InstanceRow, instance: ReceivedInstance, *, is_current: bool) -> None:
+    """Make the row of an instance that was purged that of its new receipt."""
+    row.received_at = instance.request.received_at
+    row.association_id = instance.request.sender.association_id
+    row.current = is_current
+    row.committed_at = None
+    row.purged_at = None
+    row.erased = False
 
 
 def _touch(series: SeriesRow, at: datetime) -> None:

@@ -50,7 +50,7 @@ class CommitmentRequests:
         A request that is repeated is answered anew.
         """
         with self._database.write() as session:
-            report = _judge(session, request)
+            report = _judge(session, request, now)
             row = _find(session, calling_ae_title, request.transaction_uid)
             if row is None:
                 row = CommitmentRequestRow(
@@ -116,17 +116,21 @@ class CommitmentRequests:
             return tuple((caller, reason) for caller, reason in rows)
 
 
-def _judge(session: Session, request: CommitmentRequest) -> CommitmentReport:
-    """Return what the node vouches for."""
-    known: dict[str, set[str]] = {}
+def _judge(session: Session, request: CommitmentRequest, now: datetime) -> CommitmentReport:
+    """Return what the node vouches for, and remember with each instance that it does.
+
+    What was purged is as unknown as what never came.
+    """
+    known: dict[str, dict[str, list[InstanceRow]]] = {}
     for chunk in _chunks([one.sop_instance_uid for one in request.references]):
-        pairs = session.execute(
-            select(InstanceRow.sop_instance_uid, InstanceRow.sop_class_uid).where(
-                InstanceRow.sop_instance_uid.in_(chunk)
+        rows = session.scalars(
+            select(InstanceRow).where(
+                InstanceRow.sop_instance_uid.in_(chunk), InstanceRow.purged_at.is_(None)
             )
         )
-        for instance_uid, class_uid in pairs:
-            known.setdefault(instance_uid, set()).add(class_uid)
+        for row in rows:
+            versions = known.setdefault(row.sop_instance_uid, {})
+            versions.setdefault(row.sop_class_uid, []).append(row)
     committed, failed = [], []
     for reference in request.references:
         classes = known.get(reference.sop_instance_uid)
@@ -136,6 +140,8 @@ def _judge(session: Session, request: CommitmentRequest) -> CommitmentReport:
             failed.append((reference, CLASS_CONFLICT))
         else:
             committed.append(reference)
+            for row in classes[reference.sop_class_uid]:
+                row.committed_at = now
     return CommitmentReport(
         transaction_uid=request.transaction_uid, committed=tuple(committed), failed=tuple(failed)
     )

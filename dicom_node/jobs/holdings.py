@@ -17,13 +17,17 @@ class Holdings:
 
     def images(self) -> tuple[HeldFile, ...]:
         """Return every instance in custody, all versions. Raises LedgerUnavailableError."""
-        chosen = select(
-            InstanceRow.path,
-            InstanceRow.content_digest,
-            InstanceRow.size_bytes,
-            InstanceRow.series_uid,
-            InstanceRow.transfer_syntax_uid,
-        ).order_by(InstanceRow.instance_id)
+        chosen = (
+            select(
+                InstanceRow.path,
+                InstanceRow.content_digest,
+                InstanceRow.size_bytes,
+                InstanceRow.series_uid,
+                InstanceRow.transfer_syntax_uid,
+            )
+            .where(InstanceRow.purged_at.is_(None))
+            .order_by(InstanceRow.instance_id)
+        )
         with self._database.read() as session:
             return tuple(
                 HeldFile(
@@ -37,7 +41,7 @@ class Holdings:
             )
 
     def results(self) -> tuple[HeldFile, ...]:
-        """Return every result object. Raises LedgerUnavailableError."""
+        """Return every result object that was not purged. Raises LedgerUnavailableError."""
         chosen = (
             select(
                 ObjectRow.path,
@@ -46,6 +50,7 @@ class Holdings:
                 ResultSetRow.series_uid,
             )
             .join(ResultSetRow, ResultSetRow.result_set_id == ObjectRow.result_set_id)
+            .where(ObjectRow.purged_at.is_(None))
             .order_by(ObjectRow.object_id)
         )
         with self._database.read() as session:

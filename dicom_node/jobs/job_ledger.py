@@ -12,6 +12,7 @@ from dicom_node.errors import IllegalTransitionError, LostLeaseError, UnknownEnt
 from dicom_node.jobs.assignment import task_of
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.planning import NO_PLANS, PlanningRules, note_scan, plan_after
+from dicom_node.jobs.purged_images import IMAGES_PURGED
 from dicom_node.jobs.results_store import add_result_set, revive, settle_jobs
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job, move_series
@@ -253,6 +254,8 @@ class JobLedger:
     def failed(self, identifier: str | None = None) -> tuple[int, ...]:
         """Return the failed jobs of every kind: all, or those of one series or number.
 
+        Those whose images were purged cannot be tried again and are left out.
+
         Raises
         ------
         UnknownEntryError
@@ -267,7 +270,7 @@ class JobLedger:
                 is_series = session.get(SeriesRow, identifier) is not None
                 if not is_series and session.scalar(jobs.limit(1)) is None:
                     raise UnknownEntryError(f"the ledger knows no series or job {identifier!r}")
-            failed = jobs.where(JobRow.state == JobState.FAILED)
+            failed = jobs.where(JobRow.state == JobState.FAILED, ~IMAGES_PURGED)
             return tuple(job.job_id for job in session.scalars(failed))
 
     def retry(self, job_id: int, now: datetime) -> None:
@@ -291,6 +294,10 @@ class JobLedger:
                 return
             if job.state is not JobState.FAILED:
                 raise IllegalTransitionError(f"Job {job_id} is {job.state}, it did not fail")
+            if session.scalar(select(JobRow.job_id).where(JobRow.job_id == job_id, IMAGES_PURGED)):
+                raise IllegalTransitionError(
+                    f"Images of job {job_id} were purged: send the series again"
+                )
             job.state = move_job(job.state, JobState.QUEUED)
             job.attempts = 0
             job.available_at = now

@@ -11,6 +11,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.pairing import AnalyzedScan, PairingRules, ScanPair, pairs_of
+from dicom_node.jobs.purged_images import IMAGES_PURGED
 from dicom_node.jobs.state import JobKind, JobState, SearchState, move_job
 from dicom_node.jobs.tables import (
     InstanceRow,
@@ -31,6 +32,8 @@ SHADOW_PRIORITY: Final = -20
 _FOUND: Final = "hematoma_found"
 
 NO_TIME: Final = "not compared with other scans: its images name no time of acquisition"
+
+PURGED: Final = "not compared with an earlier scan: images of one of the two were purged"
 
 OTHER_ISSUER: Final = "not compared with scans whose Patient ID is the same, but not its issuer"
 
@@ -138,6 +141,10 @@ def _plan_comparison(
         JobRow.state != JobState.WITHDRAWN,
     )
     if session.scalar(select(same)):
+        return
+    both = JobRow.job_id.in_((baseline.job_id, follow_up.job_id))
+    if session.scalar(select(exists().where(both, IMAGES_PURGED))):
+        record(session, now, follow_up.series_uid, EventKind.NOT_COMPARED, PURGED)
         return
     _withdraw_waiting(session, follow_up.series_uid, now)
     is_urgent = bool(session.get_one(SeriesRow, follow_up.series_uid).urgency)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Select, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_node.association.query import RemoteSeries
 from dicom_node.errors import UnknownEntryError
@@ -92,7 +92,8 @@ class PriorLedger:
     def known_series(self, search: PriorSearch, uids: Iterable[str]) -> frozenset[str]:
         """Return which of these series are here already.
 
-        Those that this search asked for before do not count: it may have been broken off.
+        Those that this search asked for before do not count: it may have been broken off. Nor do
+        those that were purged.
         """
         asked = select(PriorSeriesRow.series_uid).where(
             PriorSeriesRow.search_id == search.search_id
@@ -101,7 +102,9 @@ class PriorLedger:
             return frozenset(
                 session.scalars(
                     select(SeriesRow.series_uid).where(
-                        SeriesRow.series_uid.in_(list(uids)), SeriesRow.series_uid.not_in(asked)
+                        SeriesRow.series_uid.in_(list(uids)),
+                        SeriesRow.series_uid.not_in(asked),
+                        _has_images(SeriesRow.series_uid),
                     )
                 )
             )
@@ -119,6 +122,7 @@ class PriorLedger:
                         JobRow.study_uid.not_in(asked),
                         JobRow.kind == JobKind.ANALYSIS,
                         JobRow.state.in_(_USEFUL),
+                        _has_images(JobRow.series_uid),
                     )
                 )
             )
@@ -183,6 +187,11 @@ class PriorLedger:
                     row.finished_at = None
                 row.next_attempt_at = now
             return len(rows)
+
+
+def _has_images(series_uid: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Return whether images of a series are here that were not purged."""
+    return exists().where(InstanceRow.series_uid == series_uid, InstanceRow.purged_at.is_(None))
 
 
 def _first_image(job_id: int) -> Select[str]:

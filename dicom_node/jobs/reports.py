@@ -120,7 +120,8 @@ class Reports:
     def outbox_paths(self) -> frozenset[Path]:
         """Return the files of the outbox that belong to a result, relative to it."""
         with self._database.read() as session:
-            return frozenset(Path(path) for path in session.scalars(select(ObjectRow.path)))
+            paths = session.scalars(select(ObjectRow.path).where(ObjectRow.purged_at.is_(None)))
+            return frozenset(Path(path) for path in paths)
 
 
 def series_statuses(session: Session, rows: Sequence[SeriesRow]) -> tuple[SeriesStatus, ...]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.errors import IllegalTransitionError, UnknownEntryError
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.purged_images import IMAGES_PURGED
 from dicom_node.jobs.results_store import revive
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job
 from dicom_node.jobs.tables import JobInstanceRow, JobRow, SeriesRow
@@ -46,8 +47,8 @@ class Rerun:
             queued = sum(_again(session, one, by=by, now=now) for one in series)
             if not queued:
                 raise IllegalTransitionError(
-                    "no series of this study can be analysed again: none was chosen, or it is "
-                    "waiting or being analysed"
+                    "no series of this study can be analysed again: none was chosen, its images "
+                    "were purged, or it is waiting or being analysed"
                 )
             return queued
 
@@ -61,6 +62,8 @@ def _again(session: Session, series: SeriesRow, *, by: str, now: datetime) -> bo
         .limit(1)
     )
     if series.state is not SeriesState.CHOSEN or job is None or job.state in _UNDER_WAY:
+        return False
+    if session.scalar(select(JobRow.job_id).where(JobRow.job_id == job.job_id, IMAGES_PURGED)):
         return False
     if job.state is JobState.FAILED:
         if job.result_set_id is not None:

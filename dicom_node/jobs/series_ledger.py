@@ -73,6 +73,11 @@ class SeriesLedger:
             match verdict:
                 case Waiting(look_again_at=look_again_at):
                     series.look_at = look_again_at
+                case Complete() if gone := _purged_images(session, series_uid):
+                    # an opinion on what is left of a series would supersede the one on all of it
+                    series.look_at = None
+                    reason = f"{gone} of its images were purged: send the whole series again"
+                    _set_aside(session, series, reason, now=now, eligible=False)
                 case Complete(flags=flags):
                     series.state = move_series(series.state, SeriesState.COMPLETE)
                     series.flags = " ".join(sorted(flags))
@@ -151,8 +156,22 @@ def _assembly(session: Session, series: SeriesRow) -> SeriesAssembly:
 
 def _current_images(session: Session, series_uid: str) -> Sequence[InstanceRow]:
     return session.scalars(
-        select(InstanceRow).where(InstanceRow.series_uid == series_uid, InstanceRow.current)
+        select(InstanceRow).where(
+            InstanceRow.series_uid == series_uid,
+            InstanceRow.current,
+            InstanceRow.purged_at.is_(None),
+        )
     ).all()
+
+
+def _purged_images(session: Session, series_uid: str) -> int:
+    """Return how many images of a series would count if they were still here."""
+    gone = select(func.count()).where(
+        InstanceRow.series_uid == series_uid,
+        InstanceRow.current,
+        InstanceRow.purged_at.is_not(None),
+    )
+    return session.scalar(gone) or 0
 
 
 def _slice_attributes(image: InstanceRow) -> SliceAttributes:
@@ -226,7 +245,11 @@ def _set_aside(
 
 
 def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
-    """Queue an analysis of the series as it is now, unless there is one of the same images."""
+    """Queue an analysis of the series as it is now, unless there is one of the same images.
+
+    Images that come again after they were purged are analysed again: earlier results of the same
+    model and configuration stand, and nothing is sent twice, but comparisons can be made.
+    """
     images = _current_images(session, series.series_uid)
     contents = sorted(f"{image.sop_instance_uid} {image.content_digest}" for image in images)
     input_digest = sha256("\n".join(contents).encode()).hexdigest()
@@ -236,6 +259,8 @@ def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
         JobRow.input_digest == input_digest,
         JobRow.state.in_(_USEFUL),
     )
+    if series.purged_at is not None:
+        same = same.where(JobRow.created_at > series.purged_at)
     if session.scalar(select(same)):
         return
     job = JobRow(

@@ -125,7 +125,8 @@ class AssociationSeriesRow(Table):
 class SeriesRow(Table):
     """A series and where it stands. `look_at` is when time alone may change that.
 
-    `urgency` says why the series is urgent; empty if it is not.
+    `urgency` says why the series is urgent; empty if it is not. `purged_at` is when its images
+    were last purged; they may have come again since.
     """
 
     __tablename__ = "series"
@@ -142,6 +143,7 @@ class SeriesRow(Table):
     eligible: Mapped[bool] = mapped_column(default=False)
     flags: Mapped[str] = mapped_column(Text, default="")
     urgency: Mapped[str] = mapped_column(Text, default="", server_default="")
+    purged_at: Mapped[datetime | None]
 
     __table_args__ = (Index("series_due", "state", "look_at"),)
 
@@ -157,7 +159,11 @@ class HeaderVariantRow(Table):
 
 
 class InstanceRow(Table):
-    """One instance in custody, one version of it. Only current versions are analysed."""
+    """One instance in custody, one version of it. Only current versions are analysed.
+
+    The row outlives the file: `purged_at` says that the file is to go or has gone, `erased` that
+    it has. `committed_at` is when the node last committed itself to the instance.
+    """
 
     __tablename__ = "instances"
 
@@ -181,10 +187,14 @@ class InstanceRow(Table):
     frames: Mapped[int] = mapped_column(default=1)
     patient_id_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
     issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    committed_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
+    erased: Mapped[bool] = mapped_column(default=False, server_default="0")
 
     __table_args__ = (
         UniqueConstraint("series_uid", "sop_instance_uid", "content_digest"),
         Index("instances_of_series", "series_uid", "current"),
+        Index("instances_to_erase", "erased", "purged_at"),
     )
 
 
@@ -195,6 +205,7 @@ class JobRow(Table):
     series is the later one; a shadow job names the analysis that it repeats. `acquired_at` is when
     the scan was taken, as ISO 8601, with an offset only if the images have one. `patient_key` is
     made of the Patient ID alone, `issuer_key` of its issuer; each is empty if the images say none.
+    `purged_at` and `erased` are about its summary, as in `InstanceRow`.
     """
 
     __tablename__ = "jobs"
@@ -227,6 +238,8 @@ class JobRow(Table):
     patient_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
     issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
     acquired_at: Mapped[str | None] = mapped_column(Text)
+    purged_at: Mapped[datetime | None]
+    erased: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class JobInstanceRow(Table):
@@ -260,7 +273,7 @@ class ResultSetRow(Table):
 
 
 class ObjectRow(Table):
-    """One result object in the outbox."""
+    """One result object in the outbox; `purged_at` and `erased` as in `InstanceRow`."""
 
     __tablename__ = "objects"
 
@@ -275,6 +288,10 @@ class ObjectRow(Table):
     path: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int]
     content_digest: Mapped[str] = mapped_column(String(64))
+    purged_at: Mapped[datetime | None]
+    erased: Mapped[bool] = mapped_column(default=False, server_default="0")
+
+    __table_args__ = (Index("objects_to_erase", "erased", "purged_at"),)
 
 
 class DeliveryRow(Table):

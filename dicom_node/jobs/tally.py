@@ -34,6 +34,8 @@ class Tally(StrEnum):
     ALERTS = "alerts"  #: by channel and outcome
     AUDIT = "audit"  #: by outcome
     WORKITEMS = "workitems"  #: by worklist and outcome
+    PURGED = "purged"  #: files, by kind and cause
+    PURGED_BYTES = "purged_bytes"  #: by kind and cause
 
 
 #: Upper bounds of the histogram of door to result, in seconds. The goal is a few minutes; an hour

@@ -37,6 +37,9 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"  #: an operator does not want an object sent any more
     DELIVERED = "delivered"  #: every destination has every object
     RETRIED = "retried"  #: an operator asked for another attempt
+    HOLD = "hold"  #: an operator keeps the study for good; says why
+    UNHOLD = "unhold"  #: nobody keeps it any more
+    PURGED = "purged"  #: images, results or a summary have left the node; says why
 
 
 def record(

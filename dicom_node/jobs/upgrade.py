@@ -11,6 +11,7 @@ from dicom_node.jobs.delivery_tables import (
     CommitmentRow,
     DestinationRow,
 )
+from dicom_node.jobs.retention_tables import PurgeRow, StudyHoldRow
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
 from dicom_node.jobs.user_tables import SignInRow, UserRow, UserSessionRow, UserTokenRow
@@ -37,6 +38,16 @@ _NEW_COLUMNS: Final = (
     "ALTER TABLE associations ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
     "ALTER TABLE deliveries ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
     "ALTER TABLE series ADD COLUMN urgency TEXT DEFAULT '' NOT NULL",
+    "ALTER TABLE series ADD COLUMN purged_at VARCHAR(32)",
+    "ALTER TABLE instances ADD COLUMN committed_at VARCHAR(32)",
+    "ALTER TABLE instances ADD COLUMN purged_at VARCHAR(32)",
+    "ALTER TABLE instances ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
+    "CREATE INDEX instances_to_erase ON instances (erased, purged_at)",
+    "ALTER TABLE objects ADD COLUMN purged_at VARCHAR(32)",
+    "ALTER TABLE objects ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
+    "CREATE INDEX objects_to_erase ON objects (erased, purged_at)",
+    "ALTER TABLE jobs ADD COLUMN purged_at VARCHAR(32)",
+    "ALTER TABLE jobs ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
 )
 
 _NEW_TABLES: Final = (
@@ -47,6 +58,8 @@ _NEW_TABLES: Final = (
     CommitmentItemRow,
     CommitmentRequestRow,
     TallyRow,
+    StudyHoldRow,
+    PurgeRow,
     WorklistRow,
     WorkitemRow,
     UserRow,

@@ -3,6 +3,8 @@
 import pytest
 
 from dicom_node.intake.assembly import ArrivalFlag
+from dicom_node.jobs.purge_ledger import Cause
+from dicom_node.jobs.retention import HoldingKind
 from dicom_node.jobs.state import (
     DeliveryState,
     JobKind,
@@ -40,7 +42,9 @@ PINNED = {
     SearchState: "pending done dead",
     WorkitemState: "claiming performing completing canceling completed canceled lost",
     Tally: "instances associations lost_leases delivery_attempts attempts step_seconds steps "
-    "door_to_result door_to_result_seconds alerts audit workitems",
+    "door_to_result door_to_result_seconds alerts audit workitems purged purged_bytes",
+    HoldingKind: "images results summary",
+    Cause: "age emergency operator",
     ObjectKind: "captures segmentation report uncertainty-map forecast",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",

@@ -67,6 +67,8 @@ class MortalRegister:
         self._arrivals = arrivals
         self._executioner = executioner
         self.known_paths = arrivals.known_paths
+        self.condemned_paths = arrivals.condemned_paths
+        self.condemn_again = arrivals.condemn_again
 
     def add(self, instance: ReceivedInstance, path: Path) -> None:
         self._executioner.at("row")

@@ -95,4 +95,7 @@ def test_stored_kinds_of_events_never_change():
         "cancelled",
         "urgent",
         "routine",
+        "hold",
+        "unhold",
+        "purged",
     }

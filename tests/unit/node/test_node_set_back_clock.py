@@ -44,10 +44,14 @@ HISTORY = {
     "destinations.held_at",
     "destinations.opened_at",
     "events.at",
+    "instances.committed_at",
+    "instances.purged_at",
     "instances.received_at",
     "jobs.created_at",
     "jobs.finished_at",
+    "jobs.purged_at",
     "jobs.started_at",
+    "objects.purged_at",
     "prior_searches.created_at",
     "prior_searches.finished_at",
     "prior_series.asked_at",
@@ -55,6 +59,7 @@ HISTORY = {
     "processes.started_at",
     "result_sets.created_at",
     "series.first_received_at",
+    "series.purged_at",
 }
 
 
