@@ -55,6 +55,7 @@ faults: $(READY) ## kill, starve and confuse the node 500 times and look for los
 	$(BIN)/python -m tests.faults --kills $(or $(KILLS),500)
 
 conformance: $(READY) ## write docs/conformance.md from the running tables
+	PYTHONPATH=.:tests $(BIN)/python tests/made_objects.py
 	$(BIN)/ichnode conformance --output docs/conformance.md
 
 docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/index.html

@@ -8,7 +8,7 @@ from dicom_node.intake.prior_choice import MOST_SERIES, MOST_STUDIES
 from dicom_node.settings import Settings
 
 _TEXT: Final = """
-### 3.4 Search for earlier scans (Query/Retrieve SCU)
+#### 5.2.7 Query/Retrieve service: search for earlier scans (SCU)
 
 Only at peers with `gives_priors`, once per study and peer, after the first result of a study with
 a hematoma. One association for the queries, one for the retrieval; neither is opened while the
@@ -16,8 +16,8 @@ node has nothing to ask. It answers no queries itself.
 
 {contexts}
 
-C-GET is proposed together with the CT contexts of section 2.2, for which the node proposes the
-SCP role by SCP/SCU Role Selection; each sub-operation is answered as in section 2.3. C-MOVE names
+C-GET is proposed together with the CT contexts of section 7.2.1.2, for which the node proposes the
+SCP role by SCP/SCU Role Selection; each sub-operation is answered as in 5.2.5.2. C-MOVE names
 `node.ae_title` as the move destination.
 
 | Request | Level | Keys |

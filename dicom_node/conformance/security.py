@@ -6,7 +6,7 @@ from dicom_node.association.tls_profiles import TLS_1_2_SUITES, TLS_1_3_SUITES, 
 from dicom_node.settings import Settings
 
 _TEXT = """
-### 4.1 Secure transport
+### 8.4 DICOM security profiles: secure transport
 
 The node conforms to the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15,
 B.12): as server on a port of its own ({port}, `tls.port`), beside the plain listener or in its
@@ -33,7 +33,7 @@ and then the node refuses to start with that profile.
 | Revocation | lists in PEM, for the certificates of partners (`tls.revoked`) |
 | Compression, renegotiation, session tickets | none |
 
-### 4.2 Access
+### 8.7 Other security features: access and limits
 
 Callers are told apart by AE title, IP address and, over TLS, certificate (common name, DNS name
 or fingerprint; `node.callers`), and each by what it may do: Verification, Storage, Storage
@@ -52,7 +52,7 @@ A-ASSOCIATE-RJ, result 2, source 3, reason 2 |
 | Length of an object | {object_mb} MB (`node.max_object_mb`) | status A703H |
 | Objects being received | {unfinished_mb} MB (`node.max_unfinished_mb`) | status A704H |
 
-### 4.3 Audit trail
+### A.C.1 Audit trail
 
 If a site turns it on (`audit.enabled`), the node writes audit messages by the schema of PS3.15,
 A.5.1, and sends them by the Audit Trail Message Transmission Profile SYSLOG-TLS (PS3.15, A.6) or
