@@ -57,6 +57,7 @@ faults: $(READY) ## kill, starve and confuse the node 500 times and look for los
 conformance: $(READY) ## write docs/conformance.md from the running tables
 	PYTHONPATH=.:tests $(BIN)/python tests/made_objects.py
 	$(BIN)/ichnode conformance --output docs/conformance.md
+	$(BIN)/ichnode conformance --ihe --output docs/integration.md
 
 docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -275,19 +275,25 @@ def urgent(
 @app.command()
 def conformance(
     *,
+    ihe: Annotated[
+        bool, typer.Option("--ihe", help="The IHE integration statement instead.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")
     ] = None,
 ) -> None:
     """Print the DICOM conformance statement, made from the tables the node runs on.
 
-    Example:
+    For example:
 
         ichnode conformance --output docs/conformance.md
+
+        ichnode conformance --ihe
     """
+    from dicom_node.conformance.integration import integration_statement
     from dicom_node.conformance.statement import conformance_statement
 
-    statement = conformance_statement()
+    statement = integration_statement() if ihe else conformance_statement()
     if output is None:
         typer.echo(statement, nl=False)
     else:
