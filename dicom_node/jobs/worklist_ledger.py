@@ -228,6 +228,7 @@ class WorklistLedger:
             row.told = row.told if told is None else told
             row.fetched = row.fetched if fetched is None else fetched
             row.cancel_reason = row.cancel_reason if cancel_reason is None else cancel_reason
+            row.attempts, row.reason = 0, ""
             return _open(row)
 
     def decide(

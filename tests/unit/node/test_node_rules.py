@@ -11,7 +11,7 @@ from dicom_node.jobs.timeline import EventKind
 
 CORE = [
     path
-    for room in ("association", "intake", "jobs", "delivery")
+    for room in ("association", "intake", "jobs", "delivery", "worklist")
     for path in sorted((Path(dicom_node.__file__).parent / room).glob("*.py"))
 ]
 
@@ -35,6 +35,7 @@ def test_broad_excepts_are_few_and_known():
         "message_guard",
         "notary",
         "notary",
+        "performer",
         "prior_seeker",
         "storage_scp",
         "store_answer",

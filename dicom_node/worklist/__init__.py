@@ -1,0 +1,1 @@
+"""Performs the workitems of others: Unified Procedure Steps over UPS-RS."""
