@@ -8,6 +8,7 @@ analysis. The sender asks the node for storage commitment and hangs up; the arch
 answer, gives others late and twice, and disowns an object. Audit trail and alerts are kept.
 """
 
+import gc
 import random
 import shutil
 import time
@@ -103,6 +104,13 @@ class Report:
         """Which kinds of moments were struck at."""
         return sorted({one.moment for one in self.strikes if ": " in one.moment})
 
+    def _table(self, name_of: Callable[[Strike], str]) -> dict[str, dict[str, int]]:
+        """Return how many strikes of each fault there were, by a name."""
+        table: dict[str, Counter[str]] = {}
+        for one in self.strikes:
+            table.setdefault(name_of(one), Counter())[one.fault] += 1
+        return {name: dict(counts) for name, counts in sorted(table.items())}
+
     def facts(self) -> dict[str, object]:
         """Return what the report says, as plain JSON."""
         found = [text for one in self.strikes for text in one.violations]
@@ -112,6 +120,8 @@ class Report:
             "kills": self.kills,
             "per_fault": self.per_fault,
             "moments": self.moments,
+            "per_moment": self._table(lambda one: one.moment if ": " in one.moment else "other"),
+            "per_step": self._table(lambda one: one.step),
             **kinds,
             "repeats": sum(one.repeats for one in self.strikes),
             "crashes": dict(Counter(one.crash for one in self.strikes if one.crash)),
@@ -203,6 +213,7 @@ class Campaign:
             assert not life.crash, life.crash
             self._moments.append(life.moments)
         stage.come_to_rest((), is_sent=True)
+        gc.freeze()  # a fork then shares what is here, and is quick
         return self._note(Strike(step="history", fault=Fault.NONE, moment="-"), stage)
 
     def every_moment(self, fault: Fault) -> Iterator[tuple[int, int]]:
@@ -263,6 +274,8 @@ class Campaign:
                 (lambda world: roles.office(world, "office-of-another-node"), self._by_chance(60)),
                 (roles.worker, self._by_chance(60)),
                 (lambda world: roles.worker(world, "worker-1"), self._by_chance(60)),
+                (correspondence.seeker, self._by_chance(60)),
+                (correspondence.notary, self._by_chance(30)),
             )
             kills += sum(bool(life.struck) for life in lives)
         stage.come_to_rest(step.images, is_sent=is_sent)
@@ -329,7 +342,7 @@ def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None])
         ]
     deeds += [
         partial(campaign.strike, number, limit, Fault.FILE_LIMIT)
-        for number in range(len(campaign.steps))
+        for number in range(0, len(campaign.steps), 3)
         for limit in (20_000, 60_000, 150_000, 400_000)
     ]
     deeds += [partial(campaign.torn_line, size) for size in (100, 1_000, 2_500, 5_000, 9_000)]

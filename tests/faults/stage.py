@@ -1,5 +1,6 @@
 """A node in a folder, whose processes are forked for one life each, and its sender and archive."""
 
+import importlib
 import json
 import os
 import select
@@ -28,6 +29,9 @@ from pynetdicom.transport import AssociationSocket
 _MOST_TURNS = 40
 _TURN = timedelta(seconds=200)
 _CRASHED = 70
+
+#: What a life imports for itself, its successors find already here: a fork is then all they cost.
+_OWN_PACKAGES = ("dicom_node.", "pipeline.")
 
 #: Of the sender, whose receiver may be dead.
 _PATIENCE_S = 20.0
@@ -205,7 +209,8 @@ class Stage:
                 acquired_at=self.acquired_at,
                 prior=self.prior,
             )
-            _end_with(lambda: action(world), note=moments.note)
+            known = frozenset(sys.modules)
+            _end_with(lambda: action(world), note=moments.note, known=known)
         return pid, diary
 
     def _end(self, pid: int, diary: Path, doom: Doom, before: frozenset[Path]) -> Life:
@@ -215,6 +220,8 @@ class Stage:
         if was_killed and doom.fault is Fault.POWER_CUT:
             cut_power((self.data / "spool", self.data / "outbox"), before, diary)
         diary.unlink()
+        for name in (name for one in entries for name in one.get("imported", ())):
+            importlib.import_module(name)
         struck = [one["struck"] for one in entries if "struck" in one]
         crashes = [one["crash"] for one in entries if "crash" in one]
         return Life(
@@ -228,14 +235,21 @@ class Stage:
         )
 
 
-def _end_with(action: Callable[[], object], note: Callable[..., None] | None = None) -> None:
-    """Run the whole life of a forked process."""
+def _end_with(
+    action: Callable[[], object],
+    note: Callable[..., None] | None = None,
+    known: frozenset[str] = frozenset(),
+) -> None:
+    """Run the whole life of a forked process; note what it imported beyond what was known."""
     try:
         action()
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here
         if note is not None:
             note(crash=traceback.format_exc())
         os._exit(_CRASHED)
+    if note is not None:
+        imported = [name for name in sys.modules if name.startswith(_OWN_PACKAGES)]
+        note(imported=sorted(set(imported) - known))
     sys.stdout.flush()
     os._exit(0)
 
