@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
+from dicom_node.settings_table import SettingsTable as _Table
 from dicom_node.settings_values import (
     AeTitle,
     CallerTitle,
@@ -28,6 +29,7 @@ from dicom_node.settings_values import (
     Seconds,
     ServiceAddress,
 )
+from dicom_node.settings_worklists import WorklistSettings
 
 #: The node itself and the command-line tools of DCMTK: on its loopback address the node can be
 #: tried out at once, and nobody else gets in.
@@ -35,10 +37,6 @@ DEFAULT_CALLERS = ("ICHNODE", "STORESCU", "DCMSEND", "ECHOSCU")
 
 #: Where patients' images and the ledger lie unless a site says otherwise.
 DEFAULT_DATA_DIR = Path("~/.local/share/ichnode")
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class CallerPermission(StrEnum):
@@ -354,6 +352,7 @@ class Settings(_Table):
     tls: TlsSettings = TlsSettings()
     peers: tuple[PeerSettings, ...] = ()
     web_peers: tuple[WebPeerSettings, ...] = ()
+    worklists: tuple[WorklistSettings, ...] = ()
     assembly: AssemblySettings = AssemblySettings()
     selection: SelectionSettings = SelectionSettings()
     urgent: UrgentSettings = UrgentSettings()

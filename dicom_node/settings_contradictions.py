@@ -15,6 +15,7 @@ from dicom_node.settings import (
     WatchSettings,
     WorkerSettings,
 )
+from dicom_node.settings_worklists import FROM_THE_SAME_SERVER
 from dicom_node.web_address import hides_a_secret
 
 
@@ -44,6 +45,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return what no key can know alone; looks only at values that are of the right kind."""
     yield from _repeated(document, table="peers", key="name")
     yield from _web_peers(document)
+    yield from _worklists(document)
     yield from _out_of_order(
         document, "assembly", "quiet_time_s", "force_time_s", AssemblySettings()
     )
@@ -196,6 +198,60 @@ def _web_peers(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
                 found=json.dumps(url),
                 expected="https://, for a secret is sent there",
             )
+
+
+def _worklists(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return worklists that would claim everything, fetch from nobody or have nobody to tell."""
+    rows = document.get("worklists")
+    rows = rows if isinstance(rows, list) else []
+    yield from _repeated(document, table="worklists", key="name")
+    givers = {
+        peer.get("name")
+        for peer in document.get("peers") or ()
+        if isinstance(peer, dict) and peer.get("gives_priors")
+    }
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            continue
+        key, source, url = f"worklists[{number}]", row.get("images_from", ""), row.get("url")
+        if not row.get("codes") and not row.get("labels"):
+            yield SettingsFault(
+                key=f"{key}.codes", found="[]", expected="a code, or a pattern in labels"
+            )
+        if source not in {"", FROM_THE_SAME_SERVER, *givers}:
+            yield SettingsFault(
+                key=f"{key}.images_from",
+                found=json.dumps(source, default=str),
+                expected='"", "web" or the name of a peer with gives_priors',
+            )
+        if (
+            (row.get("secret_file") or row.get("secret_variable"))
+            and isinstance(url, str)
+            and not hides_a_secret(url)
+        ):
+            yield SettingsFault(
+                key=f"{key}.url",
+                found=json.dumps(url),
+                expected="https://, for a secret is sent there",
+            )
+    if rows and not _somebody_gets_everything(document):
+        yield SettingsFault(
+            key="worklists",
+            found="no peer that gets every result",
+            expected='a peer with receives_results = true and receives = "all": '
+            "a completed workitem names where its results are",
+        )
+
+
+def _somebody_gets_everything(document: Mapping[str, Any]) -> bool:
+    tables = (document.get("peers"), document.get("web_peers"))
+    return any(
+        isinstance(peer, dict)
+        and peer.get("receives_results") is True
+        and peer.get("receives", "all") == "all"
+        for table in tables
+        for peer in (table if isinstance(table, list) else [])
+    )
 
 
 def _out_of_order(

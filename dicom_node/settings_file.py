@@ -22,6 +22,7 @@ from dicom_node.settings import (
     WebPeerSettings,
 )
 from dicom_node.settings_contradictions import SettingsFault, faults_between_keys
+from dicom_node.settings_worklists import WorklistSettings
 
 #: Environment variable that names the settings file.
 CONFIG_VARIABLE = "ICHNODE_CONFIG"
@@ -222,6 +223,7 @@ def _table_model(model: type[BaseModel], key: str) -> type[BaseModel]:
     rows: dict[str, type[BaseModel]] = {
         "peers": PeerSettings,
         "web_peers": WebPeerSettings,
+        "worklists": WorklistSettings,
         "callers": CallerSettings,
         "include": RuleSettings,
         "exclude": RuleSettings,

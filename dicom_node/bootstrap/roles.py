@@ -151,6 +151,7 @@ def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
     from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.bootstrap.follow_up import prior_seeker
+    from dicom_node.bootstrap.worklists import Performers
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.timetable import Timetable
 
@@ -159,6 +160,7 @@ def run_office(duty: Duty) -> None:
         outbox = Outbox(duty.layout.outbox)
         deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
         seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+        performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
         timetable = Timetable(_ticks(settings, ledger, outbox, deliverers))
         with _web(duty, ledger) as port:
             released = ledger.deliveries.release(name, utc_now())
@@ -168,11 +170,13 @@ def run_office(duty: Duty) -> None:
             timetable.start()
             deliverers.start()
             seeker.start()
+            performers.start()
             try:
                 duty.ready(web_port=port)
                 duty.stop.wait()
             finally:
                 timetable.stop()
+                performers.stop()
                 seeker.stop()
                 deliverers.stop()
 

@@ -17,11 +17,12 @@ from dicom_node.settings import (
     WebPeerSettings,
 )
 from dicom_node.settings_file import load_settings
+from dicom_node.settings_worklists import WorklistSettings
 
 ROOT = Path(__file__).parents[2]
 NODE_TOML = ROOT / "config" / "node.toml"
 RULES = {"include", "exclude", "prefer"}
-LISTS = {"peers": PeerSettings, "web_peers": WebPeerSettings}
+LISTS = {"peers": PeerSettings, "web_peers": WebPeerSettings, "worklists": WorklistSettings}
 
 
 def keys():
@@ -48,7 +49,7 @@ def test_the_shipped_file_holds_every_setting():
 def test_the_example_peer_works_once_its_marks_are_removed(tmp_path):
     """The commented block is no worse than the rest of the file."""
     lines = NODE_TOML.read_text(encoding="utf-8").splitlines()
-    for example in ("# [[peers]]", "# [[web_peers]]"):
+    for example in ("# [[peers]]", "# [[web_peers]]", "# [[worklists]]"):
         start = lines.index(example)
         end = lines.index("", start)
         lines[start:end] = [line.removeprefix("# ") for line in lines[start:end]]
@@ -59,6 +60,7 @@ def test_the_example_peer_works_once_its_marks_are_removed(tmp_path):
 
     assert [peer.name for peer in settings.destinations] == ["pacs"]
     assert [peer.name for peer in settings.web_destinations] == ["vna"]
+    assert [worklist.name for worklist in settings.worklists] == ["tasks"]
 
 
 def test_the_shipped_file_says_the_defaults():
