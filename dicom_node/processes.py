@@ -101,6 +101,13 @@ class Supervisor:
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b"x")
 
+    def reload(self) -> None:
+        """Let every process look at its settings now; may be called from a signal handler."""
+        for child in self._children:
+            if child.process is not None and child.ready is not None:
+                with contextlib.suppress(OSError):
+                    child.process.send_signal(signal.SIGHUP)
+
     def run(self) -> None:
         """Start everything and keep it running until `stop` is called.
 
@@ -215,6 +222,11 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, handler)
     signal.signal(signal.SIGINT, handler)
+
+
+def reload_on_hangup(reload: Callable[[], None]) -> None:
+    """Call `reload` on SIGHUP, the usual signal for "read your settings"; main thread only."""
+    signal.signal(signal.SIGHUP, lambda _signum, _frame: reload())
 
 
 def announce_ready(stream: IO[str], **facts: object) -> None:

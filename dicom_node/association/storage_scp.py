@@ -15,6 +15,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_node.association.caller_certificate import shown_certificate
 from dicom_node.association.callers import (
+    Admission,
     Call,
     Caller,
     Rejection,
@@ -99,6 +100,7 @@ class StorageScp:
         self.refusals = refusals or Refusals(clock)
         self._admission = settings.admission
         self._listeners: dict[str, Listener] = {}
+        self._closed_listeners: list[Listener] = []
         self._calls: dict[Association, Call] = {}
         self._senders: dict[Association, Sender] = {}
         self._sockets: WeakKeyDictionary[Association, socket.socket] = WeakKeyDictionary()
@@ -151,7 +153,7 @@ class StorageScp:
             limits=settings.limits,
             budget=ByteBudget(settings.limits.max_unfinished_bytes),
             refusals=self.refusals,
-            knows_address=self._admission.knows_address,
+            knows_address=self._knows_address,
             max_associations=settings.max_associations,
             store=self._store if settings.reader is Reader.STREAM else None,
         )
@@ -184,11 +186,25 @@ class StorageScp:
             "%s listens on %s port %s %s", settings.ae_title, settings.host, listener.port, name
         )
 
-    def stop(self, *, grace_s: float = 5.0) -> None:
-        """Close the ports; associations may end within `grace_s` each, then they are aborted."""
+    def admit(self, admission: Admission) -> None:
+        """Let in by another rule from now on; associations that are open are left alone."""
+        self._admission = admission
+
+    def _knows_address(self, address: str) -> bool:
+        """Return whether anybody may call from an address, by the rule of this moment."""
+        return self._admission.knows_address(address)
+
+    def close(self) -> None:
+        """Close the ports; associations go on until `stop`."""
         listeners, self._listeners = list(self._listeners.values()), {}
         for listener in listeners:
             listener.shutdown()
+        self._closed_listeners += listeners
+
+    def stop(self, *, grace_s: float = 5.0) -> None:
+        """Close the ports; associations may end within `grace_s` each, then they are aborted."""
+        self.close()
+        listeners, self._closed_listeners = self._closed_listeners, []
         for association in [one for each in listeners for one in each.active_associations]:
             association.join(timeout=grace_s)
         for association in [one for each in listeners for one in each.active_associations]:

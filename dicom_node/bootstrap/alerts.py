@@ -1,6 +1,6 @@
 """Alerts, put together from the settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,14 +72,27 @@ class AlertOffice:
     ----------
     settings, ledger, clock
         Of the node.
+    configuration
+        Returns what is wrong with the settings file.
     """
 
     def __init__(
-        self, settings: Settings, *, ledger: "Ledger", clock: Callable[[], datetime]
+        self,
+        settings: Settings,
+        *,
+        ledger: "Ledger",
+        clock: Callable[[], datetime],
+        configuration: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         from dicom_node.bootstrap.standing import StandingAlerts
 
-        self._standing = StandingAlerts(ledger, settings=settings, clock=clock, node_since=clock())
+        self._standing = StandingAlerts(
+            ledger,
+            settings=settings,
+            clock=clock,
+            node_since=clock(),
+            configuration=configuration,
+        )
         self._herald = herald(settings, ledger, clock)
 
     def tick(self) -> None:

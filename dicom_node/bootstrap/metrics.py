@@ -57,6 +57,11 @@ class NodeMetrics:
         self._gpus: tuple[GpuMemory, ...] = ()
         self._gpus_at = -_GPU_EVERY_S
 
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self._status.use(settings)
+        self._audit = audit_spool(settings)
+
     def exposition(self) -> bytes:
         """Return the metrics as Prometheus reads them. Raises LedgerUnavailableError."""
         return exposition(self.snapshot())

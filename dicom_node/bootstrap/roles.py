@@ -5,24 +5,23 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.configuration.live import LiveSettings
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
-    from dicom_node.bootstrap.deliverers import Deliverers
-    from dicom_node.delivery.outbox import Outbox
+    from dicom_node.association.refusals import RefusalCount
     from dicom_node.jobs.ledger import Ledger
-    from dicom_node.jobs.timetable import Tick
     from dicom_node.jobs.worker import Analyst
 
 LOGGER = logging.getLogger(__name__)
@@ -33,13 +32,7 @@ _LOCK_PATIENCE_S = 25.0
 #: More workers than any machine has GPUs.
 MOST_WORKERS = 32
 
-_ASSEMBLY_EVERY_S = 0.5
 _REPORT_EVERY_S = 5.0
-_SWEEP_EVERY_S = 5.0
-_TIDY_EVERY_S = 3600.0
-_WATCH_EVERY_S = 900.0
-_ALERTS_EVERY_S = 20.0
-_CERTIFICATES_EVERY_S = 24 * 3600.0
 
 
 class Ready(Protocol):
@@ -61,11 +54,14 @@ class Duty:
         Set when the process shall end.
     ready : Ready
         Called once it does its work.
+    live : LiveSettings
+        The settings as they are later.
     """
 
     settings: Settings
     stop: threading.Event
     ready: Ready
+    live: LiveSettings
 
     @property
     def layout(self) -> DataLayout:
@@ -80,40 +76,42 @@ def utc_now() -> datetime:
 
 def run_receiver(duty: Duty) -> None:
     """Take custody of what is sent, until told to stop."""
-    from dicom_node.association.storage_scp import StorageScp
     from dicom_node.bootstrap.audit import audit_trail, note_refused
-    from dicom_node.bootstrap.deliverers import commitment_scp
+    from dicom_node.bootstrap.receiver import LiveListeners
     from dicom_node.bootstrap.receiver_report import ReceiverReport
     from dicom_node.intake.counted import CountedIntake
     from dicom_node.intake.custody import Custody
     from dicom_node.intake.spool import Spool
     from dicom_node.jobs.timetable import Tick, Timetable
 
-    with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger:
+    with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger, duty.live as live:
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
         custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
         custody.recover(utc_now())
         intake = CountedIntake(custody)
-        scp = StorageScp(
-            settings=parts.scp_settings(duty.settings),
-            intake=intake,
-            clock=utc_now,
-            commitment=commitment_scp(duty.settings, ledger, utc_now),
-        )
+        listeners = LiveListeners(duty.settings, ledger=ledger, intake=intake, clock=utc_now)
+
+        def on_refused(counts: Sequence["RefusalCount"]) -> None:
+            note_refused(live.now, audit_trail(live.now))(counts)
+
         report = ReceiverReport(
             tallies=ledger.tallies,
             intake=intake,
-            refusals=scp.refusals,
-            on_refused=note_refused(duty.settings, audit_trail(duty.settings)),
+            refusals=listeners.refusals,
+            on_refused=on_refused,
         )
         timetable = Timetable([Tick(name="report", every_s=_REPORT_EVERY_S, action=report.tick)])
-        scp.start()
+        listeners.start()
         timetable.start()
         try:
-            duty.ready(**scp.ports)
-            duty.stop.wait()
+            duty.ready(**listeners.ports)
+            while not duty.stop.is_set():
+                turn = live.turn()
+                spool.use(parts.spool_limits(turn.settings))
+                listeners.use(turn.settings)
+                turn.over.wait()
         finally:
-            scp.stop()
+            listeners.stop()
             timetable.stop()
             report.tick()
 
@@ -121,120 +119,92 @@ def run_receiver(duty: Duty) -> None:
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
     from dicom_node.bootstrap.follow_up import planning_rules
+    from dicom_node.bootstrap.live_analyst import LiveAnalyst
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.worker import Worker
 
-    with _one_of_many(duty, Role.WORKER) as name, _process(duty, name) as ledger:
-        rules = parts.job_rules(duty.settings)
-        worker = Worker(
-            name=name,
-            queue=ledger.jobs,
-            spool_root=duty.layout.spool,
-            analyst=make_analyst(duty.settings, duty.layout),
-            store=Outbox(duty.layout.outbox),
-            destinations=parts.routes(duty.settings),
-            rules=rules,
-            plans=planning_rules(duty.settings),
-            clock=utc_now,
-            on_overrun=lambda: os._exit(os.EX_SOFTWARE),
-        )
-        released = ledger.jobs.release(name, rules.retry, utc_now())
+    with (
+        _one_of_many(duty, Role.WORKER) as name,
+        _process(duty, name) as ledger,
+        duty.live as live,
+    ):
+        analysts = LiveAnalyst(make_analyst, duty.layout)
+        analysts.of(duty.settings)
+        released = ledger.jobs.release(name, parts.job_rules(duty.settings).retry, utc_now())
         if released:
             LOGGER.warning(
                 "The %s before this one held %s jobs; they are free again", name, released
             )
         duty.ready(pid=os.getpid())
-        worker.run(duty.stop)
+        while not duty.stop.is_set():
+            turn = live.turn()
+            worker = Worker(
+                name=name,
+                queue=ledger.jobs,
+                spool_root=duty.layout.spool,
+                analyst=analysts.of(turn.settings),
+                store=Outbox(duty.layout.outbox),
+                destinations=parts.routes(turn.settings),
+                rules=parts.job_rules(turn.settings),
+                plans=planning_rules(turn.settings),
+                clock=utc_now,
+                on_overrun=lambda: os._exit(os.EX_SOFTWARE),
+            )
+            worker.run(turn.over)
 
 
 def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
+    with (
+        _alone(duty, Role.OFFICE) as name,
+        _process(duty, name) as ledger,
+        duty.live as live,
+    ):
+        released = ledger.deliveries.release(name, utc_now())
+        if released:
+            LOGGER.warning("The office before this one held %s objects", released)
+        while not duty.stop.is_set():
+            turn = live.turn()
+            with _web(replace(duty, settings=turn.settings), ledger) as port:
+                while not duty.stop.is_set() and _same_page(turn.settings, live.now):
+                    turn = live.turn()
+                    with _office_work(duty, turn.settings, ledger, name):
+                        duty.ready(web_port=port)
+                        turn.over.wait()
+
+
+def _same_page(one: Settings, other: Settings) -> bool:
+    """Return whether the page that is shown for one is the page of the other."""
+    return (one.web, one.node.ae_title) == (other.web, other.node.ae_title)
+
+
+@contextmanager
+def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) -> Iterator[None]:
+    """Do what the office does, with these settings; what is in hand at the end is finished."""
     from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.bootstrap.follow_up import prior_seeker
+    from dicom_node.bootstrap.office_ticks import office_ticks
     from dicom_node.bootstrap.worklists import Performers
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.timetable import Timetable
 
-    settings = duty.settings
-    with _alone(duty, Role.OFFICE) as name, _process(duty, name) as ledger:
-        outbox = Outbox(duty.layout.outbox)
-        deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
-        seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
-        performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
-        timetable = Timetable(_ticks(settings, ledger, outbox, deliverers))
-        with _web(duty, ledger) as port:
-            released = ledger.deliveries.release(name, utc_now())
-            if released:
-                LOGGER.warning("The office before this one held %s objects", released)
-            log_certificates(settings, utc_now)
-            timetable.start()
-            deliverers.start()
-            seeker.start()
-            performers.start()
-            try:
-                duty.ready(web_port=port)
-                duty.stop.wait()
-            finally:
-                timetable.stop()
-                performers.stop()
-                seeker.stop()
-                deliverers.stop()
-
-
-def _ticks(
-    settings: Settings, ledger: "Ledger", outbox: "Outbox", deliverers: "Deliverers"
-) -> "list[Tick]":
-    """Return what the office does again and again."""
-    from dicom_node.bootstrap.alerts import AlertOffice
-    from dicom_node.bootstrap.audit import AuditOffice
-    from dicom_node.bootstrap.waits import longest_waits
-    from dicom_node.bootstrap.watch import NodeWatch
-    from dicom_node.jobs.office import AssemblyOffice, Sweeper
-    from dicom_node.jobs.timetable import Tick
-
-    assembly = AssemblyOffice(
-        ledger=ledger,
-        assembly=parts.assembly_rules(settings),
-        selection=parts.selection_rules(settings),
-        clock=utc_now,
-        urgent=parts.urgency_rules(settings),
-    )
-    sweeper = Sweeper(
-        ledger=ledger,
-        job_rules=parts.job_rules(settings),
-        clock=utc_now,
-        waits=longest_waits(settings),
-    )
-    node_watch = NodeWatch(ledger.database, settings)
-    return [
-        Tick(name="assembly", every_s=_ASSEMBLY_EVERY_S, action=assembly.tick),
-        Tick(name="sweep", every_s=_SWEEP_EVERY_S, action=sweeper.tick),
-        Tick(name="reports", every_s=_SWEEP_EVERY_S, action=deliverers.report),
-        Tick(
-            name="certificates",
-            every_s=_CERTIFICATES_EVERY_S,
-            action=lambda: log_certificates(settings, utc_now),
-        ),
-        Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
-        Tick(name="watch", every_s=_WATCH_EVERY_S, action=node_watch.tick),
-        Tick(
-            name="alerts",
-            every_s=_ALERTS_EVERY_S,
-            action=AlertOffice(settings, ledger=ledger, clock=utc_now).tick,
-        ),
-        Tick(
-            name="audit",
-            every_s=_SWEEP_EVERY_S,
-            action=AuditOffice(settings, ledger=ledger, clock=utc_now).tick,
-        ),
-    ]
-
-
-def _tidy(outbox: "Outbox", ledger: "Ledger") -> None:
-    """Delete result files that a dead worker left without a row."""
-    removed = outbox.sweep(ledger.reports.outbox_paths(), utc_now())
-    if removed:
-        LOGGER.warning("Deleted %s result files that belong to no result", removed)
+    outbox = Outbox(duty.layout.outbox)
+    deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
+    seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+    performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+    timetable = Timetable(office_ticks(duty.live, settings, ledger, outbox, deliverers))
+    log_certificates(settings, utc_now)
+    timetable.start()
+    deliverers.start()
+    seeker.start()
+    performers.start()
+    try:
+        yield
+    finally:
+        timetable.stop()
+        performers.stop()
+        seeker.stop()
+        deliverers.stop()
 
 
 @contextmanager
@@ -299,18 +269,26 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     from dicom_node.web.app import create_app
     from dicom_node.web.server import WebServer
 
-    status = LedgerStatus(ledger.reports, settings=duty.settings, clock=utc_now)
+    status = LedgerStatus(
+        ledger.reports,
+        settings=duty.settings,
+        clock=utc_now,
+        configuration=lambda: duty.live.faults,
+    )
+    node_watch = NodeWatch(ledger.database, duty.settings)
+    metrics = NodeMetrics(ledger, settings=duty.settings, clock=utc_now)
     app = create_app(
         status,
         title=duty.settings.node.ae_title,
-        watch=NodeWatch(ledger.database, duty.settings),
-        metrics=NodeMetrics(ledger, settings=duty.settings, clock=utc_now).exposition,
+        watch=node_watch,
+        metrics=metrics.exposition,
     )
     server = WebServer(app, host=web.host, port=web.port)
     with _named_port(web.host, web.port):
         server.start()
     try:
-        yield server.port
+        with duty.live.followed_by(status.use, node_watch.use, metrics.use):
+            yield server.port
     finally:
         server.stop()
 

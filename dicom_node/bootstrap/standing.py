@@ -1,7 +1,7 @@
 """What is wrong with the node at the moment, as alerts: constant sentences, nobody's data."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from dicom_node.alerts.alert import Alert
@@ -40,6 +40,8 @@ class StandingAlerts:
         Returns the present as an aware time.
     node_since : datetime
         When the node was started: nobody was silent before.
+    configuration : Callable
+        Returns what is wrong with the settings file, so that older settings are in force.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class StandingAlerts:
         settings: Settings,
         clock: Callable[[], datetime],
         node_since: datetime,
+        configuration: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
         self._node_since = node_since
+        self._configuration = configuration
         self._memory = AlarmMemory(ledger.database)
         self._expectations = expectations(settings)
         self._spool = audit_spool(settings)
@@ -69,7 +73,17 @@ class StandingAlerts:
             *self._certificates(now),
             *self._watch(),
             *self._audit(now),
+            *self._settings_file(),
         )
+
+    def _settings_file(self) -> Iterator[Alert]:
+        faults = len(self._configuration())
+        if faults:
+            yield Alert(
+                key="settings",
+                sentence=f"The settings file has {faults} faults, older settings are in force: "
+                "ichnode config check",
+            )
 
     def _processes(self, now: datetime) -> Iterator[Alert]:
         seen = seen_ages(self._ledger.reports.processes(), now)

@@ -36,6 +36,8 @@ class LedgerStatus:
         Returns the present as an aware time.
     limit : int
         How many series are shown, newest first.
+    configuration : Callable
+        Returns what is wrong with the settings file, so that older settings are in force.
     """
 
     def __init__(
@@ -45,12 +47,18 @@ class LedgerStatus:
         settings: Settings,
         clock: Callable[[], datetime],
         limit: int = 100,
+        configuration: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._reports = reports
         self._settings = settings
         self._clock = clock
         self._limit = limit
+        self._configuration = configuration
         self._layout = DataLayout(root=settings.node.data_dir)
+
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
 
     def rows(self) -> Sequence[SeriesRow]:
         """Return the newest series first."""
@@ -98,6 +106,7 @@ class LedgerStatus:
             },
             version=__version__,
             warnings=(
+                *(f"settings not in force: {fault}" for fault in self._configuration()),
                 *delivery_alarms(
                     self._reports.destinations(), known=destination_names(self._settings)
                 ),

@@ -38,6 +38,11 @@ class NodeWatch:
         self._settings = settings
         self._rules = watch_rules(settings)
 
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
+        self._rules = watch_rules(settings)
+
     def look(self) -> Watched:
         """Return the watch at this moment."""
         jobs, statistics = self._pairs.watched(), bundle_statistics(self._settings)

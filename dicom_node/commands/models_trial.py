@@ -58,7 +58,7 @@ def run_shadow(bundles: Sequence[str], *, off: bool, config: Path | None) -> int
     else:
         say("on trial: every new analysis is repeated by these models, and nothing of it is sent")
         say("what they say: ichnode watch; to take them over: ichnode models promote")
-    _tell_restart()
+    _tell_when()
     return ExitCode.OK
 
 
@@ -82,7 +82,7 @@ def run_promote(*, yes: bool, config: Path | None) -> int:
             values[key] = on_trial
     _change(path, settings, values, event="promoted")
     say("the models on trial have taken over; results of earlier series stay as they are")
-    _tell_restart()
+    _tell_when()
     return ExitCode.OK
 
 
@@ -206,5 +206,5 @@ def _note(settings: Settings, values: Mapping[str, str], *, event: str, now: dat
         say(f"{history} could not be written: {error.strerror}", style="yellow")
 
 
-def _tell_restart() -> None:
-    say("restart the node to use it: the worker reads its settings when it starts")
+def _tell_when() -> None:
+    say("a running worker loads the models before its next job")

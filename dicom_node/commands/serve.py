@@ -1,11 +1,13 @@
 """``ichnode serve``: the node as supervised processes, or one of them alone."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dicom_node.bootstrap.child_environment import environment_of_children
+from dicom_node.bootstrap.configuration import live_settings
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
@@ -19,6 +21,7 @@ from dicom_node.processes import (
     StartError,
     Supervisor,
     announce_ready,
+    reload_on_hangup,
     stop_on_signals,
     stop_with_supervisor,
 )
@@ -39,7 +42,7 @@ def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
         raise OperatorError(
             f"--only takes {', '.join(Role)}; got {only!r}", exit_code=ExitCode.USAGE
         )
-    serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised)
+    serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised, path=path)
 
 
 def role_commands(config: Path) -> dict[Role, list[str]]:
@@ -74,6 +77,7 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
         environment=environment_of_children(settings),
     )
     stop_on_signals(supervisor.stop)
+    reload_on_hangup(supervisor.reload)
     try:
         with hold_lock(layout.lock("serve")):
             supervisor.run()
@@ -85,12 +89,19 @@ def supervise(settings: Settings, *, commands: Mapping[Role, list[str]]) -> None
         raise OperatorError(str(error)) from error
 
 
-def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) -> None:
-    """Run one process until it is stopped, by a signal or by the end of its supervisor."""
+def serve_role(
+    settings: Settings, role: Role, *, run: Run, supervised: bool, path: Path | None = None
+) -> None:
+    """Run one process until it is stopped, by a signal or by the end of its supervisor.
+
+    With the path of the settings file it follows what is changed there.
+    """
     set_up_logs(str(role), level=settings.log.level, form=settings.log.format)
     log_what_nobody_caught()
     stop = threading.Event()
     stop_on_signals(stop.set)
+    live = live_settings(path, settings, stop=stop, environment=os.environ)
+    reload_on_hangup(live.hurry)
     if supervised:
         stop_with_supervisor(sys.stdin.fileno(), stop.set)
 
@@ -98,7 +109,7 @@ def serve_role(settings: Settings, role: Role, *, run: Run, supervised: bool) ->
         announce_ready(sys.stdout, role=str(role), **facts)
 
     try:
-        run(Duty(settings=settings, stop=stop, ready=ready))
+        run(Duty(settings=settings, stop=stop, ready=ready, live=live))
     except (OSError, LockHeldError, NodeError, PipelineError) as error:
         raise OperatorError(f"the {role} cannot work: {error}") from error
 

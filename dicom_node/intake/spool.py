@@ -64,6 +64,10 @@ class Spool:
         self._files = DurableFiles(self._disk)
         root.mkdir(parents=True, exist_ok=True)
 
+    def use(self, limits: SpoolLimits) -> None:
+        """Leave other room from now on."""
+        self._limits = limits
+
     @property
     def root(self) -> Path:
         """The folder that file names in the ledger are relative to."""

@@ -115,13 +115,14 @@ def main(program=__file__):
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--only", type=Role)
     arguments = parser.parse_args()
-    _, settings = settings_of(arguments.config)
+    path, settings = settings_of(arguments.config)
     if arguments.only is None:
         start = [sys.executable, program, "--config", str(arguments.config), "--only"]
         supervise(settings, commands={role: [*start, str(role)] for role in Role})
         return
     runs = RUNS | {Role.WORKER: lambda duty: run_worker(duty, make_analyst=make_stand_in)}
-    serve_role(settings, arguments.only, run=runs[arguments.only], supervised=True)
+    only = arguments.only
+    serve_role(settings, only, run=runs[only], supervised=True, path=path)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_a_model_is_tried_and_then_takes_over(call, config, rival, tmp_path):
         assert line in config.read_text()
     assert config.stat().st_mode & 0o777 == 0o640
     assert "he-2027 2" in out
-    assert "restart" in out
+    assert "before its next job" in out
     kept = sorted((tmp_path / "data" / "configuration").glob("*.toml"))
     assert kept[0].read_text() == SITE
     assert len(kept) == 3

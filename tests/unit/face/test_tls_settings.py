@@ -18,6 +18,7 @@ from dicom_node.bootstrap.child_environment import environment_of_children, prof
 from dicom_node.bootstrap.roles import Duty, run_receiver
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.commands.check import findings_of
+from dicom_node.configuration.live import LiveSettings
 from dicom_node.errors import TlsFileError
 from dicom_node.jobs.ledger import open_ledger
 from dicom_node.jobs.process_identity import ProcessIdentity
@@ -372,7 +373,9 @@ def test_the_receiver_does_not_start_with_a_key_for_everybody(authority, tmp_pat
         node={"data_dir": str(tmp_path / "data")},
         tls=tls_table(authority, authority.issue("open", mode=0o644)),
     )
-    duty = Duty(settings=settings, stop=threading.Event(), ready=lambda **_: None)
+    stop = threading.Event()
+    live = LiveSettings(settings, stop=stop)
+    duty = Duty(settings=settings, stop=stop, ready=lambda **_: None, live=live)
 
     with pytest.raises(TlsFileError, match=r"open\.key: found mode 0644.*chmod 600"):
         run_receiver(duty)
