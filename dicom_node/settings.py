@@ -14,8 +14,7 @@ from dicom_node.settings_table import SettingsTable as _Table
 from dicom_node.settings_values import (
     AeTitle,
     CallerTitle,
-    CallerCertificate,
-    Encoding,
+    Encodings,
     FileName,
     HomePath,
     HookAddress,
@@ -134,7 +133,7 @@ class PeerSettings(_Table):
     associations: Annotated[int, Field(ge=1, le=16)] = 1
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     report_first: bool = False
-    encodings: Annotated[tuple[Encoding, ...], Field(min_length=1)] = ("explicit", "implicit")
+    encodings: Encodings = ("explicit", "implicit")
     gives_priors: PriorsBy = PriorsBy.NOT
     connect_timeout_s: Seconds = 10.0
     association_timeout_s: Seconds = 30.0

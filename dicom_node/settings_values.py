@@ -123,5 +123,16 @@ PeerName = Annotated[str, AfterValidator(_peer_name)]
 Pattern = Annotated[str, AfterValidator(_regular_expression)]
 ServiceAddress = Annotated[str, AfterValidator(web_address)]
 
-#: How uncompressed objects may travel.
-Encoding = Literal["explicit", "implicit", "deflated"]
+
+def _encodings(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not {"explicit", "implicit", "deflated"}.intersection(value):
+        raise ValueError(
+            'at least one of "explicit", "implicit" and "deflated": only captures can be "jpegls" '
+            'or "rle"'
+        )
+    return value
+
+
+#: How uncompressed objects may travel; the last two are for captures.
+Encoding = Literal["explicit", "implicit", "deflated", "jpegls", "rle"]
+Encodings = Annotated[tuple[Encoding, ...], AfterValidator(_encodings)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dicom_node.association.compression import COMPRESSED
 from dicom_node.association.tls import ClientTls
 
 #: Longest AE title (PS3.5, section 6.2, VR AE).
@@ -39,7 +40,8 @@ class Peer:
         Patience for the TCP connection, for the answer to the association request, for each
         C-STORE or C-ECHO response, and with a silent connection.
     encodings : tuple of str
-        UIDs of the transfer syntaxes that uncompressed objects are offered in, preferred first.
+        UIDs of the transfer syntaxes that uncompressed objects are offered in, preferred first;
+        one of them must be able to hold anything.
     tls : ClientTls or None
         How TLS is spoken with it; None leaves the connection open to listeners.
 
@@ -69,8 +71,8 @@ class Peer:
         check_ae_title("calling_ae_title", self.calling_ae_title)
         if not 1 <= self.port <= _MAX_PORT:
             raise ValueError(f"port must be 1 to {_MAX_PORT}, got {self.port}")
-        if not self.encodings:
-            raise ValueError("A peer needs at least one encoding")
+        if COMPRESSED.issuperset(self.encodings):
+            raise ValueError("A peer needs at least one encoding without compression of pixels")
         if self.max_pdu < 0:
             raise ValueError(f"max_pdu must not be negative, got {self.max_pdu}")
         for field in _TIMEOUTS:

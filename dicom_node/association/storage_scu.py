@@ -7,9 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
+from dicom_node.association.compression import COMPRESSED, compress, fits
 from dicom_node.association.context_answers import negotiation_dump, why_refused
 from dicom_node.association.file_format import split_file
 from dicom_node.association.negotiation import Negotiated, Pair, negotiate
@@ -122,7 +123,7 @@ def send_files(
     files
         What is sent. An object in a plain transfer syntax travels as it is if the peer accepts
         that, else in the other one; where the site prefers encodings, in the first of those that
-        the peer accepts. Any other object travels as it is.
+        the peer accepts and the object can take. Any other object travels as it is.
     on_outcome
         Called as soon as the fate of a file is known, so that it is remembered even if the
         association breaks at a later one.
@@ -157,11 +158,24 @@ def _offered(peer: Peer, file: OutgoingFile) -> tuple[str, ...]:
     if own not in PLAIN_ENCODINGS:
         return (own,)
     if peer.encodings != PLAIN_ENCODINGS:
-        return peer.encodings
+        return tuple(syntax for syntax in peer.encodings if fits(file.sop_class_uid, syntax))
     return (own, *(syntax for syntax in PLAIN_ENCODINGS if syntax != own))
 
 
-def _recoded(file: OutgoingFile, syntax: str) -> Dataset:
+def _in_best(file: OutgoingFile, accepted: Sequence[str]) -> Path | FileDataset:
+    """Return a plain object as it is, or in the first of the encodings that works out."""
+    for syntax in accepted:
+        if syntax == file.transfer_syntax_uid:
+            return file.path
+        if syntax not in COMPRESSED:
+            return _recoded(file, syntax)
+        picture = dcmread(file.path)
+        if compress(picture, syntax):
+            return picture
+    return file.path  # refused by the peer, and told so
+
+
+def _recoded(file: OutgoingFile, syntax: str) -> FileDataset:
     """Return a plain object, to be encoded in another plain or the deflated transfer syntax."""
     ds = dcmread(file.path)
     for _ in ds.iterall():
@@ -193,12 +207,10 @@ def _send(
             f"{why_refused(negotiated.answers, file.sop_class_uid)}",
             negotiation=negotiation_dump(negotiated.answers),
         )
-    as_it_is = accepted[0] == file.transfer_syntax_uid
+    outgoing = _in_best(file, accepted)
     started = timer()
     try:
-        answer = negotiated.association.send_c_store(
-            file.path if as_it_is else _recoded(file, accepted[0])
-        )
+        answer = negotiated.association.send_c_store(outgoing)
     except RuntimeError:  # pynetdicom's word for: no longer established
         raise AssociationAbortedError(f"{peer.name} ended the association early") from None
     if "Status" in answer:

@@ -40,6 +40,8 @@ _ENCODINGS = {
     "explicit": "1.2.840.10008.1.2.1",
     "implicit": "1.2.840.10008.1.2",
     "deflated": "1.2.840.10008.1.2.1.99",
+    "jpegls": "1.2.840.10008.1.2.4.80",
+    "rle": "1.2.840.10008.1.2.5",
 }
 
 #: Each wait is this many times the one before it.

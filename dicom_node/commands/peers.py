@@ -21,6 +21,7 @@ _ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 
 def run_contexts(name: str, *, config: Path | None) -> int:
     """Say which of the objects that the node makes a peer takes, and why not the others."""
+    from dicom_node.association.compression import fits
     from dicom_node.association.presentation import PROPOSED
     from dicom_node.association.verification import ask_contexts
 
@@ -28,7 +29,8 @@ def run_contexts(name: str, *, config: Path | None) -> int:
     peer = _peer(settings, name)
     classes = [str(one.sop_class_uid) for one in PROPOSED]
     try:
-        answers = ask_contexts(peer, [(one, way) for one in classes for way in peer.encodings])
+        ways = [(one, way) for one in classes for way in peer.encodings if fits(one, way)]
+        answers = ask_contexts(peer, ways)
     except PeerError as error:
         raise OperatorError(str(error)) from error
     taken = {answer.sop_class_uid for answer in answers if answer.accepted}
