@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, Tag
 from dicom_node.settings_table import SettingsTable as _Table
 from dicom_node.settings_values import (
     AeTitle,
+    CallerCertificate,
     CallerTitle,
     Encodings,
     FileName,
