@@ -140,7 +140,7 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         fault = SettingsFault(key="file", found=str(error), expected="readable TOML in UTF-8")
         raise SettingsError(str(path), (fault,)) from error
     return parse_settings(document, source=str(path), environment=environment)

@@ -44,15 +44,16 @@ def card_from_json(text: str, *, where: str) -> ModelCard:
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelBundleError(f"{where} is no JSON: {error}") from error
     content = _in_present_format(content, where=where)
     _check_fields(content, ModelCard, where=where)
-    if len(content["weights_sha256"]) != _DIGEST_LENGTH:
+    digest = content["weights_sha256"]
+    if not isinstance(digest, str) or len(digest) != _DIGEST_LENGTH:
         raise ModelBundleError(f"{where}: weights_sha256 must have {_DIGEST_LENGTH} characters")
     try:
         return _card_from_fields(content, where=where)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         if isinstance(error, ModelBundleError):
             raise
         raise ModelBundleError(f"{where}: {error}") from error

@@ -11,6 +11,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from dicom_node.association.answer_guard import guard_answers
 from dicom_node.association.context_answers import ACCEPTANCE, ContextAnswer
 from dicom_node.association.dicom_stack import set_up_dicom_stack
 from dicom_node.association.file_format import (
@@ -213,6 +214,7 @@ def _tls_arguments(peer: Peer, tls: ClientTls, course: _Course) -> tuple[ssl.SSL
 
 def _on_connection(event: evt.Event, course: _Course) -> None:
     course.connected = True
+    guard_answers(event.assoc)
     transport = cast("AssociationSocket", event.assoc.dul.socket)
     if transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

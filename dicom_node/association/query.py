@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +25,7 @@ from dicom_node.errors import (
     QueryRefusedError,
     UnaskablePatientError,
 )
+from pipeline.ct_series.header import MALFORMED
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -288,7 +289,7 @@ def _study_keys(query: StudyQuery) -> Dataset:
 def _series_keys(study: Dataset) -> Dataset:
     keys = Dataset()
     keys.QueryRetrieveLevel = "SERIES"
-    keys.StudyInstanceUID = study.StudyInstanceUID
+    keys.StudyInstanceUID = _text(study, "StudyInstanceUID")
     keys.Modality = "CT"
     for name in (
         "SeriesInstanceUID",
@@ -338,13 +339,12 @@ def _text(answer: Dataset, name: str) -> str:
     """Return a value as text, several joined by backslashes; empty if absent or unreadable."""
     try:
         value = answer.get(name)
-    except (ValueError, TypeError):
-        return ""
-    if value is None:
-        return ""
-    if isinstance(value, str | int):
+        if value is None:
+            return ""
+        if isinstance(value, str | int):
+            return str(value).strip()
+        if isinstance(value, Iterable):
+            return "\\".join(str(one).strip() for one in value)
         return str(value).strip()
-    try:
-        return "\\".join(str(one).strip() for one in value)
-    except TypeError:
-        return str(value).strip()
+    except MALFORMED:
+        return ""

@@ -165,7 +165,7 @@ def encode_message(message: AuditMessage, source: AuditSource) -> bytes:
         _add_code(event, "EventTypeCode", kind)
     for participant in message.participants:
         _add_participant(root, participant)
-    origin = {"AuditEnterpriseSiteID": source.site_id} if source.site_id else {}
+    origin = {"AuditEnterpriseSiteID": _clean(source.site_id)} if source.site_id else {}
     identification = ET.SubElement(
         root, "AuditSourceIdentification", {**origin, "AuditSourceID": _clean(source.source_id)}
     )
@@ -207,7 +207,12 @@ def _add_subject(root: ET.Element, one: Subject) -> None:
     else:
         ET.SubElement(element, "ParticipantObjectQuery").text = _base64(one.query)
     for kind, value in one.details.items():
-        ET.SubElement(element, "ParticipantObjectDetail", type=kind, value=_base64(value.encode()))
+        ET.SubElement(
+            element,
+            "ParticipantObjectDetail",
+            type=kind,
+            value=_base64(value.encode(errors="backslashreplace")),
+        )
     if one.instances or one.anonymized is not None:
         description = ET.SubElement(element, "ParticipantObjectDescription")
         for uid, number in one.instances.items():

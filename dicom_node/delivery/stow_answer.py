@@ -16,6 +16,9 @@ _WARNING_REASON, _FAILURE_REASON = "00081196", "00081197"
 
 _ALL_STORED = 200
 
+#: What a reason may be: an unsigned number of two bytes (VR US).
+_REASON_CODES = range(0x10000)
+
 #: Failure Reason (PS3.18, table I.2-2).
 _REASONS: tuple[tuple[range, str], ...] = (
     (range(0x0110, 0x0111), "processing failure"),
@@ -99,7 +102,8 @@ def _items(
             uids, reasons = _values(item, _INSTANCE_UID), _values(item, reason)
             if uids and isinstance(uids[0], str):
                 number = reasons[0] if reasons else None
-                yield uids[0], number if isinstance(number, int) else None
+                is_code = isinstance(number, int) and number in _REASON_CODES
+                yield uids[0], number if is_code else None
 
 
 def _values(item: Mapping[str, Any], tag: str) -> list[Any]:

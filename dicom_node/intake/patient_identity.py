@@ -8,6 +8,7 @@ from pydicom.errors import InvalidDicomError
 
 from dicom_node.association.query import PatientIdentity
 from dicom_node.errors import UnaskablePatientError
+from pipeline.ct_series.header import MALFORMED
 
 _KEYWORDS: Final = (
     "PatientID",
@@ -29,7 +30,7 @@ def read_patient_identity(path: Path) -> PatientIdentity:
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
         texts = {keyword: header.get(keyword) for keyword in _KEYWORDS}
-    except (OSError, ValueError, InvalidDicomError) as error:
+    except (InvalidDicomError, *MALFORMED) as error:
         raise UnaskablePatientError("the image that says whom to ask for is unreadable") from error
     character_set = texts["SpecificCharacterSet"] or ""
     if not isinstance(character_set, str):

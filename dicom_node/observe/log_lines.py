@@ -13,8 +13,13 @@ from dicom_node.trace import current_trace
 _TEXT = "%(asctime)s {process:<10} %(levelname)-7s %(message)s"
 _DATE = "%Y-%m-%dT%H:%M:%S%z"
 
-#: Everything that moves a cursor or begins a line, but the line feed itself.
-_CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+#: Everything that moves a cursor or begins a line, but the line feed itself; and halves of
+#: surrogate pairs, which no encoding can hold.
+_CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
+
+#: What JSON allows and a terminal or an encoder does not bear: controls, line separators, and
+#: halves of surrogate pairs, which UTF-8 cannot hold.
+_UNSAFE_IN_JSON = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 class TextLines(logging.Formatter):
@@ -80,13 +85,17 @@ class JsonLines(logging.Formatter):
             document["trace_id"] = trace
         if record.exc_info and record.exc_info[0] is not None:
             document["exception"] = record.exc_info[0].__name__
-        return json.dumps(document, ensure_ascii=False)
+        return _UNSAFE_IN_JSON.sub(_escaped, json.dumps(document, ensure_ascii=False))
 
 
 def _tamed(line: str) -> str:
     """Return a line whose further lines are indented, without other control characters."""
     plain = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
     return re.sub(r"\n *", "\n  ", plain)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _fields(record: logging.LogRecord) -> list[Any]:

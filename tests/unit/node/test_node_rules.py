@@ -25,6 +25,7 @@ def test_broad_excepts_are_few_and_known():
     ]
 
     assert sorted(broad) == [
+        "answer_guard",
         "commitment",
         "commitment",
         "commitment_scp",
