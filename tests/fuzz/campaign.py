@@ -1,7 +1,6 @@
 """One target, many cases: mutate what is interesting, keep what goes new ways, note faults."""
 
 import hashlib
-import resource
 import signal
 import time
 import traceback
@@ -11,13 +10,11 @@ from pathlib import Path
 from random import Random
 
 from fuzz.edges import ROOT, Edges
+from fuzz.memory import Appetite
 from fuzz.mutation import Mutation, blind, mutated
 
 #: A case may take this long. Loaded machines are slow; a bomb takes for ever.
 CASE_S = 10.0
-
-#: How much a process may have beside what it had before the first case.
-SPARE_BYTES = 1 << 30
 
 
 class HangError(Exception):
@@ -81,6 +78,10 @@ class Outcome:
         How many steps from line to line were seen.
     seconds : float
         How long it took.
+    worst_mb : float
+        The most memory that a few cases in a row took beside what there was before them.
+    grown_mb : float
+        How much more memory the process had at the end than after its good inputs.
     """
 
     cases: int = 0
@@ -88,6 +89,8 @@ class Outcome:
     interesting: list[bytes] = field(default_factory=list)
     edges: int = 0
     seconds: float = 0.0
+    worst_mb: float = 0.0
+    grown_mb: float = 0.0
 
 
 def corpus_of(target: str) -> list[bytes]:
@@ -104,18 +107,6 @@ def keep(folder: Path, data: bytes) -> Path:
     return path
 
 
-def limit_memory(spare: int = SPARE_BYTES) -> None:
-    """Let this process have little more memory than it has: a bomb ends as a MemoryError."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + spare
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def peak_mb() -> float:
-    """Return the most memory that this process has had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def attack(
     target: Target,
     *,
@@ -126,7 +117,7 @@ def attack(
 ) -> Outcome:
     """Try seeds, corpus and so many mutated cases, until the deadline of the monotonic clock."""
     random = Random(seed)  # noqa: S311 - no secrets
-    outcome, edges = Outcome(), Edges(target.watched)
+    outcome, edges, appetite = Outcome(), Edges(target.watched), Appetite()
     pool = [*target.seeds, *corpus_of(target.name)]
     started, given = time.monotonic(), len(pool)
     for number in range(cases + given):
@@ -140,8 +131,14 @@ def attack(
         if is_new and not known:
             pool.append(data)
             outcome.interesting.append(data)
+        if number == given - 1:
+            appetite.begin()
+        elif not known:
+            appetite.after_case()
+    appetite.end()
     outcome.edges = len(edges.known)
     outcome.seconds = time.monotonic() - started
+    outcome.worst_mb, outcome.grown_mb = appetite.worst_mb, appetite.grown_mb
     return outcome
 
 

@@ -36,6 +36,7 @@ from dicom_node.intake.header import read_header
 from dicom_node.intake.instance import receive
 from dicom_node.intake.spool import Spool, SpoolLimits
 from pipeline.ct_series import read_ct_series
+from pipeline.ct_series.header import MALFORMED
 from pipeline.errors import SeriesRejectedError
 
 _SYNTAXES = (
@@ -48,7 +49,7 @@ _COMPRESSED = (JPEG2000Lossless, JPEGLSLossless, RLELossless)
 _LONGEST_VALUE = 16384
 
 #: What a file that is none raises; the worker gives such a job up after its attempts.
-_UNREADABLE = (InvalidDicomError, EOFError, OSError, ValueError, KeyError, RecursionError)
+_UNREADABLE = (InvalidDicomError, *MALFORMED)
 
 #: Tags and delimiters that parsers look for.
 _TAGS = tokens(

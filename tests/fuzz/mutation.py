@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from fuzz import wire
+
 Mutation = Callable[[bytes, Random], bytes]
 
 #: Numbers at which lengths, counts and signs turn over.
@@ -153,11 +155,7 @@ def nested(depth: int) -> bytes:
 
 def pdus(data: bytes, random: Random) -> bytes:
     """Change one protocol data unit of a stream (PS3.8, section 9.3)."""
-    units, offset = [], 0
-    while offset + 6 <= len(data):
-        end = offset + 6 + struct.unpack_from(">I", data, offset + 2)[0]
-        units.append(data[offset:end])
-        offset = end
+    units = wire.units(data)
     if not units:
         return blind(data, random)
     at = random.randrange(len(units))

@@ -1,14 +1,32 @@
 """The short form of the campaign: the corpus, and a few hundred damaged inputs of a fixed seed."""
 
+import logging
+import sys
 import threading
 from random import Random
 
 import pytest
+from fuzz import __main__ as program
 from fuzz.campaign import HangError, Target, attack, corpus_of, describe
-from fuzz.everything import NAMES, all_targets
+from fuzz.everything import NAMES, all_targets, shared_out
+from fuzz.in_hand import InHand
+from fuzz.log_watch import LogFaultError, LogWatch
 from fuzz.mutation import blind, elements, mutated, nested, spans
+from fuzz.report import as_markdown, conditions
 
-CASES = {"dicom": 20, "http": 20, "custody": 60, "reader": 15, "pixels": 15, "settings": 25}
+CASES = {
+    "dicom": 20,
+    "tls": 15,
+    "http": 20,
+    "peer": 12,
+    "web_service": 60,
+    "custody": 60,
+    "reader": 15,
+    "pixels": 15,
+    "settings": 25,
+    "found": 60,
+    "audit": 60,
+}
 MANY = 120
 
 pytestmark = [
@@ -106,3 +124,67 @@ def test_an_error_is_named_by_its_place():
         here()
 
     assert describe(caught.value) == "KeyError < test_fuzz.py:here < test_fuzz.py:here"
+
+
+def test_every_target_gets_its_share():
+    """What is quick gets more, nobody less than a thousand, and the sum is what was asked for."""
+    shares = shared_out(1_000_000, NAMES)
+
+    assert list(shares) == list(NAMES)
+    assert 1_000_000 <= sum(shares.values()) < 1_010_000
+    assert min(shares.values()) >= 1000
+    assert shares["file_meta"] > shares["reader"]
+    assert shared_out(10, ["peer", "tls"]) == {"peer": 5, "tls": 5}
+
+
+def test_memory_that_cases_take_is_seen():
+    """A case that touches 64 MB and gives them back is seen in the peak and not in the growth."""
+
+    def greedy(data):
+        del data
+        bytearray(b"x" * 2**26)
+
+    outcome = attack(Target(name="greedy", seeds=[b"x"], check=greedy), cases=20, seed=1)
+
+    assert 60 <= outcome.worst_mb <= 200
+    assert outcome.grown_mb < 60
+
+
+def test_a_process_that_hangs_outside_of_python_is_killed(monkeypatch, tmp_path):
+    """The case in hand stays what it is for too long; the input can be read in the file."""
+    monkeypatch.setattr(program, "_STUCK_S", 0.2)
+    monkeypatch.setattr(program, "_LOOK_S", 0.05)
+    in_hand = InHand.fresh(tmp_path / "in-hand.bin")
+    in_hand.put(6, b"bomb")
+
+    code, _, _ = program._watched(["sleep", "100"], in_hand)
+
+    assert code == -9
+    assert (in_hand.cases, in_hand.data) == (7, b"bomb")
+
+
+def test_a_line_that_a_sender_began_is_a_failure():
+    """The watch sees what forms let through; ours let nothing through."""
+    watch = LogWatch()
+    record = logging.makeLogRecord({"name": "x", "msg": "from %s", "args": ("A\n2026 ERROR lie",)})
+
+    watch.handle(record)
+    watch.check()
+    watch._forms = (logging.Formatter(), logging.Formatter("{}", validate=False))
+    watch.handle(record)
+
+    with pytest.raises(LogFaultError):
+        watch.check()
+
+
+def test_the_report_names_what_broke():
+    """Totals, a row for each target, and the failures below."""
+    row = {"target": "cards", "cases": 1200, "failures": {"HangError < x": "a.bin"}, "deaths": 1}
+    row |= {"edges": 5, "new": 2, "worst_mb": 12.5, "grown_mb": 0.0, "seconds": 90.0}
+
+    page = as_markdown({**conditions(seed=1), "targets": [row]})
+
+    assert "**1,200 cases, 1 kinds of failure, 1 crashes of a process, 1 hangs" in page
+    assert "| cards | cards of model bundles | 1,200 | 1 | 1 | 5 | 12.5 | 0.0 | 90 |" in page
+    assert "- cards: `HangError < x`" in page
+    assert str(sys.version_info.minor) in page
