@@ -50,7 +50,8 @@ which it proposes the SCP role. Custody ends as `operation.md` says; the node is
 Results go to `web_peers` in one POST to `<url>/studies` per result set:
 `multipart/related; type="application/dicom"`, Explicit VR Little Endian, with basic or bearer
 authentication where a secret is set. TLS 1.2 or later; certificate and name are always verified.
-No proxy is used and no redirection followed. The answer is read as DICOM JSON, each object by
+No proxy is used and no redirection followed. The answer is read as DICOM JSON or as XML (Native
+DICOM Model, PS3.19, A.1; a document type declaration is refused), each object by
 Referenced SOP Sequence and Failed SOP Sequence; 200 without content is success for all of them.
 
 | HTTP status | Treated as |

@@ -85,8 +85,10 @@ with `peers.report_first` the report first |
 {refusal} attempts |
 | Circuit breaker | after {unreachable} failed connections in a row a destination is only probed \
 by C-ECHO, every {probe:g} to {longest_probe:g} s; nothing that waits for it is given up |
-| Transfer syntax | the first of `peers.encodings` that the object can take and the destination accepts |
-| Compression | captures, where `peers.encodings` names `jpegls` (JPEG-LS Lossless) or `rle` (RLE Lossless): the same instance, every pixel value restored; none otherwise, and never lossy |
+| Transfer syntax | the first of `peers.encodings` that the object can take and the \
+destination accepts |
+| Compression | captures, where `peers.encodings` names `jpegls` (JPEG-LS Lossless) \
+or `rle` (RLE Lossless): the same instance, every pixel value restored; none otherwise, and never lossy |
 
 | Object | SOP Class | Content |
 | --- | --- | --- |

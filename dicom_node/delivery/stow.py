@@ -58,7 +58,7 @@ class WebCarrier:
                 "Content-Type": "multipart/related; "
                 f'type="application/dicom"; boundary={_BOUNDARY}',
                 "Content-Length": str(_length(files)),
-                "Accept": "application/dicom+json",
+                "Accept": "application/dicom+json, application/dicom+xml;q=0.5",
             },
             body=_parts(files, on_progress),
         )

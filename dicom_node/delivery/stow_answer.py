@@ -1,6 +1,7 @@
 """What a DICOMweb server says became of each object: the answer to STOW-RS.
 
-PS3.18, section 10.5.3 (status codes) and annex I (the response), as DICOM JSON (annex F).
+PS3.18, section 10.5.3 (status codes) and annex I (the response), as DICOM JSON (annex F) or XML
+(PS3.19, section A.1), whatever the server chose to send.
 """
 
 import json
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dicom_node.association.storage_scu import OutgoingFile, SendKind, SendOutcome
+from dicom_node.delivery.native_xml import read_native_xml
 
 #: Tags of the response data set, as DICOM JSON spells them.
 _REFERENCED, _FAILED = "00081199", "00081198"
@@ -15,6 +17,9 @@ _CLASS_UID, _INSTANCE_UID = "00081150", "00081155"
 _WARNING_REASON, _FAILURE_REASON = "00081196", "00081197"
 
 _ALL_STORED = 200
+
+#: What may stand before the first character: blanks, and the mark of UTF-8.
+_BLANK = b" \t\r\n\xef\xbb\xbf"
 
 #: What a reason may be: an unsigned number of two bytes (VR US).
 _REASON_CODES = range(0x10000)
@@ -83,6 +88,8 @@ def _failure(name: str, file: OutgoingFile, reason: int | None, status: int) -> 
 
 def _data_set(body: bytes) -> Mapping[str, Any]:
     """Return the data set of a response, empty if it cannot be read."""
+    if body.lstrip(_BLANK)[:1] == b"<":
+        return read_native_xml(body)
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

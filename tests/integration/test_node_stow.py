@@ -143,7 +143,7 @@ def test_one_request_holds_every_object_byte_for_byte(server, files):
     ((path, headers, kind),) = server.requests
     assert path == "/dicom-web/studies"
     assert kind.startswith('multipart/related; type="application/dicom"; boundary=')
-    assert headers["Accept"] == JSON
+    assert headers["Accept"] == f"{JSON}, application/dicom+xml;q=0.5"
     assert "Authorization" not in headers
     assert list(server.stored.values()) == [one.path.read_bytes() for one in files]
     assert [one.kind for one in outcomes] == [SendKind.ACCEPTED] * 3
