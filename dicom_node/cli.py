@@ -16,6 +16,7 @@ from dicom_node import (
     export_cli,
     folder_cli,
     models_cli,
+    retention_cli,
     users_cli,
 )
 from dicom_node.config_option import ConfigOption
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(models_cli.app)
 app.add_typer(deliveries_cli.app)
 app.add_typer(alerts_cli.app)
+app.add_typer(retention_cli.app)
 app.add_typer(users_cli.app)
 
 
@@ -80,6 +82,9 @@ app.command()(folder_cli.compare)
 app.command("export-cohort")(export_cli.export_cohort)
 app.command()(custody_cli.verify)
 app.command()(custody_cli.backup)
+app.command()(retention_cli.hold)
+app.command()(retention_cli.unhold)
+app.command()(retention_cli.purge)
 
 
 @app.command()
@@ -270,6 +275,26 @@ def urgent(
     from dicom_node.commands.urgent import run
 
     raise typer.Exit(run(study, off=off, config=config))
+
+
+@app.command()
+def worklist(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Newest workitems to show.")] = 50,
+    config: ConfigOption = None,
+) -> None:
+    """Show the workitems that the node has claimed from worklists, and how far they are.
+
+    For example:
+
+        ichnode worklist
+
+        ichnode worklist --json
+    """
+    from dicom_node.commands.worklist import run
+
+    raise typer.Exit(run(as_json=as_json, limit=limit, config=config))
 
 
 @app.command()

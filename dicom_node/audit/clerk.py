@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from dicom_node.audit.events import Party, StudyPart, queried, transferred
+from dicom_node.audit.events import Party, StudyPart, deleted, queried, transferred
 from dicom_node.audit.message import Outcome
 from dicom_node.audit.trail import AuditTrail
 from dicom_node.jobs.audit_ledger import AuditLedger
@@ -100,6 +100,12 @@ class AuditClerk:
             known = {"since": since.isoformat(), "event": self._ledger.last_event()}
             self._documents.write(_KEY, known)
 
+    @property
+    def since(self) -> datetime | None:
+        """Where the trail begins, None before `begin`. Raises LedgerError."""
+        known = self._documents.read(_KEY)
+        return None if known is None else datetime.fromisoformat(known["since"])
+
     def tick(self) -> None:
         """Write down what is new since `begin`. Raises LedgerError."""
         known = self._documents.read(_KEY)
@@ -108,6 +114,7 @@ class AuditClerk:
         since = datetime.fromisoformat(known["since"])
         self._received(since)
         self._sent(since)
+        self._purged(since)
         event = self._searched(known["event"])
         if event != known["event"]:
             self._documents.write(_KEY, {**known, "event": event})
@@ -144,6 +151,27 @@ class AuditClerk:
             if not self._trail.write(transferred(node, peer, part, one.at, source_began=True)):
                 return
         self._ledger.mark((), deliveries)
+
+    def _purged(self, since: datetime) -> None:
+        """Write down purges; the Patient ID went with the images, so the pseudonym stands."""
+        written = []
+        for one in self._ledger.purged(since):
+            part = StudyPart(
+                study_uid=one.study_uid,
+                instances=one.instances,
+                patient=self._patient(None, one.patient_key),
+            )
+            message = deleted(
+                self._parties.node,
+                part,
+                one.at,
+                user=one.by,
+                is_whole_study=one.is_whole_study,
+            )
+            if not self._trail.write(message):
+                break
+            written.append(one.purge_id)
+        self._ledger.mark_purged(written)
 
     def _searched(self, after: int) -> int:
         """Write down searches; return the last event that is in the trail."""

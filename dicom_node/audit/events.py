@@ -23,7 +23,9 @@ class Event(Enum):
     APPLICATION_ACTIVITY = "110100", "Application Activity"
     ACCESSED = "110103", "DICOM Instances Accessed"
     TRANSFERRED = "110104", "DICOM Instances Transferred"
+    STUDY_DELETED = "110105", "DICOM Study Deleted"
     EXPORT = "110106", "Export"
+    PROCEDURE_RECORD = "110111", "Procedure Record"
     QUERY = "110112", "Query"
     SECURITY_ALERT = "110113", "Security Alert"
     USER_AUTHENTICATION = "110114", "User Authentication"
@@ -103,6 +105,34 @@ def transferred(
             party_as(source, RoleCode.SOURCE, is_requestor=source_began),
             party_as(destination, RoleCode.DESTINATION, is_requestor=not source_began),
         ),
+        subjects=study_and_patient(part),
+    )
+
+
+def deleted(
+    node: Party, part: StudyPart, at: datetime, *, user: str, is_whole_study: bool
+) -> AuditMessage:
+    """Return that instances were purged.
+
+    With the last instance of a study that is "study deleted" (A.5.3.8), before it "instances
+    accessed" with the action delete (A.5.3.6), as the standard tells them apart.
+
+    Parameters
+    ----------
+    node, part, at
+        Where, what, when.
+    user
+        Who wanted it; empty if the node's retention did.
+    is_whole_study
+        Whether no instance of the study is left.
+    """
+    application_party = party_as(node, RoleCode.APPLICATION, is_requestor=not user)
+    person = (Participant(user_id=user, roles=(), is_requestor=True),) if user else ()
+    return AuditMessage(
+        event=code_of(Event.STUDY_DELETED if is_whole_study else Event.ACCESSED),
+        action=Action.DELETE,
+        at=at,
+        participants=(*person, application_party),
         subjects=study_and_patient(part),
     )
 

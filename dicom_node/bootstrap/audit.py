@@ -17,10 +17,12 @@ from dicom_node.audit.people import Person, intervened
 from dicom_node.audit.spool import AuditSpool
 from dicom_node.audit.syslog import Repository, TlsRepository, UdpRepository
 from dicom_node.audit.trail import AuditCourier, AuditTrail
+from dicom_node.audit.workitems import WorkitemClerk
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.jobs.audit_ledger import AuditLedger
 from dicom_node.jobs.documents import Documents
+from dicom_node.jobs.workitem_audit import WorkitemAudit
 from dicom_node.settings import Settings
 
 if TYPE_CHECKING:
@@ -131,11 +133,15 @@ class AuditOffice:
         trail = audit_trail(settings)
         documents = Documents(ledger.database)
         self._is_on = trail.is_on
+        parties = Parties(node=node_party(settings), peers=_peers(settings))
+        self._workitems = WorkitemClerk(
+            ledger=WorkitemAudit(ledger.database), trail=trail, parties=parties
+        )
         self._clerk = AuditClerk(
             ledger=AuditLedger(ledger.database),
             documents=documents,
             trail=trail,
-            parties=Parties(node=node_party(settings), peers=_peers(settings)),
+            parties=parties,
             patient=_patient(settings),
             clock=clock,
         )
@@ -155,6 +161,8 @@ class AuditOffice:
         """Write down what the ledger shows, and send what waits. Raises LedgerError."""
         if self._is_on:
             self._clerk.tick()
+            if (since := self._clerk.since) is not None:
+                self._workitems.tick(since)
             self._courier.tick()
 
 
@@ -162,9 +170,11 @@ def _peers(settings: Settings) -> dict[str, Party]:
     found = {
         peer.name: Party(ae_title=peer.ae_title, address=peer.host) for peer in settings.peers
     }
-    for web in settings.web_peers:
-        place = f"{urlsplit(web.url).hostname}"
-        found[web.name] = Party(ae_title=web.name, address=place, point=AccessPoint.NAME)
+    addresses = {peer.name: peer.url for peer in settings.web_peers}
+    addresses |= {worklist.name: worklist.url for worklist in settings.worklists}
+    for name, url in addresses.items():
+        place = f"{urlsplit(url).hostname}"
+        found[name] = Party(ae_title=name, address=place, point=AccessPoint.NAME)
     return found
 
 

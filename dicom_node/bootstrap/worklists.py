@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dicom_node.bootstrap.layout import DataLayout
     from dicom_node.intake.custody import Custody
     from dicom_node.jobs.ledger import Ledger
+    from dicom_node.jobs.worklist_ledger import WorklistStatus
     from dicom_node.worklist.conduct import Conduct, Fetcher
     from dicom_node.worklist.performer import Performer
     from dicom_node.worklist.reports import Place
@@ -60,6 +61,16 @@ class Performers:
         """End; what is in hand goes on with the next start."""
         for performer in self._performers:
             performer.stop()
+
+
+def worklist_alarms(settings: Settings, servers: "Sequence[WorklistStatus]") -> tuple[str, ...]:
+    """Return what is wrong with the worklists of a site, in sentences."""
+    names = {worklist.name for worklist in settings.worklists}
+    return tuple(
+        f"worklist {one.name} has not answered {one.failures} times in a row: {one.reason}"
+        for one in servers
+        if one.name in names and one.failures
+    )
 
 
 def worklist_server(worklist: WorklistSettings) -> "WorklistService":

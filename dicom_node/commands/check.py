@@ -15,6 +15,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
+from dicom_node.bootstrap.worklists import worklist_server
 from dicom_node.commands.check_priors import prior_findings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
@@ -23,6 +24,7 @@ from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
 from dicom_node.settings import Settings, WebPeerSettings
+from dicom_node.settings_worklists import WorklistSettings
 from pipeline.errors import ModelBundleError
 
 _MEGABYTE = 2**20
@@ -196,6 +198,17 @@ def _web_peer(peer: WebPeerSettings) -> Finding:
     return Finding(subject=f"web peer {peer.name}", good=True, detail=f"{peer.url} answers")
 
 
+def _worklist(worklist: WorklistSettings) -> Finding:
+    """Return whether a worklist lets the node search."""
+    subject = f"worklist {worklist.name}"
+    try:
+        found = next(worklist_server(worklist).search(worklist.codes), None)
+    except PeerError as error:
+        return Finding(subject=subject, good=False, detail=str(error))
+    waits = "there is work" if found is not None else "nothing is scheduled"
+    return Finding(subject=subject, good=True, detail=f"{worklist.url} answers; {waits}")
+
+
 def _peers(settings: Settings) -> Iterator[Finding]:
     for peer in settings.peers:
         result = echo(parts.peer_of(settings, peer))
@@ -209,6 +222,8 @@ def _peers(settings: Settings) -> Iterator[Finding]:
             )
     for web_peer in settings.web_peers:
         yield _web_peer(web_peer)
+    for worklist in settings.worklists:
+        yield _worklist(worklist)
     for subject, good, words in prior_findings(settings):
         yield Finding(subject=subject, good=good, detail=words)
     if not parts.destination_names(settings):
