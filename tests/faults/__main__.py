@@ -4,6 +4,9 @@ The long form strikes at every moment with SIGKILL, power cut, full disk and bus
 line, turns the clock back and forth, and then lets two nodes work on one ledger and kills them by
 chance until there were N kills. The report is faults.json and faults.txt; the exit status is 1 if
 anything was lost, doubled, stuck or wrong.
+
+--peers N kills this node's receiver and Orthanc N times each while dcmtk sends images to them, and
+cuts the power of each a third as often (strace tells what was synced); the report is peers.json.
 """
 
 import argparse
@@ -12,14 +15,19 @@ import logging
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.campaign import KINDS, Campaign, Report, Strike, long, short, timed
+from faults.peers import compare, systems_below
 
 ROOT = Path(__file__).parents[2]
+
+#: Images per kill.
+_IMAGES = 20
 
 
 def main() -> None:
@@ -28,9 +36,13 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="every kind of moment once")
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peers", type=int, default=0, metavar="N", help="beside Orthanc")
     parser.add_argument("--output", type=Path, default=ROOT / "faults-output")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.peers:
+        beside_peers(arguments.peers, arguments.seed, arguments.output)
+        return
     logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder).resolve(), seed=arguments.seed)
@@ -43,6 +55,27 @@ def main() -> None:
     text = written(campaign.report, arguments.output)
     sys.stdout.write(text)
     sys.exit(any(strike.violations for strike in campaign.report.strikes))
+
+
+def beside_peers(kills: int, seed: int, output: Path) -> None:
+    """Kill this node and Orthanc side by side; write down what each lost."""
+    done: dict[str, list[dict[str, object]]] = {}
+    for name, number in (("SIGKILL", kills), ("power cut", max(1, kills // 3))):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder).resolve()
+            tallies = compare(
+                systems_below(root),
+                root,
+                kills=number,
+                images=_IMAGES,
+                seed=seed,
+                power_cut=name != "SIGKILL",
+            )
+        done[name] = [asdict(one) for one in tallies]
+        (output / "peers.json").write_text(json.dumps(done, indent=1) + "\n")
+        for one in tallies:
+            sys.stdout.write(f"{name}: {one}\n")
+        sys.stdout.flush()
 
 
 def told(report: Report, output: Path, begun: float, strike: Strike) -> None:

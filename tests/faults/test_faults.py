@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from faults.invariants import Copy, Scene, instance_digest, violations
 from faults.power_cut import cut_power, files_below
+from faults.traced import Trace, unsynced
 from node_builders import encoded, opened_ledger, received, small_series
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -129,3 +130,44 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path):
         "safe": b"12345",
         "empty": b"",
     }
+
+
+def test_what_was_written_since_the_last_sync_is_unsynced():
+    """By the lines of strace: a log synced once, a file written and renamed, one synced whole."""
+    lines = [
+        "7 pwrite64(4</s/db-wal>, ..., 4096, 0) = 4096",
+        "7 fdatasync(4</s/db-wal>) = 0",
+        "7 pwrite64(4</s/db-wal>, ..., 24, 4096) = 24",
+        '7 write(5</s/a.part>, ""..., 10) = 10',
+        "8 write(6</s/b>, <unfinished ...>",
+        '7 rename("/s/a.part", "/s/a") = 0',
+        "8 <... write resumed>, 10) = 10",
+        "8 fsync(6</s/b> <unfinished ...>",
+        "7 pwrite64(4</s/db-wal>, ..., 4096, 4120) = 4096",
+        "8 <... fsync resumed>) = 0",
+    ]
+
+    assert unsynced(lines) == {"/s/db-wal": [(4096, 24), (4120, 4096)], "/s/a": [(0, 0)]}
+
+
+def test_a_sync_that_a_kill_interrupted_is_none():
+    """Nobody knows whether it came to its end."""
+    lines = ['7 write(5</s/a>, ""..., 10) = 10', "7 fsync(5</s/a> <unfinished ...>"]
+
+    assert "/s/a" in unsynced(lines)
+
+
+def test_a_power_cut_zeroes_the_end_of_a_log_and_empties_a_file(tmp_path):
+    """What was synced stays."""
+    (tmp_path / "db-wal").write_bytes(b"x" * 8)
+    (tmp_path / "a").write_bytes(b"12345")
+    log = tmp_path / "trace"
+    log.write_text(
+        f"7 pwrite64(4<{tmp_path}/db-wal>, ..., 4, 4) = 4\n"
+        f"7 write(5<{tmp_path}/a>, ..., 5) = 5\n"
+        f"7 fsync(6<{tmp_path}/trace>) = 0\n"
+    )
+
+    assert Trace(log).cut(tmp_path) == 2
+    assert (tmp_path / "db-wal").read_bytes() == b"xxxx" + bytes(4)
+    assert (tmp_path / "a").read_bytes() == b""
