@@ -1,7 +1,10 @@
 """The watch of a node: its ledger, its rules and what its bundles state, brought together."""
 
 import logging
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from dicom_node.bootstrap import parts
 from dicom_node.jobs.alarm_memory import AlarmMemory
@@ -21,8 +24,23 @@ from pipeline.training_statistics import TrainingStatistics
 LOGGER = logging.getLogger(__name__)
 
 
+#: What a bundle states is read again after this long, though no job has ended since.
+_LONGEST_KEPT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the watch saw, which jobs had ended then, and when that was."""
+
+    watched: Watched
+    mark: tuple[object, ...]
+    at_s: float
+
+
 class NodeWatch:
-    """Looks at the ledger whenever it is asked.
+    """Looks at the ledger when it is asked and a job has ended since the last time.
+
+    Thousands of records are read, decoded and resampled for it, which takes seconds.
 
     Parameters
     ----------
@@ -30,21 +48,42 @@ class NodeWatch:
         Of the ledger.
     settings : Settings
         Rules, and which bundles are in use or on trial.
+    timer : Callable
+        Returns seconds on a clock that never goes back.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pairs = PairLedger(database)
         self._memory = AlarmMemory(database)
         self._settings = settings
         self._rules = watch_rules(settings)
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._kept: _Kept | None = None
 
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on."""
-        self._settings = settings
-        self._rules = watch_rules(settings)
+        with self._lock:
+            self._settings = settings
+            self._rules = watch_rules(settings)
+            self._kept = None
 
     def look(self) -> Watched:
-        """Return the watch at this moment."""
+        """Return the watch at this moment; several pages that ask at once wait for one answer."""
+        with self._lock:
+            mark, now_s = self._pairs.mark(), self._timer()
+            kept = self._kept
+            if kept is None or kept.mark != mark or now_s - kept.at_s > _LONGEST_KEPT_S:
+                kept = self._kept = _Kept(watched=self._look(), mark=mark, at_s=now_s)
+            return kept.watched
+
+    def _look(self) -> Watched:
         jobs, statistics = self._pairs.watched(), bundle_statistics(self._settings)
         report = watch(jobs, self._rules, statistics=statistics)
         if not report.versions:
@@ -65,8 +104,7 @@ class NodeWatch:
 
     def tick(self) -> None:
         """Log which alarms have come or gone since the last time, each once."""
-        jobs, statistics = self._pairs.watched(), bundle_statistics(self._settings)
-        standing = watch(jobs, self._rules, statistics=statistics).alarms
+        standing = self.look().report.alarms
         before = self._memory.exchange(one.value for one in standing)
         for alarm in Alarm:
             if alarm in standing and alarm.value not in before:

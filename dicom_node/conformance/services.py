@@ -88,7 +88,8 @@ by C-ECHO, every {probe:g} to {longest_probe:g} s; nothing that waits for it is 
 | Transfer syntax | the first of `peers.encodings` that the object can take and the \
 destination accepts |
 | Compression | captures, where `peers.encodings` names `jpegls` (JPEG-LS Lossless) \
-or `rle` (RLE Lossless): the same instance, every pixel value restored; none otherwise, and never lossy |
+or `rle` (RLE Lossless): the same instance, every pixel value \
+restored; none otherwise, and never lossy |
 
 | Object | SOP Class | Content |
 | --- | --- | --- |

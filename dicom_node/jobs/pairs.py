@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
@@ -124,6 +124,18 @@ class PairLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def mark(self) -> tuple[object, ...]:
+        """Return what is different whenever `watched` might be; cheap to ask for."""
+        with self._database.read() as session:
+            found = session.execute(
+                select(
+                    func.count(),
+                    func.max(JobRow.job_id),
+                    func.max(JobRow.finished_at, type_=JobRow.finished_at.type),
+                ).where(JobRow.finished_at.is_not(None))
+            ).one()
+        return tuple(found)
 
     def watched(self) -> WatchedJobs:
         """Return everything that is watched."""

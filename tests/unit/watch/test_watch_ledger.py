@@ -16,7 +16,7 @@ from dicom_node.jobs.pairs import PairLedger
 from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.state import JobKind
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import WatchSettings
+from dicom_node.settings import Settings, WatchSettings
 from dicom_node.settings_file import load_settings
 
 
@@ -146,6 +146,30 @@ def test_the_office_logs_a_change_once(config, caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert standing == ("The volumes of hematomas have drifted from what is expected.",)
     assert not any(word in caplog.text for word in PATIENT)
+
+
+def test_the_watch_looks_again_only_when_a_job_has_ended(ledger, clock):
+    """A page that is asked for again costs nothing; new jobs, settings and time renew it."""
+    now, site = [0.0], Site(ledger, clock)
+    analyzed(site, 1, patient="A", at=ADMISSION)
+    watched = NodeWatch(ledger.database, Settings(), timer=lambda: now[0])
+
+    first = watched.look()
+    site.send(scan(2, patient_id="B"))
+    waiting = watched.look()
+    held = site.claim()
+    site.complete(held, acquired_at=ADMISSION, **analysis_facts())
+    ended = watched.look()
+    watched.use(Settings())
+    other_rules = watched.look()
+    now[0] = 301.0
+    later = watched.look()
+
+    assert waiting is first
+    assert ended is not first
+    assert other_rules is not ended
+    assert later is not other_rules
+    assert watched.look() is later
 
 
 def test_the_command_ends_with_the_code_of_an_alarm(config, tmp_path, capsys):
