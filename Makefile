@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance docs clean
+.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance docs screenshots clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ conformance: $(READY) ## write docs/conformance.md from the running tables
 	PYTHONPATH=.:tests $(BIN)/python tests/made_objects.py
 	$(BIN)/ichnode conformance --output docs/conformance.md
 	$(BIN)/ichnode conformance --ihe --output docs/integration.md
+
+screenshots: $(READY) ## pictures of the pages in docs/pictures; needs a chromium
+	$(BIN)/python -m tests.screenshots
 
 docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -60,7 +60,9 @@ def _section(name: str, command: _Command) -> str:
     )
     rows = [f"| `{_metavar(one)}` | {_words(one)} |" for one in arguments]
     rows += [f"| {_option(one)} | {_words(one)} |" for one in options]
-    table = "\n".join(["| | |", "| --- | --- |", *rows, ""]) if rows else ""
+    table = (
+        "\n".join(["| Argument or option | Meaning |", "| --- | --- |", *rows, ""]) if rows else ""
+    )
     return f"## {name}\n\n```text\n{usage}\n```\n\n{_help(command)}\n\n{table}"
 
 

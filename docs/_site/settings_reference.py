@@ -105,11 +105,16 @@ def _range_of(one: dict[str, Any]) -> str:
     above, below = one.get("exclusiveMinimum"), one.get("exclusiveMaximum")
     words = []
     if low is not None:
-        words.append(f"from {low:g}")
+        words.append(f"from {_plain(low)}")
     if above is not None:
-        words.append(f"above {above:g}")
+        words.append(f"above {_plain(above)}")
     if high is not None:
-        words.append(f"to {high:g}")
+        words.append(f"to {_plain(high)}")
     if below is not None:
-        words.append(f"below {below:g}")
+        words.append(f"below {_plain(below)}")
     return f", {' '.join(words)}" if words else ""
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent."""
+    return str(int(number)) if number == int(number) else str(number)

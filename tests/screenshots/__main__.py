@@ -1,0 +1,100 @@
+"""Pictures of the pages for the documentation: ``python -m tests.screenshots`` (make screenshots).
+
+A demonstration node analyses a simulated patient; a headless Chromium looks at its pages. Needs
+the Python package playwright and a Chromium of the system; nothing is fetched from anywhere.
+"""
+
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from dicom_node.commands import demo
+from dicom_node.commands.demo_stage import HOST, Pacs, build_stage, running_node
+
+TARGET = Path(__file__).parents[2] / "docs" / "pictures"
+PATIENT = 20019
+WIDTH, HEIGHT = 1280, 800
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """A picture of a page.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, without its end.
+    address : str
+        Path on the node; empty: the first link that `follow` finds on the page before.
+    follow : str
+        A selector of the link.
+    whole : bool
+        Whether the whole page is taken, not only what a window shows.
+    """
+
+    name: str
+    address: str = ""
+    follow: str = ""
+    whole: bool = False
+
+
+SHOTS = (
+    Shot(name="status", address="/"),
+    Shot(name="series", follow='a[href*="series"]', whole=True),
+    Shot(name="watch", address="/watch", whole=True),
+)
+
+
+def take(browser, shots, base, folder):
+    """Take pictures of pages of the node."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    for shot in shots:
+        if shot.address:
+            page.goto(base + shot.address)
+        else:
+            page.locator(shot.follow).first.click()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / f"{shot.name}.png", full_page=shot.whole)
+    page.close()
+
+
+def take_file(browser, path, picture):
+    """Take a picture of a page that lies on the disk."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.goto(path.absolute().as_uri())
+    page.screenshot(path=picture, full_page=True)
+    page.close()
+
+
+def main():
+    """Play the demonstration and take the pictures while its node still runs."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("no chromium on the path (Debian package chromium)")
+    TARGET.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        story = demo.Story(stage=build_stage(Path(name) / "demo"))
+        demo._simulate_patient(story, seed=PATIENT)
+        pacs = stack.enter_context(Pacs(story.stage.pacs))
+        story.stage.write_config(pacs_port=pacs.port)
+        stack.enter_context(running_node(story.stage))
+        demo._send(story)
+        demo._await_results(story, pacs)
+        demo._await_ledger(story)
+        player = stack.enter_context(sync_playwright())
+        browser = player.chromium.launch(executable_path=chromium)
+        take(browser, SHOTS, f"http://{HOST}:{story.stage.web_port}", TARGET)
+        summary = next(iter(sorted(story.stage.data.rglob("summary.html"))))
+        take_file(browser, summary, TARGET / "summary.png")
+        browser.close()
+    for path in sorted(TARGET.glob("*.png")):
+        print(path.name, path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
