@@ -8,16 +8,23 @@ import base64
 import contextlib
 import http.client
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dicom_node.cut_off import cut_off_after
 from dicom_node.errors import PeerError, PeerTimeoutError, PeerUnreachableError
 from dicom_node.secret_file import SecretFileError, read_secret
 
 #: Longer answers are not read: a few lines per object are enough.
 _LONGEST_ANSWER = 16 * 2**20
+
+_PIECE = 65536
+
+#: A whole answer may take so many times as long as one piece of it.
+_SHARES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +133,19 @@ def request(
     """
     with answering(service, method, path, headers=headers, body=body) as answer:
         warnings = answer.headers.get_all("Warning") or ()
-        return WebAnswer(
-            status=answer.status, body=answer.read(_LONGEST_ANSWER), warnings=tuple(warnings)
-        )
+        body_read = _read_in_time(answer, _SHARES * service.response_timeout_s)
+        return WebAnswer(status=answer.status, body=body_read, warnings=tuple(warnings))
+
+
+def _read_in_time(answer: http.client.HTTPResponse, seconds: float) -> bytes:
+    """Return the body as far as it is read: each piece in the socket's time, all in this one."""
+    deadline = time.monotonic() + seconds
+    body = bytearray()
+    while len(body) < _LONGEST_ANSWER and (piece := answer.read1(_PIECE)):
+        body += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError("The answer was not complete in time")
+    return bytes(body[:_LONGEST_ANSWER])
 
 
 @contextlib.contextmanager
@@ -161,7 +178,9 @@ def answering(
         # A server that refuses early closes while the body is still written: its answer is read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.request(method, url.path.rstrip("/") + path, body=body, headers=fields)
-        with connection.getresponse() as answer:
+        with cut_off_after(connection, _SHARES * service.response_timeout_s):
+            answer = connection.getresponse()
+        with answer:
             yield answer
     except ssl.SSLCertVerificationError as error:
         raise PeerUnreachableError(

@@ -9,9 +9,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from dicom_node.alerts.alert import AlertNotSentError, Message
+from dicom_node.cut_off import cut_off_after
 from dicom_node.secret_file import SecretFileError, read_secret
 
 _GOOD: Final = range(200, 300)
+
+#: A whole answer may take so many times as long as one piece of it.
+_SHARES: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class Webhook:
                 connection.request(
                     "POST", target, body=json.dumps(message.as_dict()), headers=headers
                 )
-                status = connection.getresponse().status
+                with cut_off_after(connection, _SHARES * self.timeout_s):
+                    status = connection.getresponse().status
             finally:
                 connection.close()
         except SecretFileError as error:

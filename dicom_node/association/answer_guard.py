@@ -8,6 +8,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from pynetdicom.pdu_primitives import A_P_ABORT
+
 from dicom_node.association.receive_limits import MeasuredDataSet
 from dicom_node.errors import stack_of
 
@@ -33,8 +35,8 @@ _PATIENCE_S = 60.0
 _SHORTEST_WAIT_S = 0.001
 _PIECE = 65536
 
-#: The transport connection has been closed (PS3.8, table 9-10).
-_CLOSED = "Evt17"
+#: No association (PS3.8, table 9-1).
+_IDLE = "Sta1"
 
 
 def guard_answers(association: "Association") -> None:
@@ -104,6 +106,17 @@ def _bound_messages(association: "Association") -> None:
     dimse.receive_primitive = assemble_bounded  # type: ignore[method-assign]
 
 
+def _end(association: "Association") -> None:
+    """End an association whose machine has stopped, and wake who waits for an answer."""
+    dul = association.dul
+    if dul.socket is not None:
+        dul.socket.close()
+    dul.state_machine.current_state = _IDLE  # else its end would be waited for, for ever
+    dul.to_user_queue.put(A_P_ABORT())
+    association.dimse.msg_queue.put((None, None))
+    dul.kill_dul()
+
+
 def _contain(association: "Association") -> None:
     dul = association.dul
     act = dul.state_machine.do_action
@@ -113,10 +126,6 @@ def _contain(association: "Association") -> None:
             act(event)
         except Exception as error:  # noqa: BLE001 - whatever garbage does, the node lives on
             LOGGER.info("An answer that cannot be understood: %s", stack_of(error))
-            if event == _CLOSED or dul.socket is None:
-                dul.kill_dul()
-                association.dimse.msg_queue.put((None, None))
-            else:
-                dul.socket.close()
+            _end(association)
 
     dul.state_machine.do_action = act_or_end  # type: ignore[method-assign]
