@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fuzz.campaign import keep
-from fuzz.everything import NAMES, all_targets, shared_out
+from fuzz.everything import NAMES, shared_out, target_named
 from fuzz.in_hand import InHand
 from fuzz.report import as_markdown, conditions
 
@@ -85,6 +85,8 @@ def _campaign(name: str, cases: int, arguments: argparse.Namespace) -> dict:
             for key in ("edges", "worst_mb", "grown_mb"):
                 row[key] = max(row[key], result[key])
             break
+        if not in_hand.cases:
+            raise RuntimeError(f"Target {name} does not begin:\n{complaint[-2000:]}")
         row["deaths"], seed = row["deaths"] + 1, seed + 1000
         row["cases"] += in_hand.cases
         what = _death(code, complaint)
@@ -127,7 +129,7 @@ def _attack_one(arguments: argparse.Namespace) -> None:
     from fuzz.log_watch import watch_logs
     from fuzz.memory import limit_memory
 
-    (target,) = (one for one in all_targets() if one.name == arguments.targets[0])
+    target = target_named(arguments.targets[0])
     in_hand = InHand(_place(arguments.output, target.name))
     watch_logs()
     limit_memory()

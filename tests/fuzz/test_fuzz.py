@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from fuzz import __main__ as program
 from fuzz.campaign import HangError, Target, attack, corpus_of, describe
-from fuzz.everything import NAMES, all_targets, shared_out
+from fuzz.everything import NAMES, shared_out, target_named
 from fuzz.in_hand import InHand
 from fuzz.log_watch import LogFaultError, LogWatch
 from fuzz.mutation import blind, elements, mutated, nested, spans
@@ -46,7 +46,7 @@ def hook():
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_input_is_refused_properly(name):
     """Nothing but the parser's own refusal comes out, whatever goes in, and nothing hangs."""
-    (target,) = (one for one in all_targets() if one.name == name)
+    target = target_named(name)
 
     outcome = attack(target, cases=CASES.get(name, MANY), seed=1)
 
