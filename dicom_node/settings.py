@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from dicom_node.settings_retention import RetentionSettings
 from dicom_node.settings_table import SettingsTable as _Table
 from dicom_node.settings_values import (
     AeTitle,
@@ -364,6 +365,7 @@ class Settings(_Table):
     watch: WatchSettings = WatchSettings()
     alerts: AlertSettings = AlertSettings()
     audit: AuditSettings = AuditSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -66,6 +66,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _certificates_never_shown(document)
     yield from _profile_broken(document)
     yield from _alerts_incomplete(document)
+    yield from _emergency_too_late(document)
     data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
@@ -159,6 +160,21 @@ def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
                 found=str(one.get("to_hour", 24)),
                 expected="another hour than from_hour",
             )
+
+
+def _emergency_too_late(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return an emergency that begins only when images are refused already."""
+    retention, node, defaults = _table(document, "retention"), _table(document, "node"), Settings()
+    at_mb = retention.get("emergency_free_mb", defaults.retention.emergency_free_mb)
+    floor_mb = node.get("free_space_floor_mb", defaults.node.free_space_floor_mb)
+    if retention.get("enabled") is not True or not isinstance(at_mb, int) or not at_mb:
+        return
+    if isinstance(floor_mb, int) and at_mb <= floor_mb:
+        yield SettingsFault(
+            key="retention.emergency_free_mb",
+            found=str(at_mb),
+            expected=f"0, or more than node.free_space_floor_mb ({floor_mb})",
+        )
 
 
 def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[SettingsFault]:

@@ -19,6 +19,8 @@ SNAPSHOT = Snapshot(
         Tallied(tally=Tally.ATTEMPTS, labels={"kind": "analysis", "outcome": "results"}, value=1),
         Tallied(tally=Tally.ALERTS, labels={"channel": "mail", "outcome": "sent"}, value=1),
         Tallied(tally=Tally.AUDIT, labels={"outcome": "sent"}, value=1),
+        Tallied(tally=Tally.PURGED, labels={"kind": "images", "cause": "age"}, value=30),
+        Tallied(tally=Tally.PURGED_BYTES, labels={"kind": "images", "cause": "age"}, value=1e6),
         Tallied(
             tally=Tally.DELIVERY_ATTEMPTS,
             labels={"destination": "pacs", "outcome": "refused"},
@@ -55,6 +57,7 @@ SNAPSHOT = Snapshot(
     certificate_days={"node.pem: CN=node": 12},
     gpus=(GpuMemory(index="0", used_bytes=5, total_bytes=80),),
     watch_alarms={"drift": True},
+    custody_scan={"orphans": 1},
     ready=False,
     version="1.2",
 )

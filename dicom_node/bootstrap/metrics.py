@@ -8,6 +8,7 @@ from datetime import datetime
 from dicom_node.alerts.shelf import LedgerShelf
 from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.retention import last_scan, last_standing
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.depth import depth
@@ -71,6 +72,7 @@ class NodeMetrics:
         health = self._status.health()
         disk = shutil.disk_usage(self._root)
         standing = self._memory.standing()
+        retention, scan = last_standing(self._ledger), last_scan(self._ledger)
         return Snapshot(
             tallies=self._ledger.tallies.read(),
             depth=depth(self._ledger.database, self._clock()),
@@ -82,6 +84,9 @@ class NodeMetrics:
             gpus=self._gpu(),
             alerts=len(self._shelf.read().standing),
             audit_waiting=len(self._audit.waiting()),
+            retention_emergency=retention is not None and retention.is_emergency,
+            retention_missing_bytes=0 if retention is None else retention.missing_bytes,
+            custody_scan={} if scan is None else scan.found,
             watch_alarms={alarm.value: alarm.value in standing for alarm in Alarm},
             ready=health.healthy,
             version=health.version,

@@ -8,6 +8,7 @@ from dicom_node.bootstrap.audit import AuditOffice
 from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.configuration import ConfigurationOffice
 from dicom_node.bootstrap.deliverers import Deliverers
+from dicom_node.bootstrap.retention import RetentionOffice
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.waits import longest_waits
 from dicom_node.bootstrap.watch import NodeWatch
@@ -25,6 +26,7 @@ _SWEEP_EVERY_S = 5.0
 _CONFIGURATION_EVERY_S = 1.0
 _TIDY_EVERY_S = 3600.0
 _WATCH_EVERY_S = 900.0
+_RETENTION_EVERY_S = 60.0
 _ALERTS_EVERY_S = 20.0
 _CERTIFICATES_EVERY_S = 24 * 3600.0
 
@@ -85,6 +87,11 @@ def _care(settings: Settings, ledger: Ledger, outbox: Outbox) -> list[Tick]:
             name="watch",
             every_s=_WATCH_EVERY_S,
             action=NodeWatch(ledger.database, settings).tick,
+        ),
+        Tick(
+            name="retention",
+            every_s=_RETENTION_EVERY_S,
+            action=RetentionOffice(settings, ledger=ledger, clock=utc_now).tick,
         ),
     ]
 

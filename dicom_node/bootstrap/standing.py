@@ -9,6 +9,7 @@ from dicom_node.alerts.silence import Expectation, silences
 from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.retention import last_scan, last_standing
 from dicom_node.bootstrap.status import SEEN_WITHIN_S, is_alive, seen_ages
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.depth import depth, failed_analyses
@@ -71,6 +72,7 @@ class StandingAlerts:
             *self._queues(now),
             *(one for each in self._ledger.reports.destinations() for one in _destination(each)),
             *self._certificates(now),
+            *self._custody(),
             *self._watch(),
             *self._audit(now),
             *self._settings_file(),
@@ -129,6 +131,24 @@ class StandingAlerts:
                 yield Alert(key=f"certificate:{name}", sentence=f"{name} ends soon or has ended")
         if state.faults:
             yield Alert(key="tls", sentence="TLS cannot be spoken: ichnode check says why")
+
+    def _custody(self) -> Iterator[Alert]:
+        standing, scan = last_standing(self._ledger), last_scan(self._ledger)
+        if standing is not None and standing.missing_bytes:
+            yield Alert(
+                key="retention",
+                sentence="The disk is nearly full and nothing more may be purged: "
+                "ichnode retention plan",
+            )
+        if scan is not None and (scan.missing_images or scan.missing_results):
+            yield Alert(
+                key="custody:missing",
+                sentence="Images or results are gone from the disk: ichnode verify",
+            )
+        if scan is not None and scan.orphans:
+            yield Alert(
+                key="custody:orphans", sentence="Images have no row: ichnode verify --repair"
+            )
 
     def _watch(self) -> Iterator[Alert]:
         names = self._memory.standing()

@@ -8,6 +8,7 @@ from pathlib import Path
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.parts import destination_names
+from dicom_node.bootstrap.retention import custody_alarms
 from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.status import ProcessStatus
@@ -111,6 +112,7 @@ class LedgerStatus:
                     self._reports.destinations(), known=destination_names(self._settings)
                 ),
                 *commitment_alarms(self._reports.untold_commitments()),
+                *custody_alarms(self._reports.document),
                 *certificates.alarms,
             ),
             certificate_days=certificates.days_left,

@@ -81,7 +81,12 @@ def damaged_files(
 
 
 def orphans(
-    folder: Path, present: Iterable[Path], known: frozenset[Path], *, now: datetime
+    folder: Path,
+    present: Iterable[Path],
+    known: frozenset[Path],
+    *,
+    now: datetime,
+    settled: timedelta = SETTLED_AFTER,
 ) -> tuple[Path, ...]:
     """Return the files that the ledger does not know, relative to the folder.
 
@@ -94,16 +99,21 @@ def orphans(
     known
         Those with a row.
     now
-        The present; files of the last ten minutes are left out.
+        The present.
+    settled
+        Younger files are left out.
     """
-    oldest = (now - SETTLED_AFTER).timestamp()
+    oldest = (now - settled).timestamp()
     return tuple(
-        sorted(
-            path
-            for path in present
-            if path not in known and (folder / path).stat().st_mtime < oldest
-        )
+        sorted(path for path in present if path not in known and _is_older(folder / path, oldest))
     )
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:  # purged since the folder was listed
+        return False
 
 
 def _damage_of(folder: Path, file: HeldFile) -> Damage | None:

@@ -4,6 +4,7 @@ Transfers and searches are audited from the rows that they leave, not where they
 process that is killed takes none of them along.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.retention_tables import PurgeRow
 from dicom_node.jobs.state import SearchState
 from dicom_node.jobs.tables import (
     AssociationRow,
@@ -80,6 +82,23 @@ class Searched:
     state: SearchState
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgedInstances:
+    """Instances of one study that were purged; see `Received`.
+
+    `by` is who wanted it, empty if it was the site's retention; `is_whole_study` says that no
+    instance of the study was left.
+    """
+
+    purge_id: int
+    by: str
+    at: datetime
+    study_uid: str
+    patient_key: str
+    instances: Mapping[str, int]
+    is_whole_study: bool
+
+
 class AuditLedger:
     """Returns what is not audited yet. Every method raises LedgerUnavailableError.
 
@@ -128,6 +147,36 @@ class AuditLedger:
                 .limit(_BATCH)
             )
             return tuple(_searched(session, row) for row in rows)
+
+    def purged(self, since: datetime) -> tuple[PurgedInstances, ...]:
+        """Return purges, oldest first."""
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(PurgeRow)
+                .where(~PurgeRow.audited, PurgeRow.at >= since)
+                .order_by(PurgeRow.purge_id)
+                .limit(_BATCH)
+            )
+            return tuple(
+                PurgedInstances(
+                    purge_id=row.purge_id,
+                    by=row.by,
+                    at=row.at,
+                    study_uid=row.study_uid,
+                    patient_key=row.patient_key,
+                    instances=json.loads(row.instances),
+                    is_whole_study=row.was_last,
+                )
+                for row in rows
+            )
+
+    def mark_purged(self, purges: Sequence[int]) -> None:
+        """Note that these purges are in the trail."""
+        if purges:
+            with self._database.write() as session:
+                session.execute(
+                    update(PurgeRow).where(PurgeRow.purge_id.in_(purges)).values(audited=True)
+                )
 
     def last_event(self) -> int:
         """Return the last event there is, 0 if there is none."""

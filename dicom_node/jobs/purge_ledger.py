@@ -43,8 +43,8 @@ class Cause(StrEnum):
     OPERATOR = "operator"  #: a person wanted it
 
 
-#: Deletes files, given relative to the folder of their kind, and waits until they are gone.
-Remove = Callable[[Sequence[Path]], None]
+#: Deletes files, given relative to the folder of their kind, and returns which are gone for good.
+Remove = Callable[[Sequence[Path]], Collection[Path]]
 
 RowT = TypeVar("RowT", InstanceRow, ObjectRow, JobRow)
 
@@ -116,18 +116,17 @@ class PurgeLedger:
             return True
 
     def erase(self, kind: HoldingKind, remove: Remove) -> int:
-        """Delete some files of what is condemned; return how many were left to delete.
+        """Delete some files of what is condemned; return how many are gone now.
 
         The rows are read, the files deleted and the rows marked in one transaction. So an image
         that is sent again is either received before, and no longer condemned, or after.
         """
         with self._database.write() as session:
             rows = _condemned(session, kind)
-            if rows:
-                remove([_place(row) for row in rows])
+            gone = remove([_place(row) for row in rows]) if rows else ()
             for row in rows:
-                row.erased = True
-            return len(rows)
+                row.erased = _place(row) in gone
+            return len(gone)
 
 
 def _present(

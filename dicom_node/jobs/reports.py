@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from dicom_node.jobs.commitment_requests import CommitmentRequests
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.destination_ledger import DestinationLedger, DestinationStatus
+from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import (
     DeliveryStatus,
@@ -89,6 +90,10 @@ class Reports:
                 )
                 for row in rows
             )
+
+    def document(self, key: str) -> Any | None:  # noqa: ANN401 - JSON
+        """Return what a part of the node wrote down under a key, None if nothing."""
+        return Documents(self._database).read(key)
 
     def destinations(self) -> tuple[DestinationStatus, ...]:
         """Return every destination that anything was meant for, by name."""

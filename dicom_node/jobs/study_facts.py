@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from dicom_node.jobs.retention import JobFacts, ResultFacts, SeriesFacts, StudyFacts
@@ -155,23 +155,7 @@ def _results(session: Session, study_uids: Sequence[str]) -> Mapping[int, Result
             .group_by(ObjectRow.result_set_id)
         )
     }
-    awaited = and_(
-        DeliveryRow.state == DeliveryState.ACCEPTED, DeliveryRow.commitment_at.is_not(None)
-    )
-    deliveries = {
-        number: counts
-        for number, *counts in session.execute(
-            select(
-                DeliveryRow.result_set_id,
-                func.count(),
-                func.sum(case((DeliveryRow.state.in_(_ON_THE_WAY), 1), else_=0)),
-                func.sum(case((awaited, 1), else_=0)),
-                func.max(DeliveryRow.accepted_at, type_=DeliveryRow.accepted_at.type),
-            )
-            .where(DeliveryRow.result_set_id.in_(of_studies))
-            .group_by(DeliveryRow.result_set_id)
-        )
-    }
+    deliveries = _deliveries(session, of_studies)
     found = {}
     for row in session.scalars(
         select(ResultSetRow).where(ResultSetRow.result_set_id.in_(of_studies))
@@ -191,6 +175,27 @@ def _results(session: Session, study_uids: Sequence[str]) -> Mapping[int, Result
             last_accepted_at=accepted_at,
         )
     return found
+
+
+def _deliveries(session: Session, of_studies: Select[int]) -> Mapping[int, tuple[Any, ...]]:
+    """Return how many there are, on their way and not committed, and the last acceptance."""
+    awaited = and_(
+        DeliveryRow.state == DeliveryState.ACCEPTED, DeliveryRow.commitment_at.is_not(None)
+    )
+    return {
+        number: tuple(counts)
+        for number, *counts in session.execute(
+            select(
+                DeliveryRow.result_set_id,
+                func.count(),
+                func.sum(case((DeliveryRow.state.in_(_ON_THE_WAY), 1), else_=0)),
+                func.sum(case((awaited, 1), else_=0)),
+                func.max(DeliveryRow.accepted_at, type_=DeliveryRow.accepted_at.type),
+            )
+            .where(DeliveryRow.result_set_id.in_(of_studies))
+            .group_by(DeliveryRow.result_set_id)
+        )
+    }
 
 
 def _used_elsewhere(session: Session, study_uids: Sequence[str]) -> set[str]:

@@ -66,6 +66,16 @@ _COUNTERS: Mapping[Tally, tuple[str, str, tuple[str, ...]]] = {
         "Workitems of worklists, by what became of them",
         ("worklist", "outcome"),
     ),
+    Tally.PURGED: (
+        "ichnode_purged_files",
+        "Files that left custody, by kind and cause",
+        ("kind", "cause"),
+    ),
+    Tally.PURGED_BYTES: (
+        "ichnode_purged_bytes",
+        "Bytes that left custody, by kind and cause",
+        ("kind", "cause"),
+    ),
 }
 
 
@@ -84,6 +94,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _depths(snapshot)
     yield from _destinations(snapshot)
     yield from _machine(snapshot)
+    yield from _custody(snapshot)
     yield from _standing(snapshot)
 
 
@@ -214,6 +225,27 @@ def _machine(snapshot: Snapshot) -> Iterator[Metric]:
     for name, age_s in sorted(snapshot.process_ages_s.items()):
         seen.add_metric([name], age_s)
     yield seen
+
+
+def _custody(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge(
+        "ichnode_retention_emergency",
+        "1 while the disk is so full that the oldest go whatever their age",
+        float(snapshot.retention_emergency),
+    )
+    yield _gauge(
+        "ichnode_retention_missing_bytes",
+        "Room that is needed and that no purge may make",
+        snapshot.retention_missing_bytes,
+    )
+    scan = GaugeMetricFamily(
+        "ichnode_custody_scan",
+        "What the daily scan found: files without a row, images and results without a file",
+        labels=("found",),
+    )
+    for name, number in sorted(snapshot.custody_scan.items()):
+        scan.add_metric([name], number)
+    yield scan
 
 
 def _standing(snapshot: Snapshot) -> Iterator[Metric]:

@@ -35,6 +35,12 @@ class Snapshot:
         How many alerts stand.
     audit_waiting : int
         Audit messages that the repository does not have yet.
+    retention_emergency : bool
+        Whether the disk is so full that the oldest are purged whatever their age.
+    retention_missing_bytes : int
+        Room that no purge may make.
+    custody_scan : mapping of str to int
+        What the last scan of the spool found, by its name; empty before the first.
     ready : bool
         Whether the node can do its work.
     version : str
@@ -54,3 +60,6 @@ class Snapshot:
     watch_alarms: Mapping[str, bool] = field(default_factory=dict)
     alerts: int = 0
     audit_waiting: int = 0
+    retention_emergency: bool = False
+    retention_missing_bytes: int = 0
+    custody_scan: Mapping[str, int] = field(default_factory=dict)
