@@ -38,6 +38,7 @@ SNAPSHOT = Snapshot(
         deliveries={("pacs", DeliveryState.PENDING): 6},
         oldest_queued_s=12.5,
         last_image_at={"CT1": NOON},
+        urgent={"jobs": 3},
     ),
     destinations=(
         DestinationStatus(

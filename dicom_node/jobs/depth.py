@@ -1,14 +1,15 @@
 """How much waits in the ledger, where, and for how long."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
-from dicom_node.jobs.tables import DeliveryRow, JobRow, SeriesRow
+from dicom_node.jobs.tables import DeliveryRow, JobRow, ResultSetRow, SeriesRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,9 @@ class Depth:
         How long the oldest job that may be claimed has waited; 0 if none does.
     last_image_at : mapping
         When the last image came, by calling AE title.
+    urgent : mapping
+        What urgent studies wait for: how many series for their images or their study, how many
+        jobs for a worker, how many objects for a destination.
     """
 
     series: Mapping[SeriesState, int]
@@ -34,6 +38,7 @@ class Depth:
     deliveries: Mapping[tuple[str, DeliveryState], int]
     oldest_queued_s: float
     last_image_at: Mapping[str, datetime]
+    urgent: Mapping[str, int] = field(default_factory=dict)
 
 
 def failed_analyses(database: Database, since: datetime) -> int:
@@ -76,6 +81,7 @@ def depth(database: Database, now: datetime) -> Depth:
                 func.max(SeriesRow.last_received_at, type_=SeriesRow.last_received_at.type),
             ).group_by(SeriesRow.calling_ae_title)
         ).all()
+        urgent = _urgent(session)
     waited_s = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     return Depth(
         series=dict(series),
@@ -83,4 +89,25 @@ def depth(database: Database, now: datetime) -> Depth:
         deliveries={(name, state): number for name, state, number in deliveries},
         oldest_queued_s=waited_s,
         last_image_at=dict(last),
+        urgent=urgent,
     )
+
+
+def _urgent(session: Session) -> dict[str, int]:
+    """Return how much of urgent studies waits."""
+    urgent = SeriesRow.urgency != ""
+    waiting = {
+        "series": select(func.count())
+        .select_from(SeriesRow)
+        .where(urgent, SeriesRow.state.in_((SeriesState.RECEIVING, SeriesState.COMPLETE))),
+        "jobs": select(func.count())
+        .select_from(JobRow)
+        .join(SeriesRow, SeriesRow.series_uid == JobRow.series_uid)
+        .where(urgent, JobRow.state == JobState.QUEUED, JobRow.kind != JobKind.SHADOW),
+        "deliveries": select(func.count())
+        .select_from(DeliveryRow)
+        .join(ResultSetRow, ResultSetRow.result_set_id == DeliveryRow.result_set_id)
+        .join(SeriesRow, SeriesRow.series_uid == ResultSetRow.series_uid)
+        .where(urgent, DeliveryRow.state == DeliveryState.PENDING),
+    }
+    return {what: session.scalar(query) or 0 for what, query in waiting.items()}

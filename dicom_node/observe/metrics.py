@@ -164,6 +164,12 @@ def _depths(snapshot: Snapshot) -> Iterator[Metric]:
         "How long the oldest job that may be claimed has waited",
         depth.oldest_queued_s,
     )
+    urgent = GaugeMetricFamily(
+        "ichnode_urgent_waiting", "What urgent studies wait for", labels=("what",)
+    )
+    for what, number in sorted(depth.urgent.items()):
+        urgent.add_metric([what], number)
+    yield urgent
     last = GaugeMetricFamily(
         "ichnode_last_image_timestamp_seconds",
         "When the last image came, by calling AE title",

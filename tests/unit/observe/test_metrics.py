@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from node_builders import Clock, arrive, opened_ledger, small_series
+from node_builders import Clock, arrive, opened_ledger, small_series, stored_objects
 from observe_builder import NOON, SNAPSHOT
 from prometheus_client.parser import text_string_to_metric_families
+from site_builder import Site, scan
 
 from dicom_node.bootstrap.metrics import NodeMetrics
 from dicom_node.jobs.depth import depth
@@ -34,6 +35,7 @@ def samples(text):
         ("ichnode_jobs", {"kind": "shadow", "state": "queued"}, 7),
         ("ichnode_deliveries", {"destination": "pacs", "state": "pending"}, 6),
         ("ichnode_oldest_queued_seconds", {}, 12.5),
+        ("ichnode_urgent_waiting", {"what": "jobs"}, 3),
         ("ichnode_last_image_timestamp_seconds", {"caller": "CT1"}, 1767614400),
         ("ichnode_destination_out_of_reach", {"destination": "pacs"}, 1),
         ("ichnode_destination_held", {"destination": "pacs"}, 0),
@@ -110,3 +112,31 @@ def test_the_depth_says_when_each_caller_sent_its_last_image(tmp_path):
 
     assert found.last_image_at == {"MODALITY": clock()}
     assert found.oldest_queued_s == 0
+
+
+def test_the_depth_tells_what_urgent_studies_wait_for(tmp_path):
+    """Two studies wait for a worker, one of them is urgent; then for the destination."""
+    clock = Clock()
+    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
+        site = Site(ledger, clock)
+        site.send(scan(1))
+        site.send(scan(2))
+        before = depth(ledger.database, clock()).urgent
+        ledger.urgent_lane.hurry("1.2.2", clock())
+
+        queued = depth(ledger.database, clock()).urgent
+        clock.turn(60)
+        ledger.jobs.complete(
+            site.claim(),
+            stored_objects("1"),
+            model_digest="m",
+            configuration_digest="c",
+            destinations=("pacs",),
+            record={},
+            now=clock(),
+        )
+        analysed = depth(ledger.database, clock()).urgent
+
+    assert before == {"series": 0, "jobs": 0, "deliveries": 0}
+    assert queued == {"series": 0, "jobs": 1, "deliveries": 0}
+    assert analysed == {"series": 0, "jobs": 0, "deliveries": len(stored_objects("1"))}
