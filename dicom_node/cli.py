@@ -11,12 +11,16 @@ import typer
 
 from dicom_node import (
     alerts_cli,
+    configuration_cli,
     custody_cli,
     deliveries_cli,
     export_cli,
     folder_cli,
     models_cli,
+    peers_cli,
     retention_cli,
+    rules_cli,
+    studies_cli,
     users_cli,
 )
 from dicom_node.config_option import ConfigOption
@@ -36,12 +40,17 @@ app = typer.Typer(
         "**ichnode status --watch** shows what it does."
     ),
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(configuration_cli.app)
+app.add_typer(peers_cli.app)
+app.add_typer(peers_cli.callers_app)
+app.add_typer(rules_cli.app)
+app.add_typer(studies_cli.app)
 app.add_typer(models_cli.app)
 app.add_typer(deliveries_cli.app)
 app.add_typer(alerts_cli.app)

@@ -1,17 +1,21 @@
 """``ichnode echo`` and ``ichnode send``: the node as a caller."""
 
+import json
 import re
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.parts import peer_of
-from dicom_node.commands.screen import say
+from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import peer_named, settings_of
 from dicom_node.dicom_folder import dicom_files
 from dicom_node.errors import PeerError
 from dicom_node.operator_error import ExitCode, OperatorError
 
 if TYPE_CHECKING:
+    from dicom_node.association.peer_trial import TrialStep
     from dicom_node.association.peers import Peer
     from dicom_node.settings import Settings
 
@@ -91,3 +95,44 @@ def _peer(settings: "Settings", name: str) -> "Peer":
         )
     except ValueError as error:
         raise OperatorError(f"{name!r}: {error}", exit_code=ExitCode.USAGE) from error
+
+
+def run_test(name: str, *, as_json: bool, config: Path | None) -> int:
+    """Try a peer step by step and say what the other side must change."""
+    _, settings = settings_of(config)
+    steps = try_entry(settings, name)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(step) for step in steps], indent=2) + "\n")
+    else:
+        show_table(
+            ("step", "result", "found", "what to do"),
+            [(one.name, "ok" if one.ok else "FAULT", one.found, one.advice) for one in steps],
+            styles=["" if one.ok else "red" for one in steps],
+        )
+    return ExitCode.OK if all(step.ok for step in steps) else ExitCode.FAILED
+
+
+def run_card(*, as_json: bool, config: Path | None) -> int:
+    """Print what to enter at the other side."""
+    from dicom_node.bootstrap.own_card import own_card
+
+    _, settings = settings_of(config)
+    card = own_card(settings)
+    if as_json:
+        sys.stdout.write(json.dumps(card.as_dict(), indent=2) + "\n")
+    else:
+        sys.stdout.write(card.text + "\n")
+    return ExitCode.OK
+
+
+def try_entry(settings: "Settings", name: str) -> tuple["TrialStep", ...]:
+    """Return what came of a trial of a peer, DICOM or DICOMweb, by its name or address."""
+    from dicom_node.bootstrap.peer_trial import try_destination
+
+    if _ADDRESS.fullmatch(name) is None:
+        if name not in {one.name for one in settings.web_peers}:
+            peer_named(settings, name)
+        return try_destination(settings, name)
+    from dicom_node.association.peer_trial import try_peer
+
+    return try_peer(_peer(settings, name))

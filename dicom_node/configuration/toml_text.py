@@ -132,7 +132,8 @@ def _with_entry(
             return _with_value(
                 text, document, SetValue(table=name, key=key, value=[*default, _entry(edit)])
             )
-        entries = tomlkit.array()
+        whole = SetValue(table=name, key=key, value=_default_entries(name, key))
+        return _edited(_with_value(text, document, whole), edit)
     if not isinstance(entries, Array):
         raise EditError(
             SettingsFault(key=edit.array, found=_shown(entries), expected="a list in [ ]")

@@ -118,7 +118,7 @@ class SeriesLedger:
                 )
             ).all()
             selection = select_series(
-                [_candidate(session, series) for series in complete],
+                [candidate_of(session, series) for series in complete],
                 rules,
                 already_chosen=_chosen_before(session, study_uid),
             )
@@ -195,7 +195,8 @@ def _is_due(series: list[SeriesRow], rules: AssemblyRules, now: datetime) -> boo
     return not arriving and quiet_s >= rules.study_quiet_s
 
 
-def _candidate(session: Session, series: SeriesRow) -> Candidate:
+def candidate_of(session: Session, series: SeriesRow) -> Candidate:
+    """Return a series that has images as selection sees it."""
     images = _current_images(session, series.series_uid)
     variants = Counter(image.variant_id for image in images)
     (common_variant, _), *_ = variants.most_common(1)
