@@ -1,8 +1,6 @@
 """Targets that listen: the DICOM port and the status page, each with real sockets."""
 
 import atexit
-import contextlib
-import http.client
 import shutil
 import tempfile
 import time
@@ -14,7 +12,7 @@ from pathlib import Path
 from certificate_builder import Authority
 from fuzz import wire
 from fuzz.campaign import Target
-from fuzz.mutation import blind, elements, pdus, tokens
+from fuzz.mutation import blind, elements, pdus
 from fuzz.sockets import HOST, PATIENCE_S, Deaths, exchange
 from node_builders import START, encoded, small_series
 from pydicom.uid import CTImageStorage
@@ -34,9 +32,6 @@ from dicom_node.association.receive_limits import ReceiveLimits
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.tls import ServerTls, TlsFiles
-from dicom_node.web.app import create_app
-from dicom_node.web.server import WebServer
-from dicom_node.web.source import Health
 
 _ACCEPTED = b"\x02"
 _ALIVE_EVERY = 50
@@ -157,18 +152,6 @@ class _Attacker:
         if self.cases % _ALIVE_EVERY == 0:
             assert_answers(provider().port)
 
-    def http(self, data: bytes) -> None:
-        """Send a request; it may be refused, but nothing may fail."""
-        self.deaths = self.deaths or Deaths()
-        answer = exchange(_web_port(), [data])
-        self.deaths.check()
-        status = answer[9:12]
-        assert not status.startswith(b"5"), answer[:100]
-        self.cases += 1
-        if self.cases % _ALIVE_EVERY == 0:
-            alive = _page("/health")
-            assert alive == 200, alive
-
 
 def assert_answers(port: int, *, call: Callable[[int, list[bytes]], bytes] = exchange) -> None:
     """Make sure that an association is accepted, once those that were broken off have ended."""
@@ -179,81 +162,13 @@ def assert_answers(port: int, *, call: Callable[[int, list[bytes]], bytes] = exc
     assert answer[:1] == _ACCEPTED, answer[:20]
 
 
-def _page(path: str) -> int:
-    """Return the status of a page that is asked for properly."""
-    connection = http.client.HTTPConnection(HOST, _web_port(), timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        connection.request("GET", path)
-        return connection.getresponse().status
-
-
-class _EmptyStatus:
-    """A node that has received nothing."""
-
-    def rows(self) -> tuple:
-        return ()
-
-    def row(self, series_instance_uid: str) -> None:
-        """Know no series."""
-
-    def timeline(self, series_instance_uid: str) -> tuple:
-        del series_instance_uid
-        return ()
-
-    def picture(self, job_id: int) -> None:
-        """Have no picture."""
-
-    def health(self) -> Health:
-        return Health(
-            healthy=True,
-            faults=(),
-            processes={},
-            free_space_mb=1,
-            jobs={},
-            deliveries={},
-            version="0",
-        )
-
-
-@cache
-def _web_port() -> int:
-    server = WebServer(create_app(_EmptyStatus(), title="ICHNODE"), host=HOST, port=0)
-    server.start()
-    atexit.register(server.stop)
-    return server.port
-
-
-_HTTP = tokens(
-    (
-        b"\r\n", b"\r\n\r\n", b"%2e%2e%2f", b"/../..", b"%00", b"%ff%fe", b"?", b"#", b"//",
-        b"POST ", b"Content-Length: 99999999999\r\n", b"Transfer-Encoding: chunked\r\n",
-        b"Host: <script>\r\n", b"Upgrade: websocket\r\n", b"Range: bytes=0-,-1,5-2\r\n",
-        b"Expect: 100-continue\r\n", b"/pictures/-1.png", b"/pictures/99999999999999999999.png",
-        b"/series/'\"><script>alert(1)</script>", b"HTTP/9.9", b"\x00", b"A" * 70000,
-    )
-)  # fmt: skip
-
-
 def targets() -> list[Target]:
     """Return the targets of this module."""
-    attacker = _Attacker()
-    requests = [
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        for path in (
-            "/",
-            "/status.json",
-            "/series/1.2.3",
-            "/pictures/1.png",
-            "/style.css",
-            "/ready",
-        )
-    ]
     return [
         Target(
             name="dicom",
             seeds=streams(),
-            check=attacker.dicom,
+            check=_Attacker().dicom,
             mutations=(pdus, pdus, blind, elements),
-        ),
-        Target(name="http", seeds=requests, check=attacker.http, mutations=(_HTTP, _HTTP, blind)),
+        )
     ]
