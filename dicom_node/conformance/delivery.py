@@ -45,7 +45,7 @@ which it proposes the SCP role. Custody ends as `operation.md` says; the node is
 | 0115H | no transaction, no object, an invalid UID, or a transaction that was never asked |
 | 0123H | another action, or the node may not answer requests |
 
-#### 5.3.2 Studies web service: store (STOW-RS, PS3.18, section 10.5; user agent)
+#### 5.3.2.1 Studies web service: store (STOW-RS, PS3.18, section 10.5; user agent)
 
 Results go to `web_peers` in one POST to `<url>/studies` per result set:
 `multipart/related; type="application/dicom"`, Explicit VR Little Endian, with basic or bearer

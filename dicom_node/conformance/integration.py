@@ -195,6 +195,92 @@ EVIDENCE_CREATOR: Final[tuple[Answer, ...]] = (
     ),
 )
 
+_WHOLE: Final = "acceptance/test_worklist.py"
+_PERFORMER: Final = "unit/worklist/test_worklist_performer.py"
+
+#: AI Workflow for Imaging (AIW-I), actor Task Performer.
+TASK_PERFORMER: Final[tuple[Answer, ...]] = (
+    Answer(
+        key="AIW-1",
+        requirement="Query UPS Workitems (RAD-81)",
+        met=Met.OPTION,
+        how="UPS-RS search for SCHEDULED workitems with the site's codes; labels are compared by "
+        "the node.",
+        shown_by=(f"{_PERFORMER}::test_the_search_asks_for_what_is_scheduled_and_has_the_code",),
+    ),
+    Answer(
+        key="AIW-2",
+        requirement="Claim a workitem (RAD-82)",
+        met=Met.OPTION,
+        how="IN PROGRESS with a Transaction UID that is on disk before it is used; a claim whose "
+        "answer was lost is recognised.",
+        shown_by=(
+            f"{_PERFORMER}::test_a_claim_whose_answer_was_lost_is_known_by_its_key",
+            f"{_WHOLE}::test_a_kill_between_claim_and_completion_loses_nothing",
+        ),
+    ),
+    Answer(
+        key="AIW-3",
+        requirement="Get workitem contents (RAD-83)",
+        met=Met.OPTION,
+        how="Before the claim, and at each look while it is in hand.",
+        shown_by=(f"{_PERFORMER}::test_a_workitem_is_claimed_performed_and_completed",),
+    ),
+    Answer(
+        key="AIW-4",
+        requirement="Update a workitem (RAD-84)",
+        met=Met.OPTION,
+        how="Progress in percent and words, performed station, start, workitem code.",
+        shown_by=(f"{_PERFORMER}::test_a_completed_workitem_says_who_did_what_and_when",),
+    ),
+    Answer(
+        key="AIW-5",
+        requirement="Complete a workitem (RAD-85): COMPLETED with every created object, or "
+        "CANCELED with a reason",
+        met=Met.OPTION,
+        how="Output Information after delivery, with AE title or address of each destination; "
+        "else a code of CID 9300 and the reason in words.",
+        shown_by=(
+            f"{_PERFORMER}::test_a_completed_workitem_names_every_result_and_where_it_is",
+            f"{_PERFORMER}::test_a_rejected_series_cancels_the_workitem_with_its_reason",
+        ),
+    ),
+    Answer(
+        key="AIW-6",
+        requirement="Subscriptions (RAD-86), event channel (RAD-109), notifications (RAD-87)",
+        met=Met.NO,
+        how="The node asks every `worklists.poll_s` instead: pull workflow, not triggered pull.",
+    ),
+    Answer(
+        key="AIW-7",
+        requirement="A request for cancellation (RAD-88) is honoured",
+        met=Met.PARTLY,
+        how="Until the analysis has begun, and as soon as the next look shows it; later the "
+        "results are delivered and named, as PS3.4, CC.2.2 allows.",
+        shown_by=(
+            f"{_PERFORMER}::test_a_requested_cancellation_is_honoured_while_there_is_time",
+            f"{_PERFORMER}::test_a_cancellation_comes_too_late_for_an_analysis_that_has_begun",
+        ),
+    ),
+    Answer(
+        key="AIW-8",
+        requirement="Create workitems (RAD-80) where the performer asks for sub-tasks",
+        met=Met.NO,
+        how="The node asks nobody for sub-tasks.",
+    ),
+    Answer(
+        key="AIW-9",
+        requirement="Inputs by C-MOVE (RAD-16) or WADO-RS; Instance Availability Notification "
+        "(RAD-49) and Procedure Update (RAD-13) as options",
+        met=Met.PARTLY,
+        how="Routed images, WADO-RS, C-MOVE or C-GET. No notification and no HL7.",
+        shown_by=(
+            f"{_PERFORMER}::test_missing_images_are_fetched_once",
+            f"{_WHOLE}::test_a_task_is_performed_from_the_list_to_the_results",
+        ),
+    ),
+)
+
 _TEXT: Final = """\
 # IHE integration statement
 
@@ -239,6 +325,12 @@ ACTORS: Final[tuple[Actor, ...]] = (
         name="Evidence Creator",
         lead="The node makes result objects of images that it was sent.",
         answers=EVIDENCE_CREATOR,
+    ),
+    Actor(
+        profile="AI Workflow for Imaging (AIW-I)",
+        name="Task Performer",
+        lead="Where `[[worklists]]` names a worklist, the node performs its workitems.",
+        answers=TASK_PERFORMER,
     ),
 )
 

@@ -48,6 +48,7 @@ Every setting stands with its range, default and meaning in `config/node.toml` a
 | Service | Settings |
 | --- | --- |
 | 6.3.2 Studies service (STOW-RS) | `[[web_peers]]` |
+| 6.3.3 Worklist service (UPS-RS) | `[[worklists]]` |
 
 ### 6.4 Configuration of media storage services
 
@@ -144,7 +145,7 @@ C-ECHO is answered with 0000H. Status codes of storage commitment and Query/Retr
 
 #### 7.3.3 DICOM Web Services
 
-See 5.3.2.
+See 5.3.2 and 5.3.3.
 """
 
 

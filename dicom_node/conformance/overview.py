@@ -60,8 +60,9 @@ Query/Retrieve. It is no archive: it keeps objects for its own work and answers 
 | --- | --- | --- |
 | 1.3.1 URI service (WADO-URI) | N | N |
 | 1.3.2 Studies service: store (STOW-RS) | Y, option | N |
-| 1.3.2 Studies service: retrieve, search | N | N |
-| 1.3.3 Worklist service (UPS-RS) | {worklist} | N |
+| 1.3.2 Studies service: retrieve (WADO-RS) | Y, option | N |
+| 1.3.2 Studies service: search (QIDO-RS) | N | N |
+| 1.3.3 Worklist service (UPS-RS) | Y, option | N |
 | 1.3.4 to 1.3.7 all others | N | N |
 
 ### 1.4 Media services
@@ -122,7 +123,6 @@ def overview_section(version: str) -> str:
         version=version,
         content="\n".join(_content()),
         queried="\n".join(f"| 1.2.4 {one.name} | Y, option | N |" for one in QUERIED),
-        worklist="N",
     )
 
 

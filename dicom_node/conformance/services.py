@@ -51,6 +51,7 @@ several senders go side by side.
 | Storage Commitment Push Model | ichnode AE | SCU (option), SCP (option) |
 | Query/Retrieve, Study Root | ichnode AE | SCU (option) |
 | STOW-RS | ichnode AE | user agent (option) |
+| UPS-RS, and WADO-RS for its images | ichnode AE | user agent (option) |
 
 ### 5.2 DIMSE services
 
@@ -176,7 +177,9 @@ that name the patient, and only of values without wildcards.
 """
 
 
-def model_and_services(settings: Settings, *, commitment: str, query: str, stow: str) -> str:
+def model_and_services(
+    settings: Settings, *, commitment: str, query: str, stow: str, worklist: str
+) -> str:
     """Return sections 4 and 5 in Markdown, with those that stand elsewhere in their places."""
     delivery = settings.delivery
     head = _MODEL.format(
@@ -189,7 +192,7 @@ def model_and_services(settings: Settings, *, commitment: str, query: str, stow:
         probe=delivery.first_probe_s,
         longest_probe=delivery.longest_probe_s,
     )
-    return f"{head}{commitment}\n{query}{_BETWEEN}\n{stow}{_REST}"
+    return f"{head}{commitment}\n{query}{_BETWEEN}\n{stow}{worklist}{_REST}"
 
 
 def context_tables() -> tuple[str, str]:

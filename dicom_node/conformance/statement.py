@@ -14,6 +14,7 @@ from dicom_node.conformance.overview import introduction_section, overview_secti
 from dicom_node.conformance.query import query_section
 from dicom_node.conformance.security import security_section
 from dicom_node.conformance.services import model_and_services
+from dicom_node.conformance.worklist import worklist_section
 from dicom_node.settings import Settings
 from pipeline import __version__
 
@@ -53,7 +54,8 @@ Not supported, neither as initiator nor as acceptor.
 
 ### 8.6 Web services security features
 
-STOW-RS: TLS 1.2 or later with verified certificate and name; basic or bearer authentication.
+STOW-RS, UPS-RS, WADO-RS: TLS 1.2 or later with verified certificate and name; basic or bearer
+authentication.
 """
 
 
@@ -65,7 +67,11 @@ def conformance_statement() -> str:
         [
             introduction_section(),
             model_and_services(
-                settings, commitment=commitment, query=query_section(settings), stow=stow
+                settings,
+                commitment=commitment,
+                query=query_section(settings),
+                stow=stow,
+                worklist=worklist_section(),
             ),
             network_section(settings),
             _security(settings),
