@@ -30,7 +30,7 @@ def read_patient_identity(path: Path) -> PatientIdentity:
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
         texts = {keyword: header.get(keyword) for keyword in _KEYWORDS}
-    except (InvalidDicomError, *MALFORMED) as error:
+    except (InvalidDicomError, MemoryError, *MALFORMED) as error:
         raise UnaskablePatientError("the image that says whom to ask for is unreadable") from error
     character_set = texts["SpecificCharacterSet"] or ""
     if not isinstance(character_set, str):
