@@ -82,6 +82,7 @@ class OpenWorkitem:
     created_at: datetime
     claimed_at: datetime | None
     attempts: int
+    fetching: bool
     fetched: bool
     told: str
     cancel_reason: str
@@ -219,6 +220,7 @@ class WorklistLedger:
         item: OpenWorkitem,
         *,
         told: str | None = None,
+        fetching: bool | None = None,
         fetched: bool | None = None,
         cancel_reason: str | None = None,
     ) -> OpenWorkitem:
@@ -226,6 +228,7 @@ class WorklistLedger:
         with self._database.write() as session:
             row = session.get_one(WorkitemRow, item.workitem_id)
             row.told = row.told if told is None else told
+            row.fetching = row.fetching if fetching is None else fetching
             row.fetched = row.fetched if fetched is None else fetched
             row.cancel_reason = row.cancel_reason if cancel_reason is None else cancel_reason
             row.attempts, row.reason = 0, ""
@@ -313,6 +316,7 @@ def _open(row: WorkitemRow) -> OpenWorkitem:
         created_at=row.created_at,
         claimed_at=row.claimed_at,
         attempts=row.attempts or 0,
+        fetching=bool(row.fetching),
         fetched=bool(row.fetched),
         told=row.told or "",
         cancel_reason=row.cancel_reason or "",

@@ -30,7 +30,8 @@ class WorkitemRow(Table):
     `transaction_uid` is the key to it: it is here before the server hears of it. `inputs` and
     `code` are JSON: the images that are asked about, and what is to be done. `told` is the last
     progress that the server knows, `cancel_reason` why somebody wants it cancelled, `ending` how
-    it ends once that is decided (JSON). `audited` counts the messages that are in the audit trail.
+    it ends once that is decided (JSON). `fetching` stands while images are asked
+    for, `fetched` once they have come. `audited` counts the messages that are in the audit trail.
     """
 
     __tablename__ = "workitems"
@@ -48,6 +49,7 @@ class WorkitemRow(Table):
     claimed_at: Mapped[datetime | None]
     look_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
+    fetching: Mapped[bool] = mapped_column(default=False)
     fetched: Mapped[bool] = mapped_column(default=False)
     told: Mapped[str] = mapped_column(Text, default="")
     cancel_reason: Mapped[str] = mapped_column(Text, default="")

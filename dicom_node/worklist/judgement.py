@@ -73,6 +73,8 @@ class Case:
         Since when the node has it.
     can_fetch : bool
         Whether images can be fetched and have not been.
+    was_broken_off : bool
+        Whether a fetch began and did not end: what is here of a series may be half of it.
     cancel_reason : str
         Why it is to be cancelled; empty if nobody wants that.
     """
@@ -81,6 +83,7 @@ class Case:
     standing: Sequence[InputStanding]
     claimed_at: datetime
     can_fetch: bool
+    was_broken_off: bool = False
     cancel_reason: str = ""
 
 
@@ -91,19 +94,30 @@ def judge(case: Case, *, images_limit: timedelta, now: datetime) -> Judgement:
         return Discontinue(
             code=Discontinuation.UNSPECIFIED, words=case.cancel_reason, requested=True
         )
-    if any(one.state in {SeriesState.RECEIVING, SeriesState.COMPLETE} for one in case.standing):
-        return Wait(percent=_RECEIVING[0], words=_RECEIVING[1])
-    under_way = [_PROGRESS[state] for state in states if state in _PROGRESS]
-    if under_way:
+    is_late = now - case.claimed_at > images_limit
+    if case.can_fetch and case.was_broken_off and not is_late:
+        return Fetch(series=tuple(case.inputs))
+    if under_way := _under_way(case):
         percent, words = min(under_way)
         return Wait(percent=percent, words=words)
     missing = _missing(case)
-    is_late = now - case.claimed_at > images_limit
     if missing and not is_late:
         if case.can_fetch:
             return Fetch(series=missing)
         return Wait(percent=_MISSING[0], words=_MISSING[1])
     return _ending(case)
+
+
+def _under_way(case: Case) -> list[tuple[int, str]]:
+    """Return how far each series is that something is being done about."""
+    arriving = {SeriesState.RECEIVING, SeriesState.COMPLETE}
+    found = []
+    for one in case.standing:
+        if one.state in arriving:
+            found.append(_RECEIVING)
+        elif one.job_state is not None and one.job_state in _PROGRESS:
+            found.append(_PROGRESS[one.job_state])
+    return found
 
 
 def _missing(case: Case) -> tuple[InputSeries, ...]:

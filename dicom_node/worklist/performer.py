@@ -269,6 +269,7 @@ class Performer:
             can_fetch=conduct.fetch is not None
             and not item.fetched
             and (named or conduct.fetches_studies),
+            was_broken_off=item.fetching,
             cancel_reason=item.cancel_reason,
         )
         found = judge(case, images_limit=timedelta(seconds=conduct.images_limit_s), now=now)
@@ -283,6 +284,7 @@ class Performer:
         series = [_remote(one) for one in wanted.series]
         if self._conduct.fetch is None:
             return Wait(percent=0, words="waiting for images")
+        self._ledger.note(item, fetching=True)
         try:
             done = self._conduct.fetch(series, stop=self._stop)
         except (PeerError, QueryRefusedError) as error:
@@ -290,7 +292,7 @@ class Performer:
             return Wait(percent=0, words="the images cannot be fetched yet")
         images = sum(one.completed for one in done)
         LOGGER.info("Fetched %s images for workitem %s", images, item.workitem_uid)
-        self._ledger.note(item, fetched=images > 0)
+        self._ledger.note(item, fetching=False, fetched=images > 0)
         return Wait(percent=10, words="receiving images")
 
     def _discontinue(self, item: OpenWorkitem, found: Discontinue, now: datetime) -> None:

@@ -459,6 +459,32 @@ def test_missing_images_are_fetched_once(bench):
     assert bench.told() == (25, "waiting for analysis")
 
 
+def test_a_fetch_that_broke_off_is_made_again(bench, server):
+    """Half of a series is here: it is not taken for the whole, and the rest comes."""
+    attempts = []
+
+    def fetch(series, *, stop):
+        del stop
+        attempts.append(series)
+        bench.site.send(bench.series[:6] if len(attempts) == 1 else bench.series)
+        if len(attempts) == 1:
+            raise PeerUnreachableError("The connection to pacs broke")
+        return tuple(
+            Retrieval(series=one, completed=12, failed=0, status=0, message="") for one in series
+        )
+
+    bench.performer = bench.another(fetch=fetch)
+    bench.add()
+    bench.look()
+    bench.look()
+    bench.look()
+
+    assert len(attempts) == 2
+    assert server.state(UID) == "IN PROGRESS"
+    (series,) = bench.ledger.reports.overview().series
+    assert series.images == 12
+
+
 def test_images_that_cannot_be_fetched_now_are_fetched_later(bench, server):
     """The workitem stays in progress; the PACS is back at the next look."""
     attempts = []
