@@ -5,7 +5,8 @@ that is spoken to by STOW-RS; an earlier scan is fetched from a PACS; a second o
 patient comes out of order, with an image sent twice and another sent again with other content, is
 analysed and compared; then a late image of the first scan reopens it. Models on trial repeat every
 analysis. The sender asks the node for storage commitment and hangs up; the archive loses an
-answer, gives others late and twice, and disowns an object. Audit trail and alerts are kept.
+answer, gives others late and twice, and disowns an object. Audit trail and alerts are kept. In the
+end everything is purged by its age, and the first scan is sent once more.
 """
 
 import gc
@@ -41,10 +42,11 @@ class Step:
     name: str
     images: tuple[Dataset, ...] = ()
     action: Callable[[World], None] | None = None
+    after: timedelta = timedelta(seconds=200)
 
     def run(self, stage: Stage, doom: Doom = NO_DOOM) -> tuple[Life, bool]:
         """Let it happen; return how the process lived and whether all images were acknowledged."""
-        stage.turn()
+        stage.turn(self.after)
         if self.action is None:
             return stage.receive(self.images, doom)
         return stage.live(self.action, doom), True
@@ -152,6 +154,12 @@ def history() -> tuple[tuple[Step, ...], dict[str, str], tuple[Dataset, ...]]:
     steps += [Step(name="receiver late image", images=(first[-1],))]
     steps += _work("late image")
     steps += _letters("late image")
+    steps += [
+        Step(name="janitor purges", action=correspondence.janitor, after=timedelta(days=30)),
+        Step(name="receiver purged scan again", images=tuple(first)),
+    ]
+    steps += _work("purged scan again")
+    steps += _letters("purged scan again")
     taken = {
         prior[0].SeriesInstanceUID: "2026-01-04T08:00:00",
         first[0].SeriesInstanceUID: "2026-01-05T08:00:00",

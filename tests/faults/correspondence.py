@@ -1,5 +1,6 @@
 """Lives of the node that write letters: storage commitment, earlier scans, audit trail, alerts."""
 
+from datetime import timedelta
 from functools import partial
 
 from faults.outside import (
@@ -18,13 +19,18 @@ from dicom_node.association.peers import Peer
 from dicom_node.bootstrap.alerts import AlertOffice
 from dicom_node.bootstrap.audit import AuditOffice
 from dicom_node.delivery.commitment_desk import LedgerDesk
+from dicom_node.delivery.janitor import Janitor
 from dicom_node.delivery.notary import Notary, Reporter
+from dicom_node.delivery.purger import Folders, Purger
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.intake.spool import Spool, SpoolLimits
 from dicom_node.jobs.commitment_ledger import CommitmentRules
+from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.prior_seeker import PriorSeeker, PriorSource, SeekingRules
+from dicom_node.jobs.purge_ledger import PurgeLedger
+from dicom_node.jobs.retention import AgeRule, RetentionRules
 from dicom_node.settings import AuditSettings, NodeSettings, Settings
 
 #: The archive is asked again after ten minutes, for ever.
@@ -138,6 +144,29 @@ def clerk(world: World) -> None:
     with opened(world, "clerk") as ledger:
         for office in (AuditOffice, AlertOffice):
             office(settings, ledger=ledger, clock=world.clock).tick()
+
+
+def janitor(world: World) -> None:
+    """Purge whatever a site that keeps nothing for long lets go."""
+    day = timedelta(days=1)
+    rules = RetentionRules(ages=dict.fromkeys(AgeRule, day), keep_committed=day)
+    with opened(world, "janitor") as ledger:
+        purger = Purger(
+            ledger=PurgeLedger(ledger.database),
+            folders=Folders(
+                spool=world.data / "spool",
+                outbox=world.data / "outbox",
+                summaries=world.data / "summaries",
+            ),
+            clock=world.clock,
+        )
+        Janitor(
+            purger=purger,
+            rules=rules,
+            documents=Documents(ledger.database),
+            clock=world.clock,
+            monotonic=lambda: 0.0,
+        ).tick()
 
 
 def _desk(ledger: Ledger) -> LedgerDesk:

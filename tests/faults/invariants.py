@@ -128,15 +128,20 @@ def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
     """Every acknowledged instance is there byte for byte, has a row, and nothing lies about."""
     spool = scene.data / "spool"
     rows = {
-        path: (uid, syntax, digest)
-        for path, uid, syntax, digest in ledger.execute(
-            "SELECT path, sop_instance_uid, transfer_syntax_uid, content_digest FROM instances"
+        path: facts
+        for path, *facts in ledger.execute(
+            "SELECT path, sop_instance_uid, transfer_syntax_uid, content_digest, "
+            "purged_at IS NOT NULL FROM instances"
         )
     }
     held = set()
-    for path, (uid, syntax, digest) in rows.items():
+    for path, (uid, syntax, digest, is_purged) in rows.items():
         file = spool / path
-        if not file.is_file():
+        if is_purged:
+            held.add((uid, digest))  # it went as the site wants it, and its row says so
+            if file.exists():
+                yield f"stuck: instance {uid} is purged and its file is there"
+        elif not file.is_file():
             yield f"lost: the file of instance {uid} is gone"
         elif instance_digest(syntax, _data_set(file.read_bytes())) != digest:
             yield f"lost: the bytes of instance {uid} are others"
@@ -205,9 +210,13 @@ def _archive(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
     for (at, uid), number in Counter((at, uid) for at, uid, _ in archived).items():
         if number > 1:
             yield f"doubled: {at} got {number} contents under {uid}"
-    for path, digest in ledger.execute("SELECT path, content_digest FROM objects"):
+    objects = ledger.execute("SELECT path, content_digest, purged_at IS NOT NULL FROM objects")
+    for path, digest, is_purged in objects:
         file = scene.data / "outbox" / path
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+        if is_purged:
+            if file.exists():
+                yield f"stuck: result file {path} is purged and there"
+        elif not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             yield f"lost: result file {path} is not what was written"
 
 

@@ -215,14 +215,22 @@ def web_archive(log: Path, reach: Reach) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
-    server.daemon_threads = True
+    server = _SilentServer((HOST, 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server.server_address[1]
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _SilentServer(http.server.ThreadingHTTPServer):
+    """Says nothing of a client that is gone."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
 
 
 def _named(file: bytes) -> tuple[str, str]:

@@ -51,6 +51,7 @@ _EVERYBODY = (
     correspondence.reports,
     correspondence.reporter,
     correspondence.clerk,
+    correspondence.janitor,
 )
 
 
@@ -165,6 +166,7 @@ class Stage:
         AssertionError
             If a process that nobody disturbed ends by an exception.
         """
+        self.receive(())  # whoever died is started again, and puts the spool in order
         for _ in range(_MOST_TURNS):
             if not is_sent:
                 life, is_sent = self.receive(images)
@@ -175,7 +177,7 @@ class Stage:
                 assert not life.crash, life.crash
             if is_sent and not unfinished(self.data):
                 break
-        self.receive(())  # a receiver puts in order what was left in the spool
+        self.receive(())  # what a dead process left beside the receiver goes at its next start
 
     def _send(
         self, port: int, images: Sequence[Dataset], cut_after: int | None, *, receiver: int
