@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _MEGABYTE = 2**20
 
 #: UIDs of the encodings in the settings (PS3.6, table A-1).
-_ENCODINGS = {
+ENCODING_UIDS = {
     "explicit": "1.2.840.10008.1.2.1",
     "implicit": "1.2.840.10008.1.2",
     "deflated": "1.2.840.10008.1.2.1.99",
@@ -142,7 +142,7 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
         port=peer.port,
         calling_ae_title=settings.node.ae_title,
         max_pdu=peer.max_pdu_bytes,
-        encodings=tuple(_ENCODINGS[name] for name in peer.encodings),
+        encodings=tuple(ENCODING_UIDS[name] for name in peer.encodings),
         connect_timeout_s=peer.connect_timeout_s,
         acse_timeout_s=peer.association_timeout_s,
         dimse_timeout_s=peer.response_timeout_s,

@@ -32,7 +32,9 @@ as failed is sent again.
 
 As SCP, the node vouches for the images that it has in custody. It reports over the same
 association if that is still open, else over a new one to the peer with the caller's AE title, for
-which it proposes the SCP role. Custody ends as `operation.md` says; the node is no archive.
+which it proposes the SCP role. Without retention (`retention.enabled`) it deletes nothing; with
+it, it keeps what it committed itself to for {kept:g} days (`retention.keep_committed_days`), longer
+where a study is held. A request for what is gone is answered with 0112H. The node is no archive.
 
 | Failure reason | Meaning | Given by the node |
 | --- | --- | --- |
@@ -68,6 +70,7 @@ def delivery_section(settings: Settings) -> str:
     context = AbstractSyntax(sop_class_uid=STORAGE_COMMITMENT, transfer_syntaxes=PLAIN)
     return _TEXT.format(
         instance=COMMITMENT_INSTANCE,
+        kept=settings.retention.keep_committed_days,
         contexts=presentation_context_table([context]),
         wait=REPORT_WAIT_S,
         answer=settings.delivery.commitment_answer_s,

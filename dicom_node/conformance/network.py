@@ -2,9 +2,19 @@
 
 from typing import Final
 
+from pydicom.uid import UID
+
+from dicom_node.association.compression import fits
 from dicom_node.association.file_format import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
+)
+from dicom_node.association.presentation import (
+    PLAIN,
+    PROPOSED,
+    VERIFICATION,
+    AbstractSyntax,
+    presentation_context_table,
 )
 from dicom_node.association.refusals import REFUSAL_WORDS
 from dicom_node.association.store_answer import (
@@ -12,6 +22,7 @@ from dicom_node.association.store_answer import (
     STATUS_OF_REFUSAL,
     StoreStatus,
 )
+from dicom_node.bootstrap.parts import ENCODING_UIDS
 from dicom_node.conformance.services import context_tables
 from dicom_node.settings import Settings
 
@@ -97,6 +108,11 @@ Proposed for results; each pair is a context of its own:
 
 {proposed}
 
+Proposed as well where the site names them in `peers.encodings`; pictures are compressed without
+loss, under the same SOP Instance UID:
+
+{preferred}
+
 ##### 7.2.1.2 Association acceptance
 
 | Property | Value |
@@ -165,9 +181,23 @@ def network_section(settings: Settings) -> str:
         max_associations=node.max_associations,
         per_caller=node.max_associations_per_caller,
         proposed=proposed,
+        preferred=presentation_context_table(_preferred()),
         accepted=accepted,
         statuses=_status_rows(),
     )
+
+
+def _preferred() -> list[AbstractSyntax]:
+    """Return what a site may prefer to the plain encodings, by class of result."""
+    further = [UID(uid) for uid in ENCODING_UIDS.values() if uid not in PLAIN]
+    return [
+        AbstractSyntax(
+            sop_class_uid=one.sop_class_uid,
+            transfer_syntaxes=tuple(uid for uid in further if fits(one.sop_class_uid, uid)),
+        )
+        for one in PROPOSED
+        if one.sop_class_uid != VERIFICATION
+    ]
 
 
 def _status_rows() -> str:
