@@ -33,8 +33,9 @@ as failed is sent again.
 As SCP, the node vouches for the images that it has in custody. It reports over the same
 association if that is still open, else over a new one to the peer with the caller's AE title, for
 which it proposes the SCP role. Without retention (`retention.enabled`) it deletes nothing; with
-it, it keeps what it committed itself to for {kept:g} days (`retention.keep_committed_days`), longer
-where a study is held. A request for what is gone is answered with 0112H. The node is no archive.
+it, it keeps what it committed itself to for {kept:g} days (`retention.keep_committed_days`),
+longer where a study is held. A request for what is gone is answered with 0112H. The node is no
+archive.
 
 | Failure reason | Meaning | Given by the node |
 | --- | --- | --- |
