@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz bench faults conformance docs screenshots clean
+.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults conformance docs screenshots clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,12 @@ CASES ?= 100000
 
 fuzz: $(READY) ## damaged input for every parser: make fuzz CASES=100000
 	$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+sbom: $(READY) ## write the software bill of materials: sbom.cdx.json
+	$(BIN)/python deploy/sbom.py --output sbom.cdx.json
+
+audit: $(READY) ## look for known vulnerabilities; offline with ADVISORIES=PyPI-all.zip of osv.dev
+	$(BIN)/python deploy/audit.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
 
 bench: $(READY) ## time the line and print ratios against peers
 	$(BIN)/python -m tests.bench
