@@ -86,6 +86,10 @@ class SeriesRow:
         For earlier scans than this one.
     urgency : str
         Why it goes before others; empty if it does not.
+    hold : str
+        Why its study is on legal hold; empty if it is not.
+    purged_at : str
+        When its images were purged; empty if they are here.
     """
 
     series_instance_uid: str
@@ -112,6 +116,16 @@ class SeriesRow:
     comparison: ComparisonRow | None = None
     searches: tuple[SearchRow, ...] = ()
     urgency: str = ""
+    hold: str = ""
+    purged_at: str = ""
+
+    @property
+    def custody(self) -> tuple[str, ...]:
+        """What an operator decided or did about it, a line each."""
+        urgent = (f"urgent: {self.urgency}",) if self.urgency else ()
+        held = (f"on hold: {self.hold}",) if self.hold else ()
+        purged = (f"images purged at {self.purged_at}",) if self.purged_at else ()
+        return (*urgent, *held, *purged)
 
     @property
     def follow_up(self) -> tuple[str, ...]:
@@ -194,6 +208,8 @@ def series_row(series: SeriesStatus, *, has_picture: Callable[[int], bool]) -> S
             for search in series.searches
         ),
         urgency=series.urgency,
+        hold=series.hold,
+        purged_at=_moment(series.purged_at),
     )
 
 

@@ -61,7 +61,7 @@ def show(source: LedgerStatus, *, as_json: bool) -> None:
 
 def _cells(row: SeriesRow) -> Sequence[str]:
     return (
-        row.series_instance_uid + (f"\nurgent: {row.urgency}" if row.urgency else ""),
+        "\n".join((row.series_instance_uid, *row.custody)),
         str(row.images),
         row.state,
         row.reason,

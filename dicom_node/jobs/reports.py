@@ -12,6 +12,7 @@ from dicom_node.jobs.commitment_requests import CommitmentRequests
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.destination_ledger import DestinationLedger, DestinationStatus
 from dicom_node.jobs.documents import Documents
+from dicom_node.jobs.retention_tables import StudyHoldRow
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import (
     DeliveryStatus,
@@ -143,6 +144,8 @@ def series_statuses(session: Session, rows: Sequence[SeriesRow]) -> tuple[Series
     comparisons = _latest_jobs(session, uids, JobKind.COMPARISON)
     deliveries = _deliveries(session, [*jobs.values(), *comparisons.values()])
     searches = _searches(session, uids)
+    purged = _purged(session, uids)
+    holds = _holds(session, {row.study_uid for row in rows})
     return tuple(
         SeriesStatus(
             series_instance_uid=row.series_uid,
@@ -161,6 +164,8 @@ def series_statuses(session: Session, rows: Sequence[SeriesRow]) -> tuple[Series
             ),
             searches=tuple(searches.get(row.series_uid, ())),
             urgency=row.urgency,
+            hold=holds.get(row.study_uid, ""),
+            purged_at=row.purged_at if row.series_uid in purged else None,
         )
         for row in rows
     )
@@ -174,6 +179,29 @@ def _latest_jobs(session: Session, uids: Sequence[str], kind: JobKind) -> dict[s
         .order_by(JobRow.job_id)
     )
     return {job.series_uid: job for job in rows if _counts_as_latest(job)}
+
+
+def _purged(session: Session, uids: Sequence[str]) -> set[str]:
+    """Return the series whose images were purged and are not all here again."""
+    return set(
+        session.scalars(
+            select(InstanceRow.series_uid)
+            .where(
+                InstanceRow.series_uid.in_(uids),
+                InstanceRow.current,
+                InstanceRow.purged_at.is_not(None),
+            )
+            .distinct()
+        )
+    )
+
+
+def _holds(session: Session, study_uids: Iterable[str]) -> dict[str, str]:
+    """Return why studies are on legal hold."""
+    rows = session.scalars(
+        select(StudyHoldRow).where(StudyHoldRow.study_uid.in_(list(study_uids)))
+    )
+    return {row.study_uid: row.why for row in rows}
 
 
 def _searches(session: Session, uids: Sequence[str]) -> dict[str, list[SearchStatus]]:

@@ -84,6 +84,10 @@ class SeriesStatus:
         For earlier scans than this one.
     urgency : str
         Why it goes before others; empty if it does not.
+    hold : str
+        Why its study is on legal hold; empty if it is not.
+    purged_at : datetime or None
+        When its images were purged; None if they are here.
     """
 
     series_instance_uid: str
@@ -100,6 +104,8 @@ class SeriesStatus:
     comparison_deliveries: tuple[DeliveryStatus, ...] = ()
     searches: tuple[SearchStatus, ...] = ()
     urgency: str = ""
+    hold: str = ""
+    purged_at: datetime | None = None
 
     @property
     def last_accepted_at(self) -> datetime | None:
