@@ -215,13 +215,25 @@ class Supervisor:
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on SIGTERM and SIGINT; only from the main thread."""
+    """Call `stop` on SIGTERM and SIGINT, in a thread of its own; only from the main thread.
 
-    def handler(_signum: int, _frame: object) -> None:
-        stop()
+    Python runs handlers in the main thread, which does not wake for a signal that came the moment
+    before it began to wait, and which must not set an event that it is about to wait for itself.
+    So the handlers do nothing; a thread reads the numbers that the interpreter writes down at once.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    numbers = {int(signal.SIGTERM), int(signal.SIGINT)}
+    for number in numbers:
+        signal.signal(number, lambda _signum, _frame: None)
 
-    signal.signal(signal.SIGTERM, handler)
-    signal.signal(signal.SIGINT, handler)
+    def listen() -> None:
+        while found := os.read(heard, 64):
+            if numbers & set(found):
+                stop()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
 def reload_on_hangup(reload: Callable[[], None]) -> None:
