@@ -15,6 +15,7 @@ _SHARES = {
     "listeners": {"dicom": 2},
     "web_port": {"http": 5},
     "records": {"hello": 20, "tls": 1},
+    "services": {"workitem": 10, "multipart": 20, "native_xml": 20},
     "hostile_peers": {"peer": 1, "web_service": 5},
 }
 

@@ -36,7 +36,7 @@ _VALUES = (
 _JSON = tokens((b"[" * 5000, b"{", b"}", b'"', b"NaN", b"1e999", b"9" * 5000, b"\xff", b"null"))
 
 
-def _structure(data: bytes, random: Random) -> bytes:
+def structure(data: bytes, random: Random) -> bytes:
     """Change one value of a JSON document, wherever it stands."""
     try:
         document = json.loads(data)
@@ -187,7 +187,7 @@ def targets() -> list[Target]:
             name="cards",
             seeds=_cards(),
             check=_card,
-            mutations=(_structure, _structure, _structure, _JSON, blind),
+            mutations=(structure, structure, structure, _JSON, blind),
             watched=("pipeline/card_json.py", "pipeline/model_card.py"),
         ),
         Target(

@@ -3,15 +3,16 @@
 import atexit
 import contextlib
 import http.client
+import tempfile
 from functools import cache
+from pathlib import Path
 
 from fuzz.campaign import Target
 from fuzz.mutation import blind, tokens
 from fuzz.sockets import HOST, PATIENCE_S, Deaths, exchange
+from web_builder import prepare, web_node
 
-from dicom_node.web.app import create_app
 from dicom_node.web.server import WebServer
-from dicom_node.web.source import Health
 
 _ALIVE_EVERY = 50
 
@@ -44,39 +45,17 @@ def _page(path: str) -> int:
         return connection.getresponse().status
 
 
-class _EmptyStatus:
-    """A node that has received nothing."""
-
-    def rows(self) -> tuple:
-        return ()
-
-    def row(self, series_instance_uid: str) -> None:
-        """Know no series."""
-
-    def timeline(self, series_instance_uid: str) -> tuple:
-        del series_instance_uid
-        return ()
-
-    def picture(self, job_id: int) -> None:
-        """Have no picture."""
-
-    def health(self) -> Health:
-        return Health(
-            healthy=True,
-            faults=(),
-            processes={},
-            free_space_mb=1,
-            jobs={},
-            deliveries={},
-            version="0",
-        )
-
-
 @cache
 def _web_port() -> int:
-    server = WebServer(create_app(_EmptyStatus(), title="ICHNODE"), host=HOST, port=0)
+    """Serve the pages of a small node, which this machine may read, until the end."""
+    stack = contextlib.ExitStack()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    prepare(folder)
+    node = stack.enter_context(web_node(folder, open_on_loopback=True))
+    server = WebServer(node.pages.app, host=HOST, port=0)
     server.start()
-    atexit.register(server.stop)
+    stack.callback(server.stop)
+    atexit.register(stack.close)
     return server.port
 
 
@@ -100,8 +79,12 @@ def targets() -> list[Target]:
             "/status.json",
             "/series/1.2.3",
             "/pictures/1.png",
-            "/style.css",
-            "/ready",
+            "/static/style.css",
+            "/studies?state=queued&page=1",
+            "/studies/1.2.3",
+            "/login?next=/",
+            "/api/v1/studies?text=1.2",
+            "/health",
         )
     ]
     return [
