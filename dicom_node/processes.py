@@ -219,7 +219,7 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
     Python runs handlers in the main thread, which does not wake for a signal that came the moment
     before it began to wait, and which must not set an event that it is about to wait for itself.
-    So the handlers do nothing; a thread reads the numbers that the interpreter writes down at once.
+    So the handlers do nothing; a thread reads the numbers that the interpreter writes down.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)

@@ -132,8 +132,8 @@ def test_children_stop_when_the_supervisor_is_killed():
 def test_a_signal_stops_a_process_whose_main_thread_does_not_wake_for_it():
     """As one that came the moment before a wait began: here the main thread lets it pass."""
     code = PATIENT.replace(
-        "stop.wait()",
-        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); stop.wait()",
+        "announce_ready(",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); announce_ready(",
     )
     child = subprocess.Popen(python(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with child:
