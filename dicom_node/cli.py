@@ -16,6 +16,7 @@ from dicom_node import (
     deliveries_cli,
     export_cli,
     folder_cli,
+    init_cli,
     models_cli,
     peers_cli,
     retention_cli,
@@ -35,6 +36,7 @@ app = typer.Typer(
     ),
     epilog=(
         "First steps:  **ichnode demo** shows everything in a minute.  "
+        "**ichnode init** writes the settings of a site.  "
         "**ichnode check** tests settings, peers and weights.  "
         "**ichnode serve** starts the node.  "
         "**ichnode status --watch** shows what it does."
@@ -86,6 +88,7 @@ def serve(
     run(config, only=only, supervised=supervised)
 
 
+app.command()(init_cli.init)
 app.command()(folder_cli.analyze)
 app.command()(folder_cli.compare)
 app.command("export-cohort")(export_cli.export_cohort)

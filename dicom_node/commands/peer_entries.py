@@ -59,7 +59,7 @@ def run_add(
     if address.startswith(("https://", "http://")):
         entry: dict[str, Any] = {"name": name, "url": address, **values}
         return make(config, [AddEntry(array=_WEB_PEERS, values=entry)], why=why)
-    entry = {"name": name, **_dicom_address(address), **values}
+    entry = {"name": name, **dicom_address(address), **values}
     return make(config, [AddEntry(array=_PEERS, values=entry)], why=why)
 
 
@@ -71,7 +71,7 @@ def run_change(
     is_web = isinstance(_peer_entry(settings, name), WebPeerSettings)
     changed: dict[str, Any] = dict(values)
     if address is not None:
-        changed |= {"url": address} if is_web else _dicom_address(address)
+        changed |= {"url": address} if is_web else dicom_address(address)
     _need(changed)
     edit = ChangeEntry(
         array=_WEB_PEERS if is_web else _PEERS, match={"name": name}, values=changed
@@ -169,7 +169,8 @@ def _parsed(text: str) -> object:
     return value
 
 
-def _dicom_address(address: str) -> dict[str, Any]:
+def dicom_address(address: str) -> dict[str, Any]:
+    """Return title, host and port of ``AE@HOST:PORT``. Raises OperatorError if it is none."""
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise OperatorError(
