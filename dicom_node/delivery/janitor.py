@@ -89,6 +89,7 @@ class Janitor:
         self._clock = clock
         self._monotonic = monotonic
         self._looked_at: float | None = None
+        self._was_emergency = False
         self._trusted_at = monotonic()
         self._last = (clock(), monotonic())
 
@@ -111,8 +112,10 @@ class Janitor:
         self._looked_at = self._monotonic() if len(planned.going) <= _AT_ONCE else None
 
     def _is_time(self, *, is_emergency: bool) -> bool:
+        is_new = is_emergency and not self._was_emergency
+        self._was_emergency = is_emergency
         pause_s = _LOOK_AGAIN_S if is_emergency else _LOOK_EVERY_S
-        return self._looked_at is None or self._monotonic() - self._looked_at >= pause_s
+        return is_new or self._looked_at is None or self._monotonic() - self._looked_at >= pause_s
 
     def _purge(self, planned: RetentionPlan, rules: RetentionRules) -> None:
         by_age = planned.by_age[:_AT_ONCE]

@@ -121,6 +121,9 @@ class PurgeLedger:
         The rows are read, the files deleted and the rows marked in one transaction. So an image
         that is sent again is either received before, and no longer condemned, or after.
         """
+        with self._database.read() as session:
+            if not _condemned(session, kind):
+                return 0
         with self._database.write() as session:
             rows = _condemned(session, kind)
             gone = remove([_place(row) for row in rows]) if rows else ()
