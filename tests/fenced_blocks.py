@@ -7,7 +7,8 @@ A comment on the line above a block (empty lines between) says what it is:
     settings file of their own.
 ``<!-- run: node head-ct -->``
     The same with what is named: ``node`` a running node with a PACS called ``pacs``, ``head-ct`` a
-    folder of that name with a series of head CT, ``orthanc`` an Orthanc beside the node.
+    folder of that name with a series of head CT, ``orthanc`` an Orthanc beside the node,
+    ``training`` minutes of patience.
 ``<!-- file: NAME -->``
     The block is the file NAME of the page.
 """

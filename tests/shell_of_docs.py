@@ -32,7 +32,7 @@ def ready_shell(folder, config, *, node_port=None):
             | {"PATH": f"{programs}:{os.environ['PATH']}", "ICHNODE_CONFIG": str(config)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
 

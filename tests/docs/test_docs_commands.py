@@ -13,10 +13,15 @@ from dicom_node.association.archive_scp import ArchiveScp
 from dicom_node.commands.demo_stage import free_ports
 from dicom_node.settings_file import load_settings
 
+#: Programs of the pages load networks; a busy machine may need minutes.
+pytestmark = pytest.mark.timeout(600)
+
 BLOCKS = all_blocks()
 RUN = [block for block in BLOCKS if block.mark == "run"]
 #: What a comment above a block may ask for.
-ASKED = {"node", "head-ct", "orthanc"}
+ASKED = {"node", "head-ct", "orthanc", "training"}
+#: Which of them a test of its own provides.
+ELSEWHERE = {"node", "orthanc", "training"}
 
 _ALONE = """
 [node]
@@ -64,7 +69,7 @@ def test_every_mark_is_understood():
 
 @pytest.mark.parametrize(
     "block",
-    [one for one in RUN if "node" not in one.words and one.words != "orthanc"],
+    [one for one in RUN if not ELSEWHERE & set(one.words.split())],
     ids=lambda block: block.name,
 )
 def test_commands_run_without_a_node(block, tmp_path, head_ct):
@@ -92,6 +97,20 @@ def test_commands_run_beside_a_node(block, tmp_path, running, head_ct):
         (tmp_path / "work" / "head-ct").symlink_to(head_ct)
 
     done = run(block)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(
+    "block", [one for one in RUN if one.words == "training"], ids=lambda block: block.name
+)
+def test_a_cohort_becomes_a_bundle(block, tmp_path):
+    """The commands of a page on training, one after the other; a minute or two."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata_dir = "{tmp_path / "data"}"\n')
+
+    done = ready_shell(tmp_path / "work", config)(block)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

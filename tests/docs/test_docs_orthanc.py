@@ -14,7 +14,7 @@ from shell_of_docs import ready_shell
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import outgoing_file, send_files
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 PAGE = ROOT / "docs" / "connect" / "orthanc.md"
 
