@@ -30,6 +30,7 @@ from dicom_node.settings_values import (
     Seconds,
     ServiceAddress,
 )
+from dicom_node.settings_web import WebSettings
 from dicom_node.settings_worklists import WorklistSettings
 
 #: The node itself and the command-line tools of DCMTK: on its loopback address the node can be
@@ -273,14 +274,6 @@ class DeliverySettings(_Table):
     longest_probe_s: Seconds = 300.0
     commitment_answer_s: Seconds = 3600.0
     commitment_attempts: Annotated[int, Field(ge=1, le=1000)] = 10
-
-
-class WebSettings(_Table):
-    """The read-only status page."""
-
-    enabled: bool = True
-    host: Host = "127.0.0.1"
-    port: Port = 8180
 
 
 class WatchSettings(_Table):

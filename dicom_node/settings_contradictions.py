@@ -66,6 +66,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _certificates_never_shown(document)
     yield from _profile_broken(document)
     yield from _alerts_incomplete(document)
+    yield from _web_incomplete(document)
     yield from _emergency_too_late(document)
     data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
@@ -138,6 +139,30 @@ def _profile_broken(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     if tls.get("profile") == "modified" and tls.get("only_1_3") is True:
         yield SettingsFault(
             key="tls.only_1_3", found="true", expected='false, for tls.profile is "modified"'
+        )
+
+
+def _web_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return which half of certificate and key the pages lack."""
+    web = _table(document, "web")
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if web.get(other) and not web.get(key):
+            yield SettingsFault(
+                key=f"web.{key}",
+                found=json.dumps(web.get(key, "")),
+                expected=f"the path of a PEM file, for web.{other} names one",
+            )
+
+
+def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return whether the collector of traces gets a secret without TLS."""
+    tracing = _table(document, "tracing")
+    url = tracing.get("otlp_url")
+    if tracing.get("secret_file") and isinstance(url, str) and not hides_a_secret(url):
+        yield SettingsFault(
+            key="tracing.otlp_url",
+            found=json.dumps(url),
+            expected="https://, for a secret is sent there",
         )
 
 

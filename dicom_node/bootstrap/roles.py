@@ -258,36 +258,25 @@ def _one_of_many(duty: Duty, role: Role) -> Iterator[str]:
 
 @contextmanager
 def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
-    """Serve the status page if it is enabled; yields its port."""
+    """Serve the pages if they are enabled; yields their port."""
     web = duty.settings.web
     if not web.enabled:
         yield None
         return
-    from dicom_node.bootstrap.metrics import NodeMetrics
-    from dicom_node.bootstrap.status import LedgerStatus
-    from dicom_node.bootstrap.watch import NodeWatch
-    from dicom_node.web.app import create_app
+    from dicom_node.bootstrap.web import NodePages
     from dicom_node.web.server import WebServer
 
-    status = LedgerStatus(
-        ledger.reports,
-        settings=duty.settings,
-        clock=utc_now,
-        configuration=lambda: duty.live.faults,
+    pages = NodePages(
+        duty.settings, ledger=ledger, clock=utc_now, configuration=lambda: duty.live.faults
     )
-    node_watch = NodeWatch(ledger.database, duty.settings)
-    metrics = NodeMetrics(ledger, settings=duty.settings, clock=utc_now)
-    app = create_app(
-        status,
-        title=duty.settings.node.ae_title,
-        watch=node_watch,
-        metrics=metrics.exposition,
-    )
-    server = WebServer(app, host=web.host, port=web.port)
+    pages.entrance.tidy()
     with _named_port(web.host, web.port):
+        server = WebServer(
+            pages.app, host=web.host, port=web.port, certificate=web.certificate, key=web.key
+        )
         server.start()
     try:
-        with duty.live.followed_by(status.use, node_watch.use, metrics.use):
+        with duty.live.followed_by(pages.use):
             yield server.port
     finally:
         server.stop()

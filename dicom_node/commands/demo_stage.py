@@ -60,6 +60,7 @@ segmentation_bundle = "demo-segmentation"
 
 [web]
 port = {web_port}
+open_on_loopback = true
 """
 
 

@@ -1,5 +1,6 @@
 """``ichnode serve``: the node as supervised processes, or one of them alone."""
 
+import logging
 import os
 import sys
 import threading
@@ -9,9 +10,11 @@ from pathlib import Path
 from dicom_node.bootstrap.child_environment import environment_of_children
 from dicom_node.bootstrap.configuration import live_settings
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
-from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker
+from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker, utc_now
+from dicom_node.commands.configuration_desk import desk_of
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import NodeError
 from dicom_node.lockfile import LockHeldError, hold_lock
@@ -26,7 +29,11 @@ from dicom_node.processes import (
     stop_with_supervisor,
 )
 from dicom_node.settings import Settings
+from dicom_node.settings_file import SettingsError
+from dicom_node.users.accounts import FIRST_USER, Accounts
 from pipeline.errors import PipelineError
+
+LOGGER = logging.getLogger(__name__)
 
 #: What a role runs when it is told to.
 Run = Callable[[Duty], None]
@@ -34,7 +41,7 @@ Run = Callable[[Duty], None]
 
 def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
     """Run the node, or the process `only` names, until it is stopped."""
-    path, settings = settings_of(config)
+    path, settings = _settings_again(config) if supervised else settings_of(config)
     if only is None:
         supervise(settings, commands=role_commands(path))
         return
@@ -43,6 +50,31 @@ def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
             f"--only takes {', '.join(Role)}; got {only!r}", exit_code=ExitCode.USAGE
         )
     serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised, path=path)
+
+
+def _settings_again(config: Path | None) -> tuple[Path, Settings]:
+    """Return the settings for a process that the supervisor starts, perhaps once more.
+
+    The node runs already: faults that came into the file since do not keep the process away, it
+    takes the last version that had none.
+
+    Raises
+    ------
+    OperatorError
+        If no such version is known.
+    """
+    try:
+        return settings_of(config)
+    except OperatorError as error:
+        desk = desk_of(config)
+        try:
+            last = desk.last_without_faults()
+        except SettingsError:
+            raise error from None
+        if last is None or last.settings is None:
+            raise
+        LOGGER.error("%s; the version before is in force", error)  # noqa: TRY400 - it says all
+        return desk.path, last.settings
 
 
 def role_commands(config: Path) -> dict[Role, list[str]]:
@@ -128,16 +160,34 @@ RUNS: dict[Role, Run] = {
 
 
 def _welcome(settings: Settings, facts: Mapping[Role, Mapping[str, object]]) -> None:
-    """Print the one line that says where the node can be reached."""
+    """Print where the node can be reached, and how to log in for the first time."""
     node, web = settings.node, settings.web
     receiver = facts[Role.RECEIVER]
     ports = [f"port {receiver['port']}"] if "port" in receiver else []
     ports += [f"port {receiver['tls_port']} with TLS"] if "tls_port" in receiver else []
-    page = f"http://{web.host}:{facts[Role.OFFICE].get('web_port')}/" if web.enabled else "off"
+    office = facts[Role.OFFICE]
+    scheme = "https" if web.certificate else "http"
+    address = web.public_url or f"{scheme}://{web.host}:{office.get('web_port')}"
+    page = f"{address}/" if web.enabled else "off"
     names = ", ".join(destination_names(settings))
     sys.stdout.write(
         f"ready: AE title {node.ae_title}, {node.host} {' and '.join(ports)}; status page {page}; "
         f"results to {names or 'nobody yet (no peer receives results)'}; "
         f"data in {node.data_dir}. RESEARCH USE ONLY\n"
     )
+    code = _first_code(settings) if web.enabled else None
+    if code is not None:
+        sys.stdout.write(
+            f"first log-in: {address}/first with the name {FIRST_USER} and the one-time code "
+            f"{code}\n"
+        )
     sys.stdout.flush()
+
+
+def _first_code(settings: Settings) -> str | None:
+    """Return a code for the first admin; None once anybody has logged in, or it cannot be made."""
+    try:
+        with ledger_for_reading(settings) as ledger:
+            return Accounts(ledger.users, clock=utc_now).first_code()
+    except (OperatorError, NodeError):
+        return None  # the node works all the same; `ichnode users` says what is wrong

@@ -40,6 +40,24 @@ class Holdings:
                 for path, digest, size, series, syntax in session.execute(chosen)
             )
 
+    def image_of_study(self, study_uid: str) -> Path | None:
+        """Return one image of a study that is still here; None if there is none.
+
+        Raises LedgerUnavailableError.
+        """
+        chosen = (
+            select(InstanceRow.path)
+            .where(
+                InstanceRow.study_uid == study_uid,
+                InstanceRow.current,
+                InstanceRow.purged_at.is_(None),
+            )
+            .limit(1)
+        )
+        with self._database.read() as session:
+            path = session.scalar(chosen)
+            return None if path is None else Path(path)
+
     def results(self) -> tuple[HeldFile, ...]:
         """Return every result object that was not purged. Raises LedgerUnavailableError."""
         chosen = (

@@ -1,126 +1,164 @@
-"""The status page: what the node holds, what it decided and why. Read-only, on this machine."""
+"""The web application: pages for people, the same for programs, probes for monitors."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from jinja2 import Environment, PackageLoader, select_autoescape
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from dicom_node.errors import LedgerError
+from dicom_node.users.role import UserRole
+from dicom_node.web.door import API, Door, NotAllowedError, NotLoggedInError
+from dicom_node.web.entry import Entry
+from dicom_node.web.headers import BodyLimit, SecurityHeaders
+from dicom_node.web.house import House, Sources
+from dicom_node.web.pages import overview, sign_in, studies, study, users, watch
 from dicom_node.web.probes import add_probes
-from dicom_node.web.source import StatusSource
-from dicom_node.web.watch_page import WatchSource, add_watch
-
-#: Everything comes from this server, and nothing on the page runs as a script.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-_HEADERS = {
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+from dicom_node.web.rendering import Pages
 
 _STATIC = Path(__file__).parent / "static"
 
+#: What a page loads beside itself, and what it is.
+_ASSETS: Final = {
+    "style.css": "text/css",
+    "site.js": "text/javascript",
+    "htmx-2.0.11.min.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
-def create_app(
-    source: StatusSource,
-    *,
-    title: str,
-    watch: WatchSource | None = None,
-    metrics: Callable[[], bytes] | None = None,
-) -> FastAPI:
+#: Pages that every node has; each module adds its own.
+_PAGES: Final[tuple[Callable[[House], None], ...]] = (
+    sign_in.add,
+    overview.add,
+    studies.add,
+    study.add,
+    users.add,
+)
+
+_SEE_OTHER = 303
+
+
+def create_app(sources: Sources) -> FastAPI:
     """Return the web application.
 
     Parameters
     ----------
-    source : StatusSource
-        Answers what is shown.
-    title : str
-        AE title of the node, for the head of the page.
-    watch : WatchSource, optional
-        Answers what the page of the watch shows; without it there is none.
-    metrics : Callable, optional
-        Returns the metrics for Prometheus; without it there are none.
+    sources : Sources
+        Where the pages ask, and whom they tell.
+
+    Raises
+    ------
+    RuntimeError
+        If a page was added without saying who may see it.
     """
-    app = FastAPI(title=f"{title} status", docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(_with_headers)
-    templates = Environment(
-        loader=PackageLoader("dicom_node.web"), autoescape=select_autoescape(default=True)
+    app = FastAPI(
+        title="ichnode",
+        version=sources.version,
+        description="RESEARCH USE ONLY. Whatever the pages show and do, for programs.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
-    templates.filters["seconds"] = _seconds
-    _add_pages(app, source, templates=templates, title=title, watch=watch)
-    _add_answers(app, source)
-    add_probes(app, source, metrics=metrics)
-    if watch is not None:
-        add_watch(app, watch, templates=templates, title=title)
+    entry = Entry(sources.entrance, site=sources.site)
+    door = Door(app, entry)
+    house = House(
+        door=door,
+        pages=Pages(
+            site=sources.site,
+            entry=entry,
+            version=sources.version,
+            has_page=lambda path: ("GET", path) in door.table,
+        ),
+        entry=entry,
+        sources=sources,
+    )
+    for add in _PAGES:
+        add(house)
+    if sources.watch is not None:
+        watch.add(house, sources.watch)
+    _add_assets(house)
+    _add_schema(app, house)
+    add_probes(house.door, sources.status, metrics=sources.metrics)
+    if uncovered := house.door.uncovered():
+        raise RuntimeError(f"Nobody said who may see {', '.join(uncovered)}")
+    _add_refusals(app, house)
+    app.add_middleware(BodyLimit, limits=house.longest_bodies)
+    app.add_middleware(SecurityHeaders, is_secure=lambda: sources.site().is_secure)
+    app.state.door = house.door
     return app
 
 
-async def _with_headers(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await call_next(request)
-    response.headers.update(_HEADERS)
-    return response
+def _add_assets(house: House) -> None:
+    """Add what pages load; it says nothing about the node, so that the log-in page may, too."""
+
+    def serving(name: str, kind: str) -> Callable[[], Response]:
+        def asset() -> Response:
+            return FileResponse(
+                _STATIC / name, media_type=kind, headers={"Cache-Control": "max-age=300"}
+            )
+
+        return asset
+
+    for name, kind in _ASSETS.items():
+        house.door.file(f"/static/{name}", None)(serving(name, kind))
 
 
-def _add_pages(
-    app: FastAPI,
-    source: StatusSource,
-    *,
-    templates: Environment,
-    title: str,
-    watch: WatchSource | None,
-) -> None:
-    """Add what people read."""
-
-    @app.get("/", response_class=HTMLResponse)
-    def page() -> HTMLResponse:
-        html = templates.get_template("status.html").render(
-            title=title,
-            rows=source.rows(),
-            health=source.health(),
-            watch=watch is not None,
-            alarms=() if watch is None else watch.standing(),
-        )
-        return HTMLResponse(html)
-
-    @app.get("/series/{series_instance_uid}", response_class=HTMLResponse)
-    def series(series_instance_uid: str) -> HTMLResponse:
-        row = source.row(series_instance_uid)
-        if row is None:
-            raise HTTPException(404, "no such series")
-        html = templates.get_template("series.html").render(
-            title=title, row=row, events=source.timeline(series_instance_uid)
-        )
-        return HTMLResponse(html)
-
-    @app.get("/style.css")
-    def style() -> FileResponse:
-        return FileResponse(_STATIC / "style.css", media_type="text/css")
+def _add_schema(app: FastAPI, house: House) -> None:
+    @house.door.file(f"{API}/openapi.json", UserRole.VIEWER)
+    def schema() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
 
-def _add_answers(app: FastAPI, source: StatusSource) -> None:
-    """Add what programs and pages ask for."""
+def _add_refusals(app: FastAPI, house: House) -> None:
+    """Say what went wrong: as JSON to programs, on a page to people."""
 
-    @app.get("/pictures/{job_id}.png")
-    def picture(job_id: int) -> FileResponse:
-        path = source.picture(job_id)
-        if path is None:
-            raise HTTPException(404, "no such picture")
-        return FileResponse(path, media_type="image/png")
+    @app.exception_handler(NotLoggedInError)
+    def not_logged_in(request: Request, _: NotLoggedInError) -> Response:
+        if _is_program(request):
+            headers = {"WWW-Authenticate": "Bearer"}
+            return JSONResponse({"detail": "log in, or send a token"}, 401, headers=headers)
+        if "hx-request" in request.headers:  # a part of a page that asks by itself
+            return Response(status_code=401, headers={"HX-Refresh": "true"})
+        path = request.url.path if request.method == "GET" else "/"
+        query = f"?{request.url.query}" if request.url.query and request.method == "GET" else ""
+        target = quote(path + query, safe="/")
+        return RedirectResponse(f"/login?next={target}", status_code=_SEE_OTHER)
 
-    @app.get("/status.json")
-    def status() -> JSONResponse:
-        return JSONResponse({"series": [row.as_dict() for row in source.rows()]})
+    @app.exception_handler(NotAllowedError)
+    def not_allowed(request: Request, error: NotAllowedError) -> Response:
+        return _refusal(house, request, 403, str(error))
+
+    @app.exception_handler(StarletteHTTPException)
+    def refused(request: Request, error: StarletteHTTPException) -> Response:
+        return _refusal(house, request, error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    def unreadable(request: Request, error: RequestValidationError) -> Response:
+        places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
+        return _refusal(house, request, 422, f"cannot be read: {', '.join(places)}"[:500])
+
+    @app.exception_handler(LedgerError)
+    def ledger_away(request: Request, error: LedgerError) -> Response:
+        return _refusal(house, request, 503, str(error))
 
 
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f} s"
+def _refusal(house: House, request: Request, status: int, detail: str) -> Response:
+    if _is_program(request):
+        return JSONResponse({"detail": detail}, status_code=status)
+    if not hasattr(request.state, "visitor"):
+        request.state.visitor = None
+    try:
+        title = HTTPStatus(status).phrase
+    except ValueError:
+        title = str(status)
+    return house.pages.render(request, "fault.html", status=status, title=title, detail=detail)
+
+
+def _is_program(request: Request) -> bool:
+    path = request.url.path
+    return path.startswith(API) or path.endswith((".json", ".png"))

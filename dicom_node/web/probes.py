@@ -1,27 +1,21 @@
 """What machines ask for: whether the node lives, whether it can work, its metrics."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from dicom_node.errors import LedgerError
 from dicom_node.observe.metrics import CONTENT_TYPE
-from dicom_node.web.source import Health
+from dicom_node.web.door import Door
+from dicom_node.web.source import StatusSource
 
 _GOOD, _BAD = 200, 503
 
 
-class HealthSource(Protocol):
-    """Answers how it stands with the node; read from the ledger at the time of asking."""
-
-    def health(self) -> Health:
-        """Return whether the node does its work. Raises LedgerError."""
-
-
 def add_probes(
-    app: FastAPI, source: HealthSource, *, metrics: Callable[[], bytes] | None = None
+    door: Door, source: StatusSource, *, metrics: Callable[[], bytes] | None = None
 ) -> None:
     """Add ``/health``, ``/ready`` and, if there are any, ``/metrics``.
 
@@ -30,16 +24,18 @@ def add_probes(
     is for whoever must know whether images can be sent: it answers 503 with every reason why not.
     """
 
-    @app.get("/health")
+    @door.probe("/health")
     def health() -> JSONResponse:
+        """Tell whether the node lives."""
         try:
             facts: dict[str, Any] = {"alive": True, **source.health().as_dict()}
         except LedgerError as error:
             return JSONResponse({"alive": False, "reasons": [str(error)]}, status_code=_BAD)
         return JSONResponse(facts)
 
-    @app.get("/ready")
+    @door.probe("/ready")
     def ready() -> JSONResponse:
+        """Tell whether images that are sent now will be taken and analysed."""
         try:
             health = source.health()
         except LedgerError as error:
@@ -55,6 +51,7 @@ def add_probes(
     if metrics is None:
         return
 
-    @app.get("/metrics")
+    @door.probe("/metrics")
     def exposition() -> Response:
+        """Return the metrics as Prometheus reads them."""
         return Response(metrics(), media_type=CONTENT_TYPE)

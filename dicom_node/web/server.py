@@ -1,4 +1,4 @@
-"""Serving the status page from a thread of the office."""
+"""Serving the pages from a thread of the office."""
 
 import socket
 import threading
@@ -20,12 +20,31 @@ class WebServer:
         The application.
     host, port
         Where to listen; port 0 takes a free one.
+    certificate, key
+        PEM files, for TLS; empty for none.
+
+    Raises
+    ------
+    OSError
+        If they cannot be read.
     """
 
-    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+    def __init__(
+        self, app: FastAPI, *, host: str, port: int, certificate: str = "", key: str = ""
+    ) -> None:
         config = uvicorn.Config(
-            app, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=certificate or None,
+            ssl_keyfile=key or None,
         )
+        config.load()
         self._server = uvicorn.Server(config)
         self._address = (host, port)
         self._socket: socket.socket | None = None

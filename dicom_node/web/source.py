@@ -1,11 +1,15 @@
-"""What the status page asks for."""
+"""What the pages ask for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dicom_node.status_view import EventRow, SeriesRow
+
+if TYPE_CHECKING:
+    from dicom_node.web.overview import NodeOverview
+    from dicom_node.web.visitor import Visitor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class Health:
 
 
 class StatusSource(Protocol):
-    """Answers what the status page shows; all of it read from the ledger at the time of asking."""
+    """Answers how series and node stand; all of it read from the ledger at the time of asking."""
 
     def rows(self) -> Sequence[SeriesRow]:
         """Return the newest series first."""
@@ -59,8 +63,64 @@ class StatusSource(Protocol):
     def timeline(self, series_instance_uid: str) -> Sequence[EventRow]:
         """Return what happened to a series, oldest first."""
 
-    def picture(self, job_id: int) -> Path | None:
-        """Return the summary picture of an analysis, None if there is none."""
-
     def health(self) -> Health:
         """Return whether the node does its work."""
+
+
+class OverviewSource(Protocol):
+    """Answers how the node is at a glance."""
+
+    def look(self) -> "NodeOverview":
+        """Return the node at this moment. Raises LedgerError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """A result object that can be taken away.
+
+    Attributes
+    ----------
+    kind : str
+        What it is.
+    sop_class_uid, sop_instance_uid : str
+        Which.
+    path : Path
+        The file.
+    is_here : bool
+        Whether it was not purged.
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: Path
+    is_here: bool
+
+
+class ResultSource(Protocol):
+    """Answers where pictures and objects of results lie, and what a study is called."""
+
+    def picture(self, job_id: int) -> Path | None:
+        """Return the summary picture of an analysis or comparison, None if there is none."""
+
+    def objects(self, job_id: int) -> Sequence[ResultFile]:
+        """Return the result objects of a job, in the order they are sent."""
+
+    def patient_id(self, study_instance_uid: str) -> str:
+        """Return the Patient ID of a study as an image says it; empty if none can be read."""
+
+
+class AuditNotes(Protocol):
+    """Takes down what people do."""
+
+    def intervened(self, visitor: "Visitor", what: str, studies: Sequence[str]) -> None:
+        """Note that an operator told the node to do something."""
+
+    def account_changed(self, visitor: "Visitor", whose: str, what: str) -> None:
+        """Note that an account was made, changed or closed."""
+
+    def looked_at(self, visitor: "Visitor", study_instance_uid: str) -> None:
+        """Note that somebody saw the images of a study."""
+
+    def downloaded(self, visitor: "Visitor", study_instance_uid: str, sop_class_uid: str) -> None:
+        """Note that somebody took an object of a study away."""

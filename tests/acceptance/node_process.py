@@ -52,6 +52,7 @@ first_retry_s = 0.5
 
 [web]
 port = {web_port}
+open_on_loopback = true
 """
 
 

@@ -1,0 +1,171 @@
+"""The pages of a node: its ledger and settings, put together and served."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.metrics import NodeMetrics
+from dicom_node.bootstrap.overview import LedgerOverview
+from dicom_node.bootstrap.status import LedgerStatus
+from dicom_node.bootstrap.watch import NodeWatch
+from dicom_node.bootstrap.web_audit import PageAudit
+from dicom_node.errors import UnaskablePatientError
+from dicom_node.jobs.holdings import Holdings
+from dicom_node.jobs.ledger import Ledger
+from dicom_node.jobs.rerun import Rerun
+from dicom_node.jobs.study_holds import StudyHolds
+from dicom_node.jobs.study_search import StudySearch
+from dicom_node.settings import Settings
+from dicom_node.settings_web import WebSettings
+from dicom_node.users.accounts import Accounts
+from dicom_node.users.entrance import Entrance, SessionRules
+from dicom_node.users.password import Passwords
+from dicom_node.web.app import create_app
+from dicom_node.web.house import Sources
+from dicom_node.web.site import Site
+from dicom_node.web.source import ResultFile
+from pipeline import __version__
+
+
+class NodePages:
+    """The web application of a node; it can go by other settings without a restart.
+
+    Parameters
+    ----------
+    settings, ledger, clock
+        Of the node.
+    configuration
+        Returns what is wrong with the settings file at the moment.
+    passwords
+        Compares passwords.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        configuration: Callable[[], Sequence[str]] = tuple,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self._status = LedgerStatus(
+            ledger.reports, settings=settings, clock=clock, configuration=configuration
+        )
+        self._overview = LedgerOverview(
+            ledger, status=self._status, settings=settings, clock=clock
+        )
+        self._audit = PageAudit(settings, clock=clock)
+        self._watch = NodeWatch(ledger.database, settings)
+        self._metrics = NodeMetrics(ledger, settings=settings, clock=clock)
+        self._site = site_of(settings)
+        self.accounts = Accounts(ledger.users, clock=clock)
+        self.entrance = Entrance(
+            ledger.users,
+            passwords=passwords or Passwords(),
+            rules=session_rules(settings.web),
+            clock=clock,
+        )
+        self.sources = Sources(
+            site=lambda: self._site,
+            status=self._status,
+            overview=self._overview,
+            studies=StudySearch(ledger.database),
+            results=NodeResults(ledger, DataLayout(root=settings.node.data_dir)),
+            urgent_lane=ledger.urgent_lane,
+            rerun=Rerun(database=ledger.database),
+            accounts=self.accounts,
+            entrance=self.entrance,
+            audit=self._audit,
+            holds=StudyHolds(ledger.database),
+            clock=clock,
+            version=__version__,
+            watch=self._watch,
+            metrics=self._metrics.exposition,
+        )
+        self.app = create_app(self.sources)
+
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        for use in (
+            self._status.use,
+            self._overview.use,
+            self._audit.use,
+            self._watch.use,
+            self._metrics.use,
+        ):
+            use(settings)
+        self._site = site_of(settings)
+
+
+class NodeResults:
+    """Pictures and objects of results, as they lie in the data directory.
+
+    Parameters
+    ----------
+    ledger, layout
+        Of the node.
+    """
+
+    def __init__(self, ledger: Ledger, layout: DataLayout) -> None:
+        self._ledger = ledger
+        self._holdings = Holdings(ledger.database)
+        self._layout = layout
+
+    def picture(self, job_id: int) -> Path | None:
+        """Return the summary picture of an analysis or comparison, None if there is none."""
+        return self._layout.picture(job_id)
+
+    def objects(self, job_id: int) -> Sequence[ResultFile]:
+        """Return the result objects of a job, in the order they are sent."""
+        found = []
+        for one in self._ledger.reports.objects(job_id):
+            path = self._layout.outbox / one.path
+            found.append(
+                ResultFile(
+                    kind=one.kind,
+                    sop_class_uid=one.sop_class_uid,
+                    sop_instance_uid=one.sop_instance_uid,
+                    path=path,
+                    is_here=path.is_file(),
+                )
+            )
+        return found
+
+    def patient_id(self, study_instance_uid: str) -> str:
+        """Return the Patient ID of a study as an image says it; empty if none can be read."""
+        from dicom_node.intake.patient_identity import read_patient_identity
+
+        image = self._holdings.image_of_study(study_instance_uid)
+        if image is None:
+            return ""
+        try:
+            return read_patient_identity(self._layout.spool / image).patient_id
+        except UnaskablePatientError:
+            return ""
+
+
+def site_of(settings: Settings) -> Site:
+    """Return what the pages must know of the settings."""
+    web = settings.web
+    is_secure = bool(web.certificate) or web.public_url.startswith("https://")
+    name = f"ichnode-{web.port}"
+    return Site(
+        title=settings.node.ae_title,
+        zone=ZoneInfo(web.time_zone) if web.time_zone else None,
+        is_secure=is_secure,
+        cookie=f"__Host-{name}" if is_secure else name,
+        open_on_loopback=web.open_on_loopback,
+        shows_patient=web.shows_patient,
+        viewer_url=web.viewer_url,
+        longest_session=timedelta(hours=web.session_h),
+    )
+
+
+def session_rules(web: WebSettings) -> SessionRules:
+    """Return how long sessions last."""
+    return SessionRules(
+        idle=timedelta(minutes=web.session_idle_min), longest=timedelta(hours=web.session_h)
+    )

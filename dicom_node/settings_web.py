@@ -1,0 +1,53 @@
+"""What a site can set of the pages and the interface for programs."""
+
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field
+
+from dicom_node.settings_table import SettingsTable
+from dicom_node.settings_values import FileName, Host, Port
+
+#: What the address of a viewer holds in the place of the study.
+STUDY_MARK = "{study_instance_uid}"
+
+
+def _public_address(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+/?", value):
+        raise ValueError("an address without a path, for example https://ichnode.hospital.example")
+    return value.rstrip("/")
+
+
+def _viewer_address(value: str) -> str:
+    bare = value.replace(STUDY_MARK, "", 1)
+    is_address = re.fullmatch(r"https?://[^\s\"'<>{}]+", bare) and STUDY_MARK in value
+    if value and not is_address:
+        raise ValueError(f"an address that begins with https:// or http:// and has {STUDY_MARK}")
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        if value:
+            ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("a time zone such as Europe/Berlin or Asia/Shanghai") from None
+    return value
+
+
+class WebSettings(SettingsTable):
+    """The pages for people, and the same for programs."""
+
+    enabled: bool = True
+    host: Host = "127.0.0.1"
+    port: Port = 8180
+    certificate: FileName = ""
+    key: FileName = ""
+    public_url: Annotated[str, AfterValidator(_public_address)] = ""
+    open_on_loopback: bool = False
+    shows_patient: bool = False
+    viewer_url: Annotated[str, AfterValidator(_viewer_address)] = ""
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = ""
+    session_idle_min: Annotated[int, Field(ge=1, le=1440)] = 60
+    session_h: Annotated[int, Field(ge=1, le=168)] = 12

@@ -1,0 +1,24 @@
+"""The pages that the head of every page leads to, in order."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from dicom_node.users.role import UserRole
+from dicom_node.web.words import mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavigationEntry:
+    """A page in the navigation: where, what it is called, and who sees it."""
+
+    path: str
+    title: str
+    role: UserRole
+
+
+NAVIGATION: Final = (
+    NavigationEntry(path="/", title=mark("Overview"), role=UserRole.VIEWER),
+    NavigationEntry(path="/studies", title=mark("Studies"), role=UserRole.VIEWER),
+    NavigationEntry(path="/watch", title=mark("Watch"), role=UserRole.VIEWER),
+    NavigationEntry(path="/users", title=mark("Users"), role=UserRole.ADMIN),
+)

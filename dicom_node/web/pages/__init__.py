@@ -1,0 +1,1 @@
+"""One module a page: what people read, what programs get of the same, what forms do."""

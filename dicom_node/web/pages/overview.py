@@ -1,0 +1,37 @@
+"""The first page: the node at a glance, and the same for programs."""
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
+
+from dicom_node.users.role import UserRole
+from dicom_node.web.door import visitor_of
+from dicom_node.web.door_chart import HEIGHT, LEFT, RIGHT, TOP, WIDTH, door_chart
+from dicom_node.web.house import House
+
+
+def add(house: House) -> None:
+    """Add the overview."""
+
+    @house.door.page("/", UserRole.VIEWER)
+    def page(request: Request) -> Response:
+        overview = house.sources.overview.look()
+        now = overview.at.astimezone(house.sources.site().zone)
+        return house.pages.render(
+            request,
+            "overview.html",
+            overview=overview,
+            chart=door_chart(overview.doors, days=overview.days, now=now),
+            frame={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP},
+        )
+
+    @house.door.answer("/overview", UserRole.VIEWER)
+    def answer(request: Request) -> Any:  # noqa: ANN401 - JSON
+        """Return health, alerts, queue, destinations and door-to-result times."""
+        visitor_of(request)
+        return jsonable_encoder(house.sources.overview.look().as_dict())
+
+    @house.door.file("/status.json", UserRole.VIEWER)
+    def status() -> dict[str, Any]:
+        return {"series": [row.as_dict() for row in house.sources.status.rows()]}

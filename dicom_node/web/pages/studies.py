@@ -1,0 +1,139 @@
+"""The list of studies: search, filters, a page at a time."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, HTTPException, Query, Request, Response
+from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel, Field, ValidationError
+
+from dicom_node.jobs.state import JobState, SeriesState
+from dicom_node.jobs.study_search import StudyQuery
+from dicom_node.users.role import UserRole
+from dicom_node.web.house import House
+from dicom_node.web.study_view import StudyRow, study_row
+
+#: Rows of one page.
+PAGE_SIZE = 25
+_LAST_PAGE = 100_000
+
+#: States that can be filtered by, each once.
+STATES = tuple(
+    dict.fromkeys(
+        state.value for state in (*SeriesState, *JobState) if state is not SeriesState.CHOSEN
+    )
+)
+OUTCOMES = ("hematoma_found", "no_hematoma_found")
+
+_Text = Annotated[str, Field(max_length=128)]
+
+
+class Asked(BaseModel):
+    """What somebody looks for; every field may be left out."""
+
+    text: _Text = ""
+    state: _Text = ""
+    outcome: _Text = ""
+    caller: _Text = ""
+    urgent: bool = False
+    since: _Text = ""
+    until: _Text = ""
+    page: Annotated[int, Field(ge=1, le=_LAST_PAGE)] = 1
+
+    @property
+    def query(self) -> str:
+        """The filters as an address has them, without the page."""
+        fields = self.model_dump(exclude={"page", "urgent"}) | {"urgent": self.urgent and "1"}
+        return urlencode({key: value for key, value in fields.items() if value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One page of studies, and how many there are altogether."""
+
+    rows: tuple[StudyRow, ...]
+    total: int
+    page: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return max(1, -(-self.total // PAGE_SIZE))
+
+
+def add(house: House) -> None:
+    """Add the list of studies."""
+
+    @house.door.page("/studies", UserRole.VIEWER)
+    def page(request: Request, asked: Annotated[Asked, Depends(_asked)]) -> Response:
+        return house.pages.render(
+            request,
+            "studies.html",
+            found=_find(house, asked),
+            asked=asked,
+            states=STATES,
+            outcomes=OUTCOMES,
+            callers=house.sources.studies.callers(),
+        )
+
+    @house.door.answer("/studies", UserRole.VIEWER)
+    def answer(asked: Annotated[Asked, Query()]) -> Any:  # noqa: ANN401 - JSON
+        """Return studies, the latest first, 25 a page."""
+        found = _find(house, asked)
+        return jsonable_encoder(
+            {
+                "studies": [row.as_dict() for row in found.rows],
+                "total": found.total,
+                "page": found.page,
+                "pages": found.pages,
+            }
+        )
+
+
+def _asked(request: Request) -> Asked:
+    """Return what a form asks for; a field that was left empty was left out."""
+    filled = {key: value for key, value in request.query_params.items() if value}
+    try:
+        return Asked.model_validate(filled)
+    except ValidationError as error:
+        raise HTTPException(422, "the search cannot be read") from error
+
+
+def _find(house: House, asked: Asked) -> Found:
+    sources = house.sources
+    query = _query(asked, sources.site().zone)
+    found = sources.studies.find(query, limit=PAGE_SIZE, offset=(asked.page - 1) * PAGE_SIZE)
+    return Found(
+        rows=tuple(
+            study_row(one, has_picture=lambda job: sources.results.picture(job) is not None)
+            for one in found.studies
+        ),
+        total=found.total,
+        page=asked.page,
+    )
+
+
+def _query(asked: Asked, zone: tzinfo | None) -> StudyQuery:
+    """Return what is looked for; days are the site's, the last one included."""
+    return StudyQuery(
+        text=asked.text.strip(),
+        states=(asked.state,) if asked.state else (),
+        callers=(asked.caller,) if asked.caller else (),
+        outcome=asked.outcome,
+        urgent=asked.urgent,
+        since=_midnight(asked.since, zone),
+        until=_midnight(asked.until, zone, after=timedelta(days=1)),
+    )
+
+
+def _midnight(
+    text: str, zone: tzinfo | None, *, after: timedelta = timedelta()
+) -> datetime | None:
+    """Return the beginning of a day, or of the one after it; None if the text is no date."""
+    try:
+        moment = datetime.combine(date.fromisoformat(text) + after, time())
+        return moment.replace(tzinfo=zone) if zone else moment.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,140 @@
+"""Words that come from tables of the code and are shown in the visitor's language.
+
+The ledger's own sentences (reasons, events) stay as they were written: they are what support asks
+for.
+"""
+
+from typing import Final
+
+
+def mark(words: str) -> str:
+    """Return words as they are; marks them for translation where they are only stored."""
+    return words
+
+
+#: States of series, jobs, deliveries and searches.
+STATES: Final = (
+    mark("receiving"),
+    mark("complete"),
+    mark("chosen"),
+    mark("set aside"),
+    mark("queued"),
+    mark("analyzing"),
+    mark("delivering"),
+    mark("delivered"),
+    mark("rejected"),
+    mark("withdrawn"),
+    mark("failed"),
+    mark("pending"),
+    mark("sending"),
+    mark("accepted"),
+    mark("dead"),
+    mark("committed"),
+    mark("cancelled"),
+    mark("done"),
+)
+
+#: What an analysis or a comparison found.
+OUTCOMES: Final = (
+    mark("hematoma found"),
+    mark("no hematoma found"),
+    mark("rejected"),
+    mark("compared"),
+    mark("no verdict"),
+    mark("refused"),
+)
+
+#: Predictions of expansion.
+LABELS: Final = {"HE": mark("expansion predicted"), "NHE": mark("no expansion predicted")}
+
+#: Doubts about images and comparisons.
+FLAGS: Final = (
+    mark("thick slices"),
+    mark("mixed thickness"),
+    mark("uneven spacing"),
+    mark("slices missing"),
+    mark("duplicate positions"),
+    mark("non ct dropped"),
+    mark("tilt corrected"),
+    mark("oblique"),
+    mark("lossy source"),
+    mark("hu implausible"),
+    mark("not a head"),
+    mark("contrast suspected"),
+    mark("few hematoma slices"),
+    mark("hematoma at edge"),
+    mark("extra axial hemorrhage"),
+    mark("primary intraventricular"),
+    mark("intraventricular extension"),
+    mark("volume uncertain"),
+    mark("unfamiliar"),
+    mark("registration poor"),
+    mark("surgery suspected"),
+    mark("sharp fall"),
+    mark("baseline no hematoma"),
+    mark("hematoma cut off"),
+    mark("interval short"),
+    mark("interval long"),
+    mark("time zone missing"),
+    mark("other scanner"),
+    mark("tilt differs"),
+    mark("thickness differs"),
+    mark("contrast differs"),
+    mark("forced"),
+    mark("association open"),
+)
+
+#: Blood and edema beside the hematoma.
+COMPARTMENTS: Final = (
+    mark("perihematomal edema"),
+    mark("intraventricular hemorrhage"),
+)
+
+#: Kinds of jobs and of result objects.
+KINDS: Final = (
+    mark("analysis"),
+    mark("comparison"),
+    mark("shadow"),
+    mark("captures"),
+    mark("segmentation"),
+    mark("report"),
+    mark("uncertainty-map"),
+    mark("forecast"),
+)
+
+#: Roles of users.
+ROLES: Final = (mark("viewer"), mark("operator"), mark("admin"))
+
+#: What happened to a series.
+EVENTS: Final = (
+    mark("first image"),
+    mark("late image"),
+    mark("other version"),
+    mark("urgent"),
+    mark("routine"),
+    mark("reconsidered"),
+    mark("claimed"),
+    mark("step"),
+    mark("results"),
+    mark("paired"),
+    mark("not compared"),
+    mark("priors"),
+    mark("attempt failed"),
+    mark("not accepted"),
+    mark("not committed"),
+    mark("retried"),
+    mark("hold"),
+    mark("unhold"),
+    mark("purged"),
+)
+
+#: Why a log-in was refused; the sentences of `dicom_node.users`.
+REFUSALS: Final = (
+    mark("the name or the password is wrong"),
+    mark("the name or the one-time code is wrong, or the code is too old"),
+    mark("the present password is wrong"),
+    mark("too many failed attempts; try again in 15 minutes"),
+    mark("a password has 12 to 256 characters"),
+    mark("the name of the user may not be part of the password"),
+    mark("the password repeats a few characters"),
+)
