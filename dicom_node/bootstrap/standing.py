@@ -27,6 +27,9 @@ _FAILED_WITHIN = timedelta(hours=24)
 #: A repository is away for longer than a restart of it takes.
 _AUDIT_WITHIN = timedelta(hours=1)
 
+#: A worklist that has failed so often in a row is not merely being restarted.
+_WORKLIST_FAILURES = 5
+
 
 class StandingAlerts:
     """Looks at ledger, disk and certificates whenever it is asked.
@@ -71,6 +74,7 @@ class StandingAlerts:
             *self._disk(),
             *self._queues(now),
             *(one for each in self._ledger.reports.destinations() for one in _destination(each)),
+            *self._worklists(),
             *self._certificates(now),
             *self._custody(),
             *self._watch(),
@@ -155,6 +159,16 @@ class StandingAlerts:
         for alarm in Alarm:
             if alarm.value in names:
                 yield Alert(key=f"watch:{alarm.value}", sentence=f"Watch: {SENTENCES[alarm]}")
+
+    def _worklists(self) -> Iterator[Alert]:
+        """Return worklists that are away, without the words of their servers."""
+        names = {worklist.name for worklist in self._settings.worklists}
+        for one in self._ledger.worklists.worklists():
+            if one.name in names and one.failures >= _WORKLIST_FAILURES:
+                yield Alert(
+                    key=f"worklist:{one.name}:away",
+                    sentence=f"The worklist {one.name} does not answer: ichnode worklist",
+                )
 
     def _audit(self, now: datetime) -> Iterator[Alert]:
         oldest_at = self._spool.oldest_at() if self._settings.audit.enabled else None

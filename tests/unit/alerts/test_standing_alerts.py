@@ -14,6 +14,7 @@ from dicom_node.settings import (
     Settings,
     SilenceSettings,
 )
+from dicom_node.settings_worklists import WorklistSettings
 
 
 @pytest.fixture
@@ -115,3 +116,20 @@ def test_audit_messages_that_nobody_takes_are_an_alert(ledger, tmp_path, clock):
 
     assert list(found) == ["audit"]
     assert keys(ledger, tmp_path, clock, node=room) == {}
+
+
+def test_a_worklist_that_stays_away_is_an_alert(ledger, tmp_path, clock):
+    """After five failures in a row; one that was taken out of the settings is none."""
+    worklists = (WorklistSettings(name="tasks", url="https://vna.example", codes=("A",)),)
+    options = {"node": {"free_space_floor_mb": 0}, "worklists": worklists}
+    for name in ("tasks", "old"):
+        for _ in range(4):
+            ledger.worklists.failed(name, "POISON", again_at=clock(), now=clock())
+    assert keys(ledger, tmp_path, clock, **options) == {}
+
+    for name in ("tasks", "old"):
+        ledger.worklists.failed(name, "POISON", again_at=clock(), now=clock())
+
+    assert keys(ledger, tmp_path, clock, **options) == {
+        "worklist:tasks:away": "The worklist tasks does not answer: ichnode worklist"
+    }
