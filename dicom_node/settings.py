@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from dicom_node.settings_retention import RetentionSettings
 from dicom_node.settings_table import SettingsTable as _Table
+from dicom_node.settings_tracing import TracingSettings
 from dicom_node.settings_values import (
     AeTitle,
     CallerCertificate,
@@ -358,6 +359,7 @@ class Settings(_Table):
     watch: WatchSettings = WatchSettings()
     alerts: AlertSettings = AlertSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
 

@@ -65,6 +65,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _tls_incomplete(document)
     yield from _certificates_never_shown(document)
     yield from _profile_broken(document)
+    yield from _secret_overheard(document)
     yield from _alerts_incomplete(document)
     yield from _web_incomplete(document)
     yield from _emergency_too_late(document)
@@ -166,9 +167,20 @@ def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
         )
 
 
+def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return whether the collector of traces gets a secret without TLS."""
+    tracing = _table(document, "tracing")
+    url = tracing.get("otlp_url")
+    if tracing.get("secret_file") and isinstance(url, str) and not hides_a_secret(url):
+        yield SettingsFault(
+            key="tracing.otlp_url",
+            found=json.dumps(url),
+            expected="https://, for a secret is sent there",
+        )
+
+
 def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return what mail needs and the settings do not name, and hours that are no span."""
-
     alerts = _table(document, "alerts")
     for key, example in (("mail_from", "ichnode@hospital.example"), ("smtp_host", "10.0.0.25")):
         if alerts.get("mail_to") and not alerts.get(key):

@@ -47,6 +47,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "watch": Effect.OFFICE,
     "alerts": Effect.OFFICE,
     "audit": Effect.EVERYWHERE,
+    "tracing": Effect.OFFICE,
     "log": Effect.RESTART,
 }
 
