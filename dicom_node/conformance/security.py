@@ -57,7 +57,8 @@ A-ASSOCIATE-RJ, result 2, source 3, reason 2 |
 If a site turns it on (`audit.enabled`), the node writes audit messages by the schema of PS3.15,
 A.5.1, and sends them by the Audit Trail Message Transmission Profile SYSLOG-TLS (PS3.15, A.6) or
 SYSLOG-UDP (A.7), as `audit.transport` says: Application Activity, DICOM Instances Transferred,
-Query, Security Alert (node authentication, software configuration) and Export. The patient of
+DICOM Instances Accessed and DICOM Study Deleted (purges), Query, Security Alert (node
+authentication, software configuration) and Export. The patient of
 transferred instances is told by a pseudonym unless the site wants the Patient ID
 (`audit.patient`); queries are named without their identifiers. See
 [observability.md](observability.md).

@@ -20,6 +20,7 @@ from dicom_node.audit.events import (
     StudyPart,
     application,
     configured,
+    deleted,
     exported,
     queried,
     refused,
@@ -60,6 +61,8 @@ MESSAGES = {
     "intervened": intervened(NODE, ANNE, "made urgent", ["1.2.3", "1.2.4"], NOON),
     "intervened nowhere": intervened(NODE, ANNE, "pacs held", [], NOON),
     "accessed": accessed(NODE, ANNE, PART, NOON),
+    "deleted": deleted(NODE, PART, NOON, user="", is_whole_study=False),
+    "study deleted": deleted(NODE, PART, NOON, user="anne@ct", is_whole_study=True),
     "updated": accessed(NODE, ANNE, PART, NOON, action=Action.UPDATE),
     "downloaded": downloaded(NODE, ANNE, PART, NOON),
 }
@@ -165,6 +168,8 @@ def test_a_message_has_the_structure_of_the_schema(name):
         ("intervened", "110113", "110132", "E", "0"),
         ("accessed", "110103", None, "R", "0"),
         ("updated", "110103", None, "U", "0"),
+        ("deleted", "110103", None, "D", "0"),
+        ("study deleted", "110105", None, "D", "0"),
         ("downloaded", "110106", None, "R", "0"),
     ],
 )
@@ -219,6 +224,17 @@ def test_a_person_is_the_requestor_and_told_with_an_address(name):
     assert person.get("UserID") == "anne"
     assert person.get("NetworkAccessPointID") == "10.0.0.70"
     assert person.get("NetworkAccessPointTypeCode") == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "requestors"), [("deleted", ["NODE"]), ("study deleted", ["anne@ct"])]
+)
+def test_who_wanted_a_purge_is_its_requestor(name, requestors):
+    """The node's own retention, or a person beside the node (PS3.15, A.5.3.8: one or two)."""
+    people = parsed(MESSAGES[name]).findall("ActiveParticipant")
+
+    wanted = [one.get("UserID") for one in people if one.get("UserIsRequestor") == "true"]
+    assert [one.replace(NODE.ae_title, "NODE") for one in wanted] == requestors
 
 
 def test_an_intervention_names_each_study():
