@@ -44,9 +44,9 @@ class Shot:
 
 
 SHOTS = (
-    Shot(name="status", address="/"),
-    Shot(name="series", follow='a[href*="series"]', whole=True),
-    Shot(name="watch", address="/watch", whole=True),
+    Shot(name="overview", address="/", whole=True),
+    Shot(name="studies", address="/studies"),
+    Shot(name="study", follow='main a[href*="/studies/"]', whole=True),
 )
 
 
