@@ -134,6 +134,7 @@ def _certificates_never_shown(document: Mapping[str, Any]) -> Iterator[SettingsF
                 expected="none, or tls.enabled and tls.callers_need_certificate = true beside it",
             )
 
+
 def _profile_broken(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return whether TLS 1.2 is refused though the profile demands it of a server."""
     tls = _table(document, "tls")
