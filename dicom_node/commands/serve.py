@@ -41,7 +41,7 @@ Run = Callable[[Duty], None]
 
 def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
     """Run the node, or the process `only` names, until it is stopped."""
-    path, settings = _settings_again(config) if supervised else settings_of(config)
+    path, settings = settings_again(config) if supervised else settings_of(config)
     if only is None:
         supervise(settings, commands=role_commands(path))
         return
@@ -52,7 +52,7 @@ def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
     serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised, path=path)
 
 
-def _settings_again(config: Path | None) -> tuple[Path, Settings]:
+def settings_again(config: Path | None) -> tuple[Path, Settings]:
     """Return the settings for a process that the supervisor starts, perhaps once more.
 
     The node runs already: faults that came into the file since do not keep the process away, it

@@ -220,6 +220,20 @@ class ConfigurationDesk:
         """Return the whole file as it was after a change. Raises UnknownChangeError."""
         return self._version(self._history(), change_id)
 
+    def last_without_faults(self) -> ConfigurationFile | None:
+        """Return the newest version in the history that can be used, None if there is none.
+
+        Raises
+        ------
+        SettingsError
+            If the history cannot be read.
+        """
+        for change in reversed(self.history()):
+            found = self._parsed(self.text_of(change.change_id))
+            if found.settings is not None:
+                return found
+        return None
+
     def diff(self, change_id: int) -> str:
         """Return what has changed since a change, as unified text; see `text_of`."""
         return unified(self.text_of(change_id), self._text())

@@ -16,7 +16,7 @@ from dicom_node.bootstrap.analysts import WorkerAnalyst
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.pair_analyst import PairAnalyst
 from dicom_node.bootstrap.roles import run_worker, utc_now
-from dicom_node.commands.serve import RUNS, serve_role, supervise
+from dicom_node.commands.serve import RUNS, serve_role, settings_again, supervise
 from dicom_node.commands.site import settings_of
 from dicom_node.jobs.state import JobKind
 from dicom_node.processes import Role
@@ -115,7 +115,8 @@ def main(program=__file__):
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--only", type=Role)
     arguments = parser.parse_args()
-    path, settings = settings_of(arguments.config)
+    read = settings_of if arguments.only is None else settings_again
+    path, settings = read(arguments.config)
     if arguments.only is None:
         start = [sys.executable, program, "--config", str(arguments.config), "--only"]
         supervise(settings, commands={role: [*start, str(role)] for role in Role})

@@ -113,6 +113,8 @@ def test_a_file_with_faults_leaves_the_node_at_work(node):
     wait_until(lambda: "node.ae_title" in node.get("/health"))
     assert answers(node, "MODALITY")
     wait_until(lambda: len(desk.history()) == 2)
+    node.kill_role("receiver")
+    wait_until(lambda: answers(node, "MODALITY"))
 
     os.kill(node.process.pid, signal.SIGHUP)
     node.config.write_text(text.replace('"MODALITY"', '"CT9"'))

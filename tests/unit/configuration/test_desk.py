@@ -205,3 +205,16 @@ def test_a_preview_shows_the_difference_and_writes_nothing(desk, path):
     assert desk.history() == ()
     with pytest.raises(SettingsError):
         desk.preview([RemoveEntry(array="peers", match={"name": "x"})])
+
+
+def test_the_last_version_without_faults_is_found(desk, path):
+    """What a process works with that is started again while the file has faults."""
+    assert desk.last_without_faults() is None
+    desk.change([PORT], who="ada", now=NOW)
+    path.write_text("[node]\nport = 0\n")
+    desk.observe(NOW)
+
+    found = desk.last_without_faults()
+
+    assert found is not None
+    assert found.settings.node.port == 11114
