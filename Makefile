@@ -60,6 +60,9 @@ bench: $(READY) ## time the line and print ratios against peers
 faults: $(READY) ## kill, starve and confuse the node 500 times and look for losses; KILLS=N for more
 	$(BIN)/python -m tests.faults --kills $(or $(KILLS),500)
 
+soak: $(READY) ## 10,000 images through the node; does its memory stay flat? SERIES=N for fewer
+	$(BIN)/python -m tests.soak --series $(or $(SERIES),200)
+
 conformance: $(READY) ## write docs/conformance.md from the running tables
 	PYTHONPATH=.:tests $(BIN)/python tests/made_objects.py
 	$(BIN)/ichnode conformance --output docs/conformance.md
