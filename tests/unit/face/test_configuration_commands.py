@@ -168,7 +168,7 @@ def test_rules_are_added_and_removed_by_number(call):
     assert rules["exclude"][-1] == {"attribute": "description", "pattern": r"\bTOPO\b"}
     assert rules["prefer"][-1]["points"] == 5
     assert call("rules", "remove", "exclude", "99")[0] == 2
-    assert call("rules", "remove", "exlude", "1")[0] == 2
+    assert call("rules", "remove", "forbid", "1")[0] == 2
 
 
 def test_rules_are_tried_on_a_folder_without_a_node(call, tmp_path):
