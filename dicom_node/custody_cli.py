@@ -11,7 +11,12 @@ from dicom_node.config_option import ConfigOption
 def verify(
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Record complete images that have no row.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Record complete images that have no row; put aside what is no image; delete "
+            "what had been purged and came back.",
+        ),
     ] = False,
     config: ConfigOption = None,
 ) -> None:

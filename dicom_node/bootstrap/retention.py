@@ -107,6 +107,11 @@ def last_scan(ledger: Ledger) -> ScanReport | None:
     return scan_of(Documents(ledger.database).read(LAST_SCAN))
 
 
+def note_scan(ledger: Ledger, scan: ScanReport) -> None:
+    """Keep what a scan found as the last one. Raises LedgerError."""
+    Documents(ledger.database).write(LAST_SCAN, scan.as_dict())
+
+
 def _is_of_today(scan: ScanReport, now: datetime) -> bool:
     """Return whether a scan is younger than a day; one of the future is of a clock set back."""
     return timedelta(0) <= now - datetime.fromisoformat(scan.at) < timedelta(days=1)

@@ -11,16 +11,19 @@ from rich.progress import Progress
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.retention import note_scan, purger_of
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
+from dicom_node.delivery.custody_scan import ScanReport
 from dicom_node.errors import LedgerError
 from dicom_node.intake.custody import Custody
-from dicom_node.intake.inspection import Damaged, HeldFile, OnBytes, damaged_files, orphans
+from dicom_node.intake.inspection import Damage, Damaged, HeldFile, OnBytes, damaged_files, orphans
 from dicom_node.intake.spool import Spool
 from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.settings import Settings
 
 _RESTORE = "Stop the node and restore the data directory from a backup; see the operation manual."
 
@@ -45,10 +48,21 @@ def run(*, repair: bool, config: Path | None) -> int:
         with _bar(images + results) as on_bytes:
             lost = damaged_files(layout.spool, images, on_bytes=on_bytes)
             spoilt = damaged_files(layout.outbox, results, on_bytes=on_bytes)
-        spool = Spool(layout.spool)
-        known = ledger.arrivals.known_paths()
-        loose = orphans(layout.spool, spool.files(), known, now=utc_now())
-        adopted = _repair(ledger, spool, loose) if repair else 0
+        lost = _still_held(lost, holdings.images())
+        spoilt = _still_held(spoilt, holdings.results())
+        loose, purged, adopted = _loose(ledger, settings, repair=repair)
+        note_scan(
+            ledger,
+            ScanReport(
+                at=utc_now().isoformat(),
+                images=len(images),
+                results=len(results),
+                missing_images=_missing(lost),
+                missing_results=_missing(spoilt),
+                orphans=0 if repair else len(loose),
+                leftovers=purged,
+            ),
+        )
     _tell(images, lost, title="images")
     _tell(results, spoilt, title="results")
     if lost:
@@ -70,9 +84,28 @@ def _refuse_broken(ledger: Ledger, layout: DataLayout) -> None:
         raise OperatorError(f"{layout.ledger} is damaged:\n{lines}\n{_RESTORE}")
 
 
-def _repair(ledger: Ledger, spool: Spool, loose: Sequence[Path]) -> int:
+def _still_held(damaged: Sequence[Damaged], held: Sequence[HeldFile]) -> tuple[Damaged, ...]:
+    """Return what is damaged and was not purged while all was read."""
+    paths = {file.path for file in held} if damaged else frozenset()
+    return tuple(one for one in damaged if one.file.path in paths)
+
+
+def _missing(damaged: Sequence[Damaged]) -> int:
+    return sum(one.damage is Damage.MISSING for one in damaged)
+
+
+def _loose(ledger: Ledger, settings: Settings, *, repair: bool) -> tuple[Sequence[Path], int, int]:
+    """Return the images without a row, and how many were deleted and recorded if `repair`."""
+    spool = Spool(DataLayout(root=settings.node.data_dir).spool)
+    known = ledger.arrivals.known_paths()
+    loose = orphans(spool.root, spool.files(), known, now=utc_now())
+    if not repair:
+        return loose, 0, 0
+    purged = ledger.arrivals.condemn_again(loose)
+    purger_of(settings, ledger, clock=utc_now).finish()
+    loose = tuple(path for path in loose if path not in purged)
     custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
-    return custody.adopt(loose, utc_now())
+    return loose, len(purged), custody.adopt(loose, utc_now())
 
 
 def _tell(files: Sequence[HeldFile], damaged: Sequence[Damaged], *, title: str) -> None:

@@ -112,7 +112,7 @@ class Janitor:
         self._looked_at = self._monotonic() if len(planned.going) <= _AT_ONCE else None
 
     def _is_time(self, *, is_emergency: bool) -> bool:
-        is_new = is_emergency and not self._was_emergency
+        is_new = is_emergency is not self._was_emergency  # also when it ends: that is told
         self._was_emergency = is_emergency
         pause_s = _LOOK_AGAIN_S if is_emergency else _LOOK_EVERY_S
         return is_new or self._looked_at is None or self._monotonic() - self._looked_at >= pause_s

@@ -1,6 +1,7 @@
 """``ichnode verify``: what is in custody is compared with the ledger, byte for byte."""
 
 import os
+from datetime import timedelta
 
 import pytest
 from node_builders import (
@@ -15,13 +16,17 @@ from node_builders import (
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.retention import last_scan
 from dicom_node.cli import app
 from dicom_node.delivery.outbox import Outbox
+from dicom_node.delivery.purger import Folders, Purger
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.intake.spool import Spool, SpoolLimits
 from dicom_node.jobs.office import AssemblyOffice
+from dicom_node.jobs.purge_ledger import Cause, PurgeLedger
+from dicom_node.jobs.retention import HoldingKind, RetentionRules
 from dicom_node.jobs.worker import JobRules, Worker
 from dicom_node.operator_error import OperatorError
 
@@ -141,6 +146,45 @@ def test_an_image_without_a_row_is_recorded_by_repair(verify, layout):
     assert verify()[0] == 0
     with opened_ledger(layout.ledger) as ledger:
         assert len(ledger.arrivals.known_paths()) == 11
+
+
+def test_what_was_purged_and_came_back_is_deleted_not_recorded(verify, layout, images):
+    """As from an older backup of the spool: its row says that it is gone."""
+    content = {path: path.read_bytes() for path in images}
+    rules = RetentionRules(follow_up_window=timedelta(0))
+    with opened_ledger(layout.ledger) as ledger:
+        purger = Purger(
+            ledger=PurgeLedger(ledger.database),
+            folders=Folders(spool=layout.spool, outbox=layout.outbox, summaries=layout.summaries),
+            clock=Clock(),
+        )
+        held = [one for one in purger.holdings(rules) if one.kind is HoldingKind.IMAGES]
+        assert purger.purge(held, rules, cause=Cause.AGE).files == 10
+    for path, encoded in content.items():
+        path.write_bytes(encoded)
+        os.utime(path, (0, 0))
+
+    code, said = verify("--repair")
+
+    assert code == 0, said
+    assert list(layout.spool.glob("*/*.dcm")) == []
+
+
+def test_the_alarm_of_the_daily_scan_follows_what_verify_saw(verify, layout, images):
+    """A file that is gone is told by the status; once it is back, no longer."""
+    content = images[0].read_bytes()
+
+    def told():
+        with opened_ledger(layout.ledger) as ledger:
+            return last_scan(ledger).words
+
+    images[0].unlink()
+    verify()
+    assert "1 images" in told()[0]
+
+    images[0].write_bytes(content)
+    verify()
+    assert told() == ()
 
 
 def test_a_young_file_without_a_row_is_left_to_the_receiver(verify, layout):
