@@ -139,13 +139,18 @@ class CrashError(BaseException):
 class FakeDisk(Disk):
     """The real disk, that fails or dies at a given call."""
 
-    def __init__(self, *, free: int | None = None) -> None:
+    def __init__(self, *, free: int | None = None, journals: bool = False) -> None:
         self.free = free
+        self.journals = journals
         self.calls: list[str] = []
         self.fault: dict[str, BaseException] = {}
 
     def free_bytes(self, folder: Path) -> int:
         return super().free_bytes(folder) if self.free is None else self.free
+
+    def names_last_with_files(self, folder: Path) -> bool:
+        del folder
+        return self.journals
 
     def write(self, path: Path, parts: Iterable[bytes]) -> None:
         self.calls.append("write")

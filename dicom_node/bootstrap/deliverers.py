@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 
 def commitment_scp(
-    settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]
+    settings: Settings,
+    ledger: "Ledger",
+    clock: Callable[[], datetime],
+    *,
+    settle: Callable[[], None],
 ) -> "CommitmentScp | None":
-    """Return what the receiver needs of it; None if the site uses none."""
+    """Return what the receiver needs of it, None if the site uses none.
+
+    `settle` records what has been received, before a sender is told what is in custody.
+    """
     from dicom_node.association.commitment_scp import CommitmentScp
     from dicom_node.delivery.commitment_desk import LedgerDesk
 
@@ -38,6 +45,7 @@ def commitment_scp(
         commitments=ledger.commitments,
         destinations_of=destinations_of,
         rules=parts.commitment_rules(settings),
+        settle=settle,
     )
     return CommitmentScp(desk, clock=clock, answers_requests=settings.node.answers_commitment)
 

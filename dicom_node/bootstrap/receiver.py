@@ -39,6 +39,8 @@ class LiveListeners:
         Takes custody of the instances.
     clock
         Returns the present as an aware time.
+    settle
+        Records what has been received, for whoever asks what is in custody.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class LiveListeners:
         ledger: "Ledger",
         intake: "Intake",
         clock: Callable[[], datetime],
+        settle: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._intake = intake
         self._clock = clock
+        self._settle = settle
         self.refusals = Refusals(clock)
         self._scp = self._provider(settings)
         self._draining: list[threading.Thread] = []
@@ -98,7 +102,7 @@ class LiveListeners:
             settings=parts.scp_settings(settings),
             intake=self._intake,
             clock=self._clock,
-            commitment=commitment_scp(settings, self._ledger, self._clock),
+            commitment=commitment_scp(settings, self._ledger, self._clock, settle=self._settle),
             refusals=self.refusals,
         )
 

@@ -81,15 +81,19 @@ def run_receiver(duty: Duty) -> None:
     from dicom_node.bootstrap.receiver_report import ReceiverReport
     from dicom_node.intake.counted import CountedIntake
     from dicom_node.intake.custody import Custody
+    from dicom_node.intake.recorder import Recorder
     from dicom_node.intake.spool import Spool
     from dicom_node.jobs.timetable import Tick, Timetable
 
     with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger, duty.live as live:
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
-        custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+        recorder = Recorder(ledger.arrivals)
+        custody = Custody(spool=spool, register=recorder, patient_salt=ledger.patient_salt)
         custody.recover(utc_now())
         intake = CountedIntake(custody)
-        listeners = LiveListeners(duty.settings, ledger=ledger, intake=intake, clock=utc_now)
+        listeners = LiveListeners(
+            duty.settings, ledger=ledger, intake=intake, clock=utc_now, settle=recorder.settle
+        )
 
         def on_refused(counts: Sequence["RefusalCount"]) -> None:
             note_refused(live.now, audit_trail(live.now))(counts)
@@ -101,6 +105,7 @@ def run_receiver(duty: Duty) -> None:
             on_refused=on_refused,
         )
         timetable = Timetable([Tick(name="report", every_s=_REPORT_EVERY_S, action=report.tick)])
+        recorder.start()
         listeners.start()
         timetable.start()
         try:
@@ -112,6 +117,7 @@ def run_receiver(duty: Duty) -> None:
                 turn.over.wait()
         finally:
             listeners.stop()
+            recorder.stop()
             timetable.stop()
             report.tick()
 

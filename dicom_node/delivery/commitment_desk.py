@@ -1,7 +1,7 @@
 """The desk for storage commitment: what senders ask and peers report goes into the ledger."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from dicom_node.association.commitment import CommitmentReport, CommitmentRequest
@@ -25,6 +25,8 @@ class LedgerDesk:
         Names of the peers that an AE title stands for; others cannot report.
     rules
         How often an object is sent again that a peer could not commit.
+    settle
+        Records what has been received; called before custody is looked up.
     """
 
     def __init__(
@@ -34,16 +36,19 @@ class LedgerDesk:
         commitments: CommitmentLedger,
         destinations_of: Mapping[str, Sequence[str]],
         rules: CommitmentRules,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self._requests = requests
         self._commitments = commitments
         self._destinations_of = destinations_of
         self._rules = rules
+        self._settle = settle
 
     def asked(
         self, request: CommitmentRequest, *, calling_ae_title: str, now: datetime
     ) -> CommitmentReport:
         """Make a request durable and return the report that it is due. Raises LedgerError."""
+        self._settle()
         return self._requests.record(request, calling_ae_title=calling_ae_title, now=now)
 
     def answered(

@@ -76,7 +76,7 @@ class Custody:
         self._salt = patient_salt
 
     def accept(self, request: StoreRequest) -> None:
-        """Make the instance durable: its file is synced, then its row is committed.
+        """Make the instance durable: its file is synced, then the register takes it.
 
         If the row cannot be written the file stays: a repeat of the sender finds it under the
         same name, and the next start adopts it.
@@ -111,7 +111,7 @@ class Custody:
         LedgerError
             If the register does not answer.
         """
-        removed = self._spool.remove_parts()
+        removed = self._spool.settle_parts()
         files = frozenset(self._spool.files())
         known = self._register.known_paths()
         purged = self._register.condemn_again(files - known)

@@ -9,6 +9,13 @@ from pathlib import Path
 #: What a file is called until it is complete.
 PART_SUFFIX = ".part"
 
+#: File systems on which the name of a new file is durable once the file is: `fsync` of the file
+#: writes the journal, and the name stands in it. Not promised by POSIX; tried with each of them by
+#: tests/faults/sudden_death.py.
+_JOURNALS = frozenset({"ext4", "xfs"})
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
 
 class Disk:
     """A local POSIX file system."""
@@ -16,6 +23,19 @@ class Disk:
     def free_bytes(self, folder: Path) -> int:
         """Return the room left for an ordinary user on the file system of `folder`."""
         return shutil.disk_usage(folder).free
+
+    def names_last_with_files(self, folder: Path) -> bool:
+        """Return whether a file that was synced keeps its name without a sync of its folder."""
+        try:
+            device = folder.stat().st_dev
+            lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return False
+        number = f"{os.major(device)}:{os.minor(device)}"
+        # Mount ID, parent, device, root, mount point, options, "-", file system (proc(5)).
+        fields = [line.split(" ") for line in lines]
+        kinds = {one[one.index("-") + 1] for one in fields if one[2] == number and "-" in one}
+        return bool(kinds) and kinds <= _JOURNALS
 
     def write(self, path: Path, parts: Iterable[bytes]) -> None:
         """Write a new file and wait until its content is on the disk."""
@@ -47,10 +67,16 @@ class DurableFiles:
     ----------
     disk
         The file system.
+    finishes_parts
+        Whether the owner of the files gives a complete ``NAME.part`` its name at the next start.
+        Then the name need not last, and on file systems that allow it the folder is not synced:
+        after a power cut the file has one of the two names.
     """
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, *, finishes_parts: bool = False) -> None:
         self._disk = disk
+        self._finishes_parts = finishes_parts
+        self._lasting: dict[Path, bool] = {}
         self._synced_folders: set[Path] = set()
 
     def write(self, path: Path, parts: Iterable[bytes]) -> None:
@@ -71,7 +97,15 @@ class DurableFiles:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        self._disk.sync_folder(folder)
+        if not self._name_lasts(folder.parent):
+            self._disk.sync_folder(folder)
+
+    def _name_lasts(self, parent: Path) -> bool:
+        if not self._finishes_parts:
+            return False
+        if parent not in self._lasting:
+            self._lasting[parent] = self._disk.names_last_with_files(parent)
+        return self._lasting[parent]
 
     def _ensure(self, folder: Path) -> None:
         if folder in self._synced_folders and folder.is_dir():

@@ -116,8 +116,6 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
             f"The request announced {request.sop_instance_uid} of class {request.sop_class_uid}, "
             f"the data set is {sop_instance_uid} of class {sop_class_uid}"
         )
-    digest = hashlib.sha256(request.transfer_syntax_uid.encode() + b"\0")
-    digest.update(request.data_set)
     return ReceivedInstance(
         request=request,
         study_instance_uid=_uid(header, HeaderTag.STUDY_INSTANCE_UID),
@@ -127,10 +125,17 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
         patient_key=_patient_key(header, patient_salt),
         patient_id_key=_key(header, HeaderTag.PATIENT_ID, patient_salt),
         issuer_key=_key(header, HeaderTag.ISSUER_OF_PATIENT_ID, patient_salt),
-        content_digest=digest.hexdigest(),
+        content_digest=content_digest(request.transfer_syntax_uid, request.data_set),
         slice_attributes=_slice_attributes(header),
         series_attributes=_series_attributes(header, sop_class_uid),
     )
+
+
+def content_digest(transfer_syntax_uid: str, data_set: bytes | memoryview) -> str:
+    """Return what tells two contents of one SOP Instance UID apart: SHA-256, hexadecimal."""
+    digest = hashlib.sha256(transfer_syntax_uid.encode() + b"\0")
+    digest.update(data_set)
+    return digest.hexdigest()
 
 
 def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:

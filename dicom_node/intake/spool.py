@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.association.file_format import split_file
 from dicom_node.errors import SpoolFullError, SpoolWriteError
 from dicom_node.intake.disk import PART_SUFFIX, Disk, DurableFiles
-from dicom_node.intake.instance import ReceivedInstance
+from dicom_node.intake.instance import ReceivedInstance, content_digest
 
 LOGGER = logging.getLogger(__name__)
 
 #: Characters of a digest in a file name: 128 bits for identity, 64 to tell versions apart.
 _NAME_LENGTH = 32
 _VERSION_LENGTH = 16
+_FILE_SUFFIX = ".dcm"
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _QUARANTINE = "quarantine"
@@ -61,7 +63,7 @@ class Spool:
         self._root = root
         self._limits = limits or SpoolLimits()
         self._disk = disk or Disk()
-        self._files = DurableFiles(self._disk)
+        self._files = DurableFiles(self._disk, finishes_parts=True)
         root.mkdir(parents=True, exist_ok=True)
 
     def use(self, limits: SpoolLimits) -> None:
@@ -100,15 +102,21 @@ class Spool:
             raise SpoolWriteError(f"The spool cannot write: {error.strerror}") from error
         return relative
 
-    def remove_parts(self) -> int:
-        """Delete what was being written when the node was last stopped; return how many.
+    def settle_parts(self) -> int:
+        """Bring what was being written when the node was last stopped to an end.
 
-        Nothing of it had been acknowledged.
+        A complete part, which may have been acknowledged, gets its name; the others are deleted,
+        nothing of them was. Returns how many were deleted.
         """
-        parts = list(self._root.rglob(f"*{PART_SUFFIX}"))
-        for part in parts:
-            part.unlink(missing_ok=True)
-        return len(parts)
+        removed = 0
+        for part in list(self._root.rglob(f"*{PART_SUFFIX}")):
+            name, ending, _ = part.name.partition(_FILE_SUFFIX)
+            if ending and _is_complete(part, version=name.rpartition("-")[2]):
+                self._disk.rename(part, part.with_name(name + ending))
+            else:
+                part.unlink(missing_ok=True)
+                removed += 1
+        return removed
 
     def files(self) -> Iterator[Path]:
         """Yield the path of every instance, relative to the root."""
@@ -133,7 +141,18 @@ class Spool:
 
 def _place(instance: ReceivedInstance) -> Path:
     name = f"{_digest(instance.sop_instance_uid)}-{instance.content_digest[:_VERSION_LENGTH]}"
-    return Path(_digest(instance.series_instance_uid)) / f"{name}.dcm"
+    return Path(_digest(instance.series_instance_uid)) / f"{name}{_FILE_SUFFIX}"
+
+
+def _is_complete(part: Path, *, version: str) -> bool:
+    """Return whether a file holds the content whose digest its name tells."""
+    try:
+        encoded = part.read_bytes()
+        meta, offset = split_file(encoded)
+    except (OSError, ValueError):
+        return False
+    digest = content_digest(meta.transfer_syntax_uid, memoryview(encoded)[offset:])
+    return len(version) == _VERSION_LENGTH and digest.startswith(version)
 
 
 def _digest(uid: str) -> str:

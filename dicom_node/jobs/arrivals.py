@@ -1,7 +1,8 @@
 """The receiver's side of the ledger: instances, and the associations they come over."""
 
 import json
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.association.store_request import Sender
 from dicom_node.intake.instance import ReceivedInstance
+from dicom_node.intake.recorder import Stored, Stream
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job, move_series
@@ -45,38 +47,20 @@ class Arrivals:
 
     def add(self, instance: ReceivedInstance, path: Path) -> None:
         """Record an instance and its file. Raises LedgerUnavailableError."""
+        self.add_all([Stored(instance=instance, path=path)])
+
+    def add_all(self, batch: Sequence[Stored]) -> frozenset[Stream]:
+        """Record instances in the order in which they came, in one transaction.
+
+        Returns the streams whose series is being received and has never been purged: what comes
+        next over them may be recorded a little later. Raises LedgerUnavailableError.
+        """
         with self._database.write() as session:
-            self._join_association(session, instance)
-            series = _series_of(session, instance)
-            known = _versions_of(session, instance)
-            same = next(
-                (row for row in known if row.content_digest == instance.content_digest), None
-            )
-            if same is not None and same.purged_at is None:
-                _touch(series, instance.request.received_at)
-                count(session, Tally.INSTANCES, outcome="repeated")
-                return
-            versions = [row for row in known if row.purged_at is None]
-            count(session, Tally.INSTANCES, outcome="other_version" if versions else "stored")
-            is_current = not versions or not _is_begun(session, series)
-            if versions:
-                record(
-                    session,
-                    instance.request.received_at,
-                    series.series_uid,
-                    EventKind.OTHER_VERSION,
-                    f"{instance.sop_instance_uid} was sent again with other content; "
-                    + ("the newer one is used" if is_current else "kept, not analysed"),
-                )
-            for row in known:
-                row.current = row.current and not is_current
-            if same is None:
-                session.add(_instance_row(session, instance, path, is_current=is_current))
-            else:
-                _take_back(same, instance, is_current=is_current)
-            if is_current:
-                _reopen(session, series, instance.request.received_at)
-                _touch(series, instance.request.received_at)
+            book = _Book(session, batch, self._process)
+            for stored in batch:
+                book.enter(stored)
+            book.close()
+            return book.streams_that_may_wait
 
     def close_association(self, sender: Sender, at: datetime) -> None:
         """Record the end of an association. Raises LedgerUnavailableError."""
@@ -112,10 +96,100 @@ class Arrivals:
                     found.add(path)
             return frozenset(found)
 
-    def _join_association(self, session: Session, instance: ReceivedInstance) -> None:
-        sender = instance.request.sender
-        if not sender.association_id:  # adopted from the spool: its association ended long ago
+
+class _Book:
+    """What one transaction knows of the series that its instances belong to."""
+
+    def __init__(
+        self, session: Session, batch: Sequence[Stored], process: ProcessIdentity
+    ) -> None:
+        self._session = session
+        self._process = process
+        self._series: dict[str, SeriesRow] = {}
+        self._variants: dict[tuple[str, str], int] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._streams: set[Stream] = set()
+        self._versions: dict[tuple[str, str], list[InstanceRow]] = defaultdict(list)
+        known = select(InstanceRow).where(
+            InstanceRow.series_uid.in_({one.instance.series_instance_uid for one in batch}),
+            InstanceRow.sop_instance_uid.in_({one.instance.sop_instance_uid for one in batch}),
+        )
+        for row in session.scalars(known):
+            self._versions[row.series_uid, row.sop_instance_uid].append(row)
+
+    def enter(self, stored: Stored) -> None:
+        """Record one instance."""
+        session, instance = self._session, stored.instance
+        series = self._series_of(instance)
+        known = self._versions[instance.series_instance_uid, instance.sop_instance_uid]
+        same = next((row for row in known if row.content_digest == instance.content_digest), None)
+        if same is not None and same.purged_at is None:
+            _touch(series, instance.request.received_at)
+            self._outcomes["repeated"] += 1
             return
+        versions = [row for row in known if row.purged_at is None]
+        self._outcomes["other_version" if versions else "stored"] += 1
+        is_current = not versions or not _is_begun(session, series)
+        if versions:
+            record(
+                session,
+                instance.request.received_at,
+                series.series_uid,
+                EventKind.OTHER_VERSION,
+                f"{instance.sop_instance_uid} was sent again with other content; "
+                + ("the newer one is used" if is_current else "kept, not analysed"),
+            )
+        for row in known:
+            row.current = row.current and not is_current
+        if same is None:
+            known.append(
+                _instance_row(stored, variant_id=self._variant_of(instance), is_current=is_current)
+            )
+            session.add(known[-1])
+        else:
+            _take_back(same, instance, is_current=is_current)
+        if is_current:
+            _reopen(session, series, instance.request.received_at)
+            _touch(series, instance.request.received_at)
+
+    def close(self) -> None:
+        """Count what was entered."""
+        for outcome, times in sorted(self._outcomes.items()):
+            count(self._session, Tally.INSTANCES, times, outcome=outcome)
+
+    @property
+    def streams_that_may_wait(self) -> frozenset[Stream]:
+        """The streams of this transaction whose next instances may be recorded later."""
+        purged = set(
+            self._session.scalars(
+                select(InstanceRow.series_uid)
+                .where(
+                    InstanceRow.series_uid.in_(self._series), InstanceRow.purged_at.is_not(None)
+                )
+                .distinct()
+            )
+        )
+        return frozenset(
+            stream
+            for stream in self._streams
+            if stream.series_uid not in purged
+            and self._series[stream.series_uid].state is SeriesState.RECEIVING
+        )
+
+    def _series_of(self, instance: ReceivedInstance) -> SeriesRow:
+        sender, uid = instance.request.sender, instance.series_instance_uid
+        stream = Stream(sender.association_id, uid)
+        # Adopted from the spool: its association ended long ago.
+        if sender.association_id and stream not in self._streams:
+            self._join(sender, uid)
+            self._streams.add(stream)
+        if uid not in self._series:
+            self._series[uid] = _series_of(self._session, instance)
+        return self._series[uid]
+
+    def _join(self, sender: Sender, series_uid: str) -> None:
+        """Note which series came over an association."""
+        session = self._session
         if session.get(AssociationRow, sender.association_id) is None:
             session.add(
                 AssociationRow(
@@ -128,9 +202,17 @@ class Arrivals:
                 )
             )
             session.flush()
-        key = (sender.association_id, instance.series_instance_uid)
-        if session.get(AssociationSeriesRow, key) is None:
-            session.add(AssociationSeriesRow(association_id=key[0], series_uid=key[1]))
+        if session.get(AssociationSeriesRow, (sender.association_id, series_uid)) is None:
+            session.add(
+                AssociationSeriesRow(association_id=sender.association_id, series_uid=series_uid)
+            )
+
+    def _variant_of(self, instance: ReceivedInstance) -> int:
+        attributes = json.dumps(asdict(instance.series_attributes), sort_keys=True)
+        key = (instance.series_instance_uid, attributes)
+        if key not in self._variants:
+            self._variants[key] = _variant_of(self._session, *key)
+        return self._variants[key]
 
 
 def close_associations(session: Session, association_ids: list[str], at: datetime) -> None:
@@ -177,17 +259,6 @@ def _series_of(session: Session, instance: ReceivedInstance) -> SeriesRow:
         f"from {series.calling_ae_title}",
     )
     return series
-
-
-def _versions_of(session: Session, instance: ReceivedInstance) -> list[InstanceRow]:
-    return list(
-        session.scalars(
-            select(InstanceRow).where(
-                InstanceRow.series_uid == instance.series_instance_uid,
-                InstanceRow.sop_instance_uid == instance.sop_instance_uid,
-            )
-        )
-    )
 
 
 def _is_begun(session: Session, series: SeriesRow) -> bool:
@@ -237,9 +308,8 @@ def _touch(series: SeriesRow, at: datetime) -> None:
         series.look_at = at
 
 
-def _instance_row(
-    session: Session, instance: ReceivedInstance, path: Path, *, is_current: bool
-) -> InstanceRow:
+def _instance_row(stored: Stored, *, variant_id: int, is_current: bool) -> InstanceRow:
+    instance = stored.instance
     request, image = instance.request, instance.slice_attributes
     return InstanceRow(
         series_uid=instance.series_instance_uid,
@@ -251,12 +321,12 @@ def _instance_row(
         patient_key=instance.patient_key,
         patient_id_key=instance.patient_id_key,
         issuer_key=instance.issuer_key,
-        path=str(path),
+        path=str(stored.path),
         size_bytes=len(request.data_set),
         received_at=request.received_at,
         association_id=request.sender.association_id,
         current=is_current,
-        variant_id=_variant_of(session, instance),
+        variant_id=variant_id,
         instance_number=image.instance_number,
         position=json.dumps(image.position_lps_mm) if image.position_lps_mm else "",
         orientation=json.dumps(image.orientation) if image.orientation else "",
@@ -264,17 +334,15 @@ def _instance_row(
     )
 
 
-def _variant_of(session: Session, instance: ReceivedInstance) -> int:
-    attributes = json.dumps(asdict(instance.series_attributes), sort_keys=True)
+def _variant_of(session: Session, series_uid: str, attributes: str) -> int:
     known = session.scalar(
         select(HeaderVariantRow.variant_id).where(
-            HeaderVariantRow.series_uid == instance.series_instance_uid,
-            HeaderVariantRow.attributes == attributes,
+            HeaderVariantRow.series_uid == series_uid, HeaderVariantRow.attributes == attributes
         )
     )
     if known is not None:
         return known
-    row = HeaderVariantRow(series_uid=instance.series_instance_uid, attributes=attributes)
+    row = HeaderVariantRow(series_uid=series_uid, attributes=attributes)
     session.add(row)
     session.flush()
     return row.variant_id

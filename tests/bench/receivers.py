@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_LIMIT_S = 60.0
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,12 @@ def _orthanc_program() -> str:
 
 @contextmanager
 def _process(command: list[str], folder: Path, port: int) -> Iterator[int]:
-    environment = {"PATH": "/usr/bin:/bin:/usr/sbin", "TCP_NODELAY": "1", "HOME": str(folder)}
+    environment = {
+        "PATH": "/usr/bin:/bin:/usr/sbin",
+        "PYTHONPATH": str(ROOT),
+        "TCP_NODELAY": "1",
+        "HOME": str(folder),
+    }
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL

@@ -150,7 +150,8 @@ def _watch_names(moments: Moments, data: str) -> None:
             return
         if moments.reach(f"before {name}"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        moments.note(named=str(path))
+        was = os.fspath(arguments[0]) if name == "os.rename" else ""  # type: ignore[call-overload] - as above
+        moments.note(named=str(path), was=str(was))
 
     sys.addaudithook(hear)
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dicom_node.association.store_request import Sender
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.disk import Disk
 from dicom_node.intake.instance import ReceivedInstance
+from dicom_node.intake.recorder import Recorder, Stored, Stream
 from dicom_node.intake.spool import Spool, SpoolLimits
 from dicom_node.jobs.arrivals import Arrivals
 from dicom_node.jobs.ledger import open_ledger
@@ -75,6 +76,12 @@ class MortalRegister:
         self._arrivals.add(instance, path)
         self._executioner.at("answer")
 
+    def add_all(self, batch: Sequence[Stored]) -> frozenset[Stream]:
+        self._executioner.at("batch")
+        recorded = self._arrivals.add_all(batch)
+        self._executioner.at("batch recorded")
+        return recorded
+
     def close_association(self, sender: Sender, at: datetime) -> None:
         self._arrivals.close_association(sender, at)
 
@@ -93,12 +100,15 @@ def main() -> None:
     spool = Spool(
         folder / "spool", limits=SpoolLimits(free_floor_bytes=0), disk=MortalDisk(executioner)
     )
+    register = MortalRegister(ledger.arrivals, executioner)
+    recorder = Recorder(register)
     custody = Custody(
         spool=spool,
-        register=MortalRegister(ledger.arrivals, executioner),
+        register=recorder if step.startswith("batch") else register,
         patient_salt=ledger.patient_salt,
     )
     custody.recover(now())
+    recorder.start()
     ledger.presence.enter(process, now())
     scp = StorageScp(
         settings=ScpSettings(

@@ -46,7 +46,7 @@ def receiver(folder: Path, step: str = "never", passes: int = 0):
 def send(port, series):
     """Send until the peer dies; return the instances that were acknowledged."""
     entity = AE(ae_title="MODALITY")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     association = entity.associate(
         HOST,
         port,
@@ -95,6 +95,25 @@ def test_every_acknowledged_instance_survives(tmp_path, step):
     assert set(data_sets_in(tmp_path / "spool")) == {ds.SOPInstanceUID for ds in series}
     with opened_ledger(tmp_path / "ledger.sqlite", run="afterwards") as ledger:
         assert ledger.reports.series(series[0].SeriesInstanceUID).images == 12
+
+
+@pytest.mark.parametrize("step", ["batch", "batch recorded"])
+def test_what_waits_for_its_row_survives(tmp_path, step):
+    """Killed before or after the rows of the second batch: every acknowledged image is adopted."""
+    series = small_series(60)
+    with receiver(tmp_path, step, passes=1) as (process, port):
+        acknowledged = send(port, series)
+        assert process.wait(60) == -signal.SIGKILL
+    assert acknowledged
+
+    with receiver(tmp_path, "batch", passes=1_000_000) as (_, port):
+        stored = data_sets_in(tmp_path / "spool")
+        for ds in acknowledged:
+            assert stored[ds.SOPInstanceUID] == encoded(ds)
+        assert len(send(port, series)) == 60
+        with opened_ledger(tmp_path / "ledger.sqlite", run="office") as ledger:
+            uid = series[0].SeriesInstanceUID
+            wait_for(lambda: ledger.reports.series(uid).images == 60)
 
 
 def test_a_series_that_was_open_when_the_receiver_died_is_analysed(tmp_path):

@@ -1,6 +1,7 @@
 """The spool: complete files or none."""
 
 import errno
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,6 +9,7 @@ from node_builders import FakeDisk, encoded, received, small_series
 
 from dicom_node.association.file_format import split_file
 from dicom_node.errors import SpoolFullError, SpoolWriteError
+from dicom_node.intake.disk import Disk
 from dicom_node.intake.spool import Spool, SpoolLimits
 
 LIMITS = SpoolLimits(free_floor_bytes=1000)
@@ -33,6 +35,53 @@ def test_bytes_are_synced_before_the_name_and_the_name_before_the_answer(tmp_pat
     Spool(tmp_path, limits=LIMITS, disk=disk).put(received(small_series(1)[0]))
 
     assert disk.calls == ["sync_folder", "write", "rename", "sync_folder"]
+
+
+def test_a_journal_spares_the_second_sync(tmp_path):
+    """Where a synced file keeps its name: content first, then the final name, one sync."""
+    disk = FakeDisk(journals=True)
+    spool = Spool(tmp_path, limits=LIMITS, disk=disk)
+    first, second = small_series(2)
+
+    spool.put(received(first))
+    assert disk.calls == ["sync_folder", "write", "rename"]
+
+    spool.put(received(second))
+    assert disk.calls == ["sync_folder", "write", "rename", "write", "rename"]
+
+
+def test_a_name_that_was_lost_is_given_again(tmp_path):
+    """After a power cut the file may have the name it was written under."""
+    spool = Spool(tmp_path, limits=LIMITS)
+    path = spool.put(received(small_series(1)[0]))
+    before = spool.read(path)
+    (tmp_path / path).rename(tmp_path / f"{path}.7-8.part")
+
+    assert spool.settle_parts() == 0
+    assert spool.read(path) == before
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + b"?", lambda _: b""])
+def test_a_part_that_is_not_whole_gets_no_name(tmp_path, damage):
+    """The digest in its name tells a complete part from another."""
+    spool = Spool(tmp_path, limits=LIMITS)
+    path = spool.put(received(small_series(1)[0]))
+    part = tmp_path / f"{path}.7-8.part"
+    part.write_bytes(damage(spool.read(path)))
+    (tmp_path / path).unlink()
+
+    assert spool.settle_parts() == 1
+    assert list(spool.files()) == []
+    assert not part.exists()
+
+
+def test_the_kind_of_file_system_is_read_from_the_mounts(tmp_path):
+    """`df` and the node agree on whether this is one of the journals that were tried."""
+    told = subprocess.run(
+        ["df", "--output=fstype", str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    kind = told.stdout.split()[-1]
+    assert Disk().names_last_with_files(tmp_path) == (kind in {"ext4", "xfs"})
 
 
 def test_the_disk_is_never_filled_beyond_the_floor(tmp_path):
@@ -112,7 +161,7 @@ def test_what_was_being_written_is_removed_at_start(tmp_path):
     part = tmp_path / path.parent / "half.dcm.1-2.part"
     part.write_bytes(b"half")
 
-    assert spool.remove_parts() == 1
+    assert spool.settle_parts() == 1
     assert not part.exists()
     assert list(spool.files()) == [path]
 
