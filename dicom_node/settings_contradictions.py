@@ -168,18 +168,6 @@ def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
         )
 
 
-def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
-    """Return whether the collector of traces gets a secret without TLS."""
-    tracing = _table(document, "tracing")
-    url = tracing.get("otlp_url")
-    if tracing.get("secret_file") and isinstance(url, str) and not hides_a_secret(url):
-        yield SettingsFault(
-            key="tracing.otlp_url",
-            found=json.dumps(url),
-            expected="https://, for a secret is sent there",
-        )
-
-
 def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return what mail needs and the settings do not name, and hours that are no span."""
     alerts = _table(document, "alerts")
