@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -24,6 +24,8 @@ from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.audit_ledger import AuditLedger
 from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.office import AssemblyOffice
+from dicom_node.jobs.purge_ledger import Cause, PurgeLedger
+from dicom_node.jobs.retention import RetentionRules
 from dicom_node.jobs.state import JobState, SearchState
 from dicom_node.jobs.tables import JobRow, PriorSearchRow
 from dicom_node.jobs.timeline import EventKind, record
@@ -234,6 +236,40 @@ class Line:
 def line(tmp_path):
     with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
         yield Line(ledger, tmp_path / "audit")
+
+
+def purge_all(line, by=""):
+    """Purge everything that the ledger holds, without files."""
+    purges, rules = PurgeLedger(line.ledger.database), RetentionRules(follow_up_window=timedelta())
+    cause = Cause.OPERATOR if by else Cause.AGE
+    for one in purges.holdings(rules, line.clock(), summary_bytes=lambda _: 1):
+        assert purges.condemn(one, rules, line.clock(), cause=cause, by=by)
+
+
+@pytest.mark.parametrize(("by", "who"), [("", ["ICHNODE"]), ("jane@ct", ["jane@ct", "ICHNODE"])])
+def test_a_purge_is_audited_once_with_the_pseudonym_of_the_patient(line, by, who):
+    """Images first, then the last instances of the study; a picture is no instance."""
+    line.clerk.begin()
+    arrive(line.ledger, small_series(slices=20), line.clock)
+    line.deliver()
+    line.clerk.tick()
+    line.messages()
+    line.patients.clear()
+    purge_all(line, by)
+
+    line.clerk.tick()
+    line.clerk.tick()
+    accessed, deleted = line.messages()
+
+    assert [one.find(".//EventID").get("csd-code") for one in (accessed, deleted)] == [
+        "110103",
+        "110105",
+    ]
+    assert users(deleted) == who
+    assert [image for image, _ in line.patients] == [None, None]
+    assert all(key for _, key in line.patients)
+    (number,) = {one.get("NumberOfInstances") for one in accessed.iter("SOPClass")}
+    assert number == "20"
 
 
 def users(message):
