@@ -38,13 +38,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=int, default=0, metavar="N", help="beside Orthanc")
     parser.add_argument("--output", type=Path, default=ROOT / "faults-output")
+    parser.add_argument(
+        "--folder", type=Path, help="where nodes are put up; in memory it is quicker: /dev/shm"
+    )
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.peers:
         beside_peers(arguments.peers, arguments.seed, arguments.output)
         return
     logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         campaign = Campaign(Path(folder).resolve(), seed=arguments.seed)
         on_strike = partial(told, campaign.report, arguments.output, time.monotonic())
         work = partial(

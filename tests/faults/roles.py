@@ -103,10 +103,7 @@ class World:
 def receiver(world: World, tell_port: int, until_closed: int) -> None:
     """Take custody of what is sent, until the other end of a pipe is closed."""
     with opened(world, "receiver") as ledger:
-        limits = SpoolLimits(free_floor_bytes=0)
-        spool = Spool(world.data / "spool", limits=limits)
-        custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
-        custody.recover(world.clock())
+        custody = _custody(world, ledger)
         scp = StorageScp(
             settings=ScpSettings(
                 ae_title="ICHNODE", host=HOST, port=0, callers=(Caller(ae_title=None),)
@@ -118,6 +115,12 @@ def receiver(world: World, tell_port: int, until_closed: int) -> None:
         os.write(tell_port, str(scp.port).encode())
         os.read(until_closed, 1)
         scp.stop()
+
+
+def restart(world: World) -> None:
+    """Put the spool in order, as a receiver does before it listens."""
+    with opened(world, "receiver") as ledger:
+        _custody(world, ledger)
 
 
 def office(world: World, name: str = "office") -> None:
@@ -203,6 +206,13 @@ class HashingAnalyst:
             for order, kind in enumerate(_KINDS, start=1)
         )
         return Analyzed(objects=objects, record=record)
+
+
+def _custody(world: World, ledger: Ledger) -> Custody:
+    spool = Spool(world.data / "spool", limits=SpoolLimits(free_floor_bytes=0))
+    custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+    custody.recover(world.clock())
+    return custody
 
 
 def _web_carrier(port: int) -> WebCarrier:
