@@ -89,7 +89,7 @@ def _ports_shared(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
         ("web.port", web.get("enabled", True), web.get("port", defaults.web.port)),
     ]
     for key, is_on, port in listeners:
-        if is_on is not True:
+        if is_on is not True or not isinstance(port, int):
             continue
         if port in used:
             yield SettingsFault(

@@ -258,3 +258,13 @@ def test_the_error_of_a_broken_service_is_ours():
 
     with server(talk) as port, pytest.raises(PeerError, match="does not speak HTTP"):
         request(WebService(name="vna", url=f"http://127.0.0.1:{port}"), "GET", "/", headers={})
+
+
+@pytest.mark.parametrize("port", ["[1]", "{}", '"104"', "1.5"])
+def test_a_port_that_is_no_number_is_a_fault(tmp_path, port):
+    """One fault with its key, whatever stands there; found by the fuzz campaign."""
+    path = tmp_path / "node.toml"
+    path.write_text(f"[node]\nport = {port}\n")
+
+    with pytest.raises(SettingsError, match=r"node\.port"):
+        load_settings(path, {})
