@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
@@ -59,8 +60,14 @@ def _show_boxed(
     Console(highlight=False).print(table)
 
 
+def _lines_of(row: Sequence[str]) -> list[list[str]]:
+    """Return the lines that a row takes: as many as its highest cell has."""
+    cells = [cell.split("\n") for cell in row]
+    return [list(line) for line in zip_longest(*cells, fillvalue="")]
+
+
 def _show_plain(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str) -> None:
-    lines = [list(headers), *(list(row) for row in rows)]
+    lines = [list(headers), *(line for row in rows for line in _lines_of(row))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     if title:
         sys.stdout.write(f"{title}\n")

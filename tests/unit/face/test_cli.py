@@ -135,6 +135,15 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
         dicom_files(path)
 
 
+def test_a_cell_of_two_lines_leaves_its_column_alone(capsys):
+    """What stands beside it stays in line with its header."""
+    show_table(("series", "images"), [("1.2\non hold: letter", "12")])
+
+    assert capsys.readouterr().out == (
+        "series           images\n1.2              12\non hold: letter\n"
+    )
+
+
 def test_a_table_that_is_not_on_a_terminal_is_plain(capsys):
     """Programs and log files get aligned text without boxes or colour."""
     show_table(("peer", "result"), [("pacs", "ok"), ("archive", "[red]refused[/red]")])
