@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults conformance docs screenshots clean
+.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults conformance docs screenshots strings clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,11 @@ screenshots: $(READY) ## pictures of the pages in docs/pictures; needs a chromiu
 
 docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+strings: $(READY) ## bring the catalog of the pages' words in step; then fill in what is empty and say it again
+	$(BIN)/pybabel --quiet extract -k mark -F dicom_node/web/locale/babel.cfg --no-location --sort-output --omit-header -o $(VENV)/pages.pot .
+	$(BIN)/pybabel --quiet update --no-fuzzy-matching --omit-header -N -w 99 -i $(VENV)/pages.pot -d dicom_node/web/locale -D pages
+	$(BIN)/pybabel --quiet compile -d dicom_node/web/locale -D pages
 
 clean: ## remove .venv, caches and demonstration output
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output docs-site *.egg-info

@@ -28,6 +28,9 @@ _TICKS: Final = (
     (7 * 24 * 3600, "7 d"),
 )
 
+#: Room that the words of a line need.
+_WORDS_HEIGHT: Final = 16
+
 #: More dots than this cannot be told apart.
 _MOST_DOTS: Final = 1500
 
@@ -79,15 +82,21 @@ def door_chart(doors: Sequence[DoorTime], *, days: int, now: datetime) -> DoorCh
         return round(LEFT + min(max(share, 0.0), 1.0) * (WIDTH - LEFT - RIGHT), 1)
 
     found = percentiles([one.seconds for one in doors])
-    levels = (("p50", found.p50), ("p95", found.p95))
     return DoorChart(
         rows=tuple(Tick(at=y_of(s), words=words) for s, words in _TICKS if low <= s <= high),
         columns=tuple(
             Tick(at=x_of(day), words=f"{day:%m-%d}") for day in _midnights(began, now, days)
         ),
         dots=tuple(Dot(x=x_of(one.at), y=y_of(one.seconds), urgent=one.urgent) for one in shown),
-        levels=tuple(Tick(at=y_of(s), words=words) for words, s in levels if s is not None),
+        levels=_levels(y_of(found.p50 or low), y_of(found.p95 or low)),
     )
+
+
+def _levels(p50: float, p95: float) -> tuple[Tick, ...]:
+    """Return a line for each percentile; one for both if their words would lie on each other."""
+    if p50 - p95 < _WORDS_HEIGHT:
+        return (Tick(at=p50, words="p50, p95"),)
+    return (Tick(at=p50, words="p50"), Tick(at=p95, words="p95"))
 
 
 def _span(seconds: Sequence[float]) -> tuple[float, float]:

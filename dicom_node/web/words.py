@@ -68,6 +68,7 @@ FLAGS: Final = (
     mark("intraventricular extension"),
     mark("volume uncertain"),
     mark("unfamiliar"),
+    mark("no forecast"),
     mark("registration poor"),
     mark("surgery suspected"),
     mark("sharp fall"),

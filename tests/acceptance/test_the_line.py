@@ -61,10 +61,10 @@ def test_a_series_sent_with_dcmtk_comes_back_as_results(node, archive, tmp_path)
     assert row["volume_ml"] == pytest.approx(Ball().volume_ml, rel=0.05)
     assert 0 < row["door_to_result_s"] < DEADLINE_S
     assert [delivery["state"] for delivery in row["deliveries"]] == ["accepted"] * 5
-    assert source.SeriesInstanceUID in node.get("/")
+    assert source.StudyInstanceUID in node.get("/studies")
     assert "hematoma found" in node.get(f"/series/{source.SeriesInstanceUID}")
     assert '"healthy":true' in node.get("/health")
-    told = node.log.read_text() + json.dumps(node.rows()) + node.get("/")
+    told = node.log.read_text() + json.dumps(node.rows()) + node.get("/") + node.get("/studies")
     told += "".join(path.read_text() for path in node.folder.rglob("summaries/*/*.json"))
     for secret in (POISON_NAME, str(source.PatientID), POISON_BIRTH_DATE):
         assert secret not in told

@@ -31,6 +31,7 @@ first_retry_s = 0.5
 
 [web]
 port = {web}
+open_on_loopback = true
 """
 
 

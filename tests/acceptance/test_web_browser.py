@@ -1,0 +1,210 @@
+"""The pages in a browser: as people meet them, on a desk and on a phone, and what axe says."""
+
+import re
+import shutil
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from web_builder import PASSWORD, finish, prepare, web_node
+
+from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.users.role import UserRole
+from dicom_node.web.server import WebServer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe_playwright = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+)
+
+pytestmark = pytest.mark.acceptance
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 740}
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on the PATH")
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("node")
+    prepare(folder)
+    with web_node(folder, viewer_url="http://viewer.example/?s={study_instance_uid}") as node:
+        server = WebServer(node.pages.app, host="127.0.0.1", port=0)
+        server.start()
+        node.base = f"http://127.0.0.1:{server.port}"
+        yield node
+        server.stop()
+
+
+@pytest.fixture
+def open_page(chromium, node):
+    """Return what opens a page in a fresh browser; nothing may be said on its console."""
+    said, contexts = [], []
+
+    def opened(size=DESK, *, scheme="light", name=None, **options):
+        context = chromium.new_context(viewport=size, color_scheme=scheme, **options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if _is_foreign(request) else 0)
+        if name is not None:
+            page.goto(f"{node.base}/login")
+            page.fill("#name", name)
+            page.fill("#password", PASSWORD)
+            page.click("main button")
+            page.wait_for_url(f"{node.base}/")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [words for words in said if "404 (Not Found)" not in words] == []
+
+
+def _is_foreign(request):
+    return urlsplit(request.url).hostname != "127.0.0.1"
+
+
+def test_a_newcomer_sets_a_password_and_looks_around(node, open_page):
+    """From the one-time code to a study, by what stands on the pages."""
+    code = node.pages.accounts.add("newcomer", UserRole.VIEWER, by="test")
+    page = open_page()
+
+    page.goto(f"{node.base}/studies/{node.study}")
+    page.click("text=I have a one-time code")
+    page.fill("#name", "newcomer")
+    page.fill("#code", code.lower())
+    page.fill("#password", PASSWORD)
+    page.fill("#again", PASSWORD)
+    page.click("main button")
+    page.wait_for_url(f"{node.base}/")
+    page.click("nav >> text=Studies")
+    page.select_option("#outcome", "hematoma_found")
+    page.click('main button:has-text("Search")')
+    page.wait_for_url(re.compile("outcome=hematoma_found"))
+    page.click("table a >> nth=0")
+    page.wait_for_selector("img.picture")
+
+    assert page.url == f"{node.base}/studies/{node.study}"
+    assert page.is_visible("img.picture")
+    assert page.locator("text=Make urgent").count() == 0
+    link = page.get_by_text("Open in the viewer").get_attribute("href")
+    assert link == f"http://viewer.example/?s={node.study}"
+
+
+def test_a_result_appears_by_itself(node, open_page):
+    """A page that stays open shows what happens; nobody presses anything."""
+    page = open_page(name="vera")
+    page.goto(f"{node.base}/studies?text={node.waiting}")
+    assert page.inner_text("td .state") == "queued"
+
+    finish(node.ledger, node.clock, DataLayout(root=node.settings.node.data_dir))
+
+    page.wait_for_selector("td .state.delivered")
+    assert "23.5 mL" in page.inner_text("table")
+
+
+def test_an_operator_hurries_and_is_asked_before_a_repeat(node, open_page):
+    """The question of the browser stops what was not meant."""
+    page = open_page(name="otto")
+    page.goto(f"{node.base}/studies/{node.study}")
+    page.click("text=Make urgent")
+    page.wait_for_selector("text=No longer urgent")
+
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.click("text=Analyse again")
+
+    assert page.url == f"{node.base}/studies/{node.study}"
+    found = node.pages.sources.studies.study(node.study)
+    assert [one.job.job_id for one in found.series] == [node.job]
+    page.click("text=No longer urgent")
+    page.wait_for_selector("text=Make urgent")
+
+
+def test_an_object_is_downloaded_as_dicom(node, open_page, tmp_path):
+    """By the name of its UID."""
+    page = open_page(name="vera")
+    page.goto(f"{node.base}/studies/{node.study}")
+
+    with page.expect_download() as waiting:
+        page.click("a[download] >> nth=0")
+    waiting.value.save_as(tmp_path / "one.dcm")
+
+    assert waiting.value.suggested_filename.endswith(".dcm")
+    assert (tmp_path / "one.dcm").read_bytes()[128:132] == b"DICM"
+
+
+def test_language_and_theme_are_chosen_without_a_button(node, open_page):
+    """And stay for the next page."""
+    page = open_page(name="vera")
+    page.select_option("#language", "zh")
+    page.wait_for_selector("text=概览")
+    page.select_option("#theme", "dark")
+    page.wait_for_selector("html[data-theme=dark]")
+    page.goto(f"{node.base}/studies")
+
+    assert page.inner_text("h1") == "检查"
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(part) for part in re.findall(r"\d+", ground)) < 40
+
+
+def test_everything_can_be_reached_by_keyboard(node, open_page):
+    """The first stop leads past the head to the content; log-in ends with Enter."""
+    page = open_page()
+    page.goto(f"{node.base}/login")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#main"
+    page.focus("#name")
+    page.keyboard.type("vera")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{node.base}/")
+
+
+def test_a_session_that_ended_leads_to_the_log_in(node, open_page):
+    """The open page does not stay with what it showed."""
+    page = open_page(name="vera")
+    node.clock.turn(timedelta(hours=2).total_seconds())
+
+    page.goto(f"{node.base}/studies")
+
+    assert urlsplit(page.url).path == "/login"
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme):
+    """WCAG 2.2 AA and best practices on each page; no page is wider than its screen."""
+    page = open_page(size, scheme=scheme)
+    for path in ("/login", "/first"):
+        page.goto(node.base + path)
+        check(page)
+    page = open_page(size, scheme=scheme, name="anna")
+    paths = ("/", "/studies", f"/studies/{node.study}", "/watch", "/users", "/account", "/nowhere")
+    for path in paths:
+        answer = page.goto(node.base + path)
+        assert answer.status == (404 if path == "/nowhere" else 200)
+        check(page)
+
+
+def check(page):
+    found = axe_playwright.Axe().run(page).response["violations"]
+    told = [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found]
+    assert told == [], page.url
+    wide, shown = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert wide <= shown, page.url
