@@ -23,20 +23,27 @@ class LiveAnalyst:
         Loads models.
     layout
         Where the data lie.
+    tell
+        Is told what is wrong with the models of the settings, nothing once they are loaded.
     """
 
     def __init__(
-        self, make: Callable[[Settings, DataLayout], "Analyst"], layout: DataLayout
+        self,
+        make: Callable[[Settings, DataLayout], "Analyst"],
+        layout: DataLayout,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._make = make
         self._layout = layout
+        self._tell = tell
         self._wanted: object = None
         self._analyst: Analyst | None = None
 
     def of(self, settings: Settings) -> "Analyst":
         """Return the analyst for these settings.
 
-        Models that cannot be loaded leave those before at work, and the log says so.
+        Models that cannot be loaded leave those before at work; log and health say so.
 
         Raises
         ------
@@ -50,9 +57,12 @@ class LiveAnalyst:
         try:
             self._analyst = self._make(settings, self._layout)
         except (PipelineError, OSError, RuntimeError) as error:
+            self._tell(f"the models of the settings cannot be used: {error}")
             if self._analyst is None:
                 raise
             LOGGER.error(  # noqa: TRY400 - the message says it all
                 "The models of the settings cannot be used, those before stay at work: %s", error
             )
+        else:
+            self._tell("")
         return self._analyst

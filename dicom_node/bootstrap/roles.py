@@ -126,7 +126,9 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
     """Analyse one job after the other with warm models, until told to stop."""
     from dicom_node.bootstrap.follow_up import planning_rules
     from dicom_node.bootstrap.live_analyst import LiveAnalyst
+    from dicom_node.bootstrap.model_faults import note_models
     from dicom_node.delivery.outbox import Outbox
+    from dicom_node.jobs.documents import Documents
     from dicom_node.jobs.worker import Worker
 
     with (
@@ -134,7 +136,8 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
         _process(duty, name) as ledger,
         duty.live as live,
     ):
-        analysts = LiveAnalyst(make_analyst, duty.layout)
+        tell = note_models(Documents(ledger.database), name)
+        analysts = LiveAnalyst(make_analyst, duty.layout, tell=tell)
         analysts.of(duty.settings)
         released = ledger.jobs.release(name, parts.job_rules(duty.settings).retry, utc_now())
         if released:

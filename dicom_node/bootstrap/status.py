@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.model_faults import model_faults
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.retention import custody_alarms
 from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
@@ -83,7 +84,8 @@ class LedgerStatus:
     def health(self) -> Health:
         """Return whether every kind of process lives and the disk has room."""
         now = self._clock()
-        seen = seen_ages(self._reports.processes(), now)
+        processes = self._reports.processes()
+        seen = seen_ages(processes, now)
         free_mb = shutil.disk_usage(self._layout.root).free // _MEGABYTE
         floor_mb = self._settings.node.free_space_floor_mb
         faults = [
@@ -108,6 +110,11 @@ class LedgerStatus:
             version=__version__,
             warnings=(
                 *(f"settings not in force: {fault}" for fault in self._configuration()),
+                *model_faults(
+                    self._reports.document,
+                    processes=(process.name for process in processes),
+                    seen=seen,
+                ),
                 *delivery_alarms(
                     self._reports.destinations(), known=destination_names(self._settings)
                 ),

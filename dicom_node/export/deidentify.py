@@ -15,9 +15,12 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 from pydicom.valuerep import DA, DT, TM
 
+from dicom_node.association.file_format import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
 from dicom_node.export import rules
 from dicom_node.export.key import ExportKey
-from dicom_node.results.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.results.segmentation import LESION
 from pipeline.ct_series.header import MALFORMED
 from pipeline.ct_series.multiframe import MULTI_FRAME_CLASSES
@@ -324,7 +327,7 @@ def _file_meta(result: Dataset) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = result.SOPClassUID
     meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
     meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta
 

@@ -8,6 +8,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_node.association.file_format import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+)
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_device_uid
@@ -15,9 +19,6 @@ from dicom_node.results.patient_study import patient_and_study
 
 #: UTF-8: holds every patient's name and every comment.
 CHARACTER_SET: Final = "ISO_IR 192"
-#: Identifies this software in the file meta information (PS3.7, section D.3.3.2).
-IMPLEMENTATION_CLASS_UID: Final = UID("2.25.307794338371863985834826314049331395726")
-IMPLEMENTATION_VERSION_NAME: Final = "ICHNODE"
 #: Longest SH, LO value (PS3.5, section 6.2).
 _LONG_STRING: Final = 64
 #: What is said of the scanner, where the source says it (PS3.3, C.12.1, table C.12-1).
@@ -163,6 +164,6 @@ def _stamp_file_meta(result: Dataset) -> None:
     file_meta.MediaStorageSOPClassUID = result.SOPClassUID
     file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
     file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     result.file_meta = file_meta
