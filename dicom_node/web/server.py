@@ -40,6 +40,8 @@ class WebServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            # Strict about the request line; uvicorn takes another parser where it is installed.
+            http="h11",
             proxy_headers=False,
             ssl_certfile=certificate or None,
             ssl_keyfile=key or None,
