@@ -101,8 +101,11 @@ class GuardedSocket(AssociationSocket):
             return False
         if self._start < self._end:
             return True
-        if not super().ready:
-            return False
+        return super().ready and self.has_data
+
+    @property
+    def has_data(self) -> bool:
+        """Whether what has arrived is data of the caller: TLS has messages of its own."""
         return not isinstance(self.socket, ssl.SSLSocket) or self._has_data(self.socket)
 
     @property

@@ -160,12 +160,16 @@ class StreamProvider(DULServiceProvider):
         plug = self.socket
         if self.state_machine.current_state == _CLOSING or not isinstance(plug, GuardedSocket):
             return super()._is_transport_event()
-        if not self._rest(plug) or not plug.ready:
-            return False
-        if self.state_machine.current_state == _TRANSFER and self._pass_by(plug):
-            return True
-        self._read_pdu_data()
-        return True
+        came = False
+        # Storage is served here until something else comes: a round of the library costs more
+        # than an answer.
+        while self._rest(plug):
+            if self.state_machine.current_state != _TRANSFER or not self._pass_by(plug):
+                self._read_pdu_data()
+                return True
+            self._idle_timer.restart()
+            came = True
+        return came
 
     def _rest(self, plug: GuardedSocket) -> bool:
         """Sleep until the network or somebody here has something; return whether to read."""
@@ -186,7 +190,7 @@ class StreamProvider(DULServiceProvider):
         if any(descriptor == self._bell.fileno() for descriptor, _ in ready):
             self._bell.hush()
             return False
-        return bool(ready)
+        return bool(ready) and plug.has_data
 
     def _pass_by(self, plug: GuardedSocket) -> bool:
         """Read a PDU of a storage request; return whether it was one."""

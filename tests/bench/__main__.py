@@ -7,7 +7,6 @@ medians of ratios within a repetition: on a shared machine nothing else can be c
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import receivers
 from tests.bench.blast_ct import bench_blast_ct
+from tests.bench.receive import bench_receive
 from tests.bench.scan import bench_scan
 
 CONSOLE = Console()
@@ -69,25 +68,6 @@ def bench_start(wanted: argparse.Namespace) -> dict[str, object]:
     return _show("start-up", times, reference="python -c pass", unit="s")
 
 
-def bench_receive(wanted: argparse.Namespace) -> dict[str, object]:
-    """Time one storescu against every receiver, interleaved."""
-    if not shutil.which("storescu"):
-        CONSOLE.print("receive: skipped, dcmtk's storescu is not installed")
-        return {}
-    times: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for repetition in range(wanted.repetitions):
-            images = _images(Path(scratch) / f"images-{repetition}", wanted.images, repetition)
-            for name, start in receivers.available().items():
-                folder = Path(scratch) / f"{name}-{repetition}"
-                folder.mkdir()
-                with start(folder) as receiver:
-                    seconds = _send(images, receiver)
-                times.setdefault(receiver.name, []).append(seconds / wanted.images * 1000)
-    reference = next((name for name in times if name.startswith("Orthanc")), next(iter(times)))
-    return _show("receive, one storescu, ms per 512x512 image", times, reference, unit="ms")
-
-
 def bench_analyze(wanted: argparse.Namespace) -> dict[str, object]:
     """Time the steps of `ichnode analyze` on a simulated patient."""
     times: dict[str, list[float]] = {}
@@ -116,19 +96,6 @@ def bench_inference(wanted: argparse.Namespace) -> dict[str, object]:
     from tests.bench.inference import bench_inference as run
 
     return run(CONSOLE, repetitions=wanted.repetitions)
-
-
-def _images(folder: Path, count: int, repetition: int) -> Path:
-    from ct_builder import build_ct_series, save_series
-
-    save_series(build_ct_series(slices=count, spacing_mm=1.0, seed=repetition, noise_hu=4), folder)
-    return folder
-
-
-def _send(images: Path, receiver: receivers.Receiver) -> float:
-    storescu = ["storescu", "-aec", receiver.ae_title, "+sd", "127.0.0.1", str(receiver.port)]
-    environment = {**os.environ, "TCP_NODELAY": "1"}
-    return _seconds_of([*storescu, str(images)], environment)
 
 
 def _seconds_of(command: list[str], environment: dict[str, str] | None = None) -> float:

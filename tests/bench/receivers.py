@@ -39,17 +39,30 @@ class Receiver:
 
 @contextmanager
 def ichnode(folder: Path) -> Iterator[Receiver]:
-    """Run the receiver of this project: raw bytes, two syncs and a ledger row per image."""
+    """Run the receiver of this project."""
+    with _ichnode(folder, "stream", "ichnode (durable)") as receiver:
+        yield receiver
+
+
+@contextmanager
+def ichnode_library(folder: Path) -> Iterator[Receiver]:
+    """Run it with pynetdicom's reader."""
+    with _ichnode(folder, "library", "ichnode, pynetdicom's reader") as receiver:
+        yield receiver
+
+
+@contextmanager
+def _ichnode(folder: Path, reader: str, name: str) -> Iterator[Receiver]:
     port = free_port()
     config = folder / "node.toml"
     data = folder / "data"
     config.write_text(
-        f'[node]\nport = {port}\ncallers = ["*"]\ndata_dir = "{data}"\n'
+        f'[node]\nreader = "{reader}"\nport = {port}\ncallers = ["*"]\ndata_dir = "{data}"\n'
         "free_space_floor_mb = 0\n[web]\nenabled = false\n"
     )
     command = [sys.executable, "-m", "dicom_node", "serve", "--only", "receiver"]
     with _process([*command, "--config", str(config)], folder, port) as pid:
-        yield Receiver(name="ichnode (durable)", ae_title="ICHNODE", port=port, pid=pid)
+        yield Receiver(name=name, ae_title="ICHNODE", port=port, pid=pid)
 
 
 @contextmanager
@@ -89,7 +102,7 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
 
 def available() -> dict[str, object]:
     """Return the receivers that can run here, by name of their function."""
-    found: dict[str, object] = {"ichnode": ichnode}
+    found: dict[str, object] = {"ichnode": ichnode, "library": ichnode_library}
     if shutil.which("storescp"):
         found["storescp"] = storescp
     if _orthanc_program():

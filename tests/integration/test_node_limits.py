@@ -258,6 +258,9 @@ def test_a_fault_in_judging_a_caller_lets_nobody_in(intake):
     """An open door would be the worse fault; PS3.8, table 9-21: transient, no reason given."""
 
     class BrokenRule:
+        def knows_address(self, address):
+            return bool(address)
+
         def decide(self, call, open_calls):
             raise KeyError(call, open_calls)
 
