@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from dicom_node.errors import stack_of
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.bundle import ResultObjects, encode
+from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.results.check import check_results
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ModelIdentity, model_line
@@ -160,18 +161,23 @@ class ResultConfiguration:
     say_not_processed : bool
         Whether a series that cannot be analysed gets a report that says so; it changes no other
         result.
+    capture_style : CaptureStyle
+        How captures show the hematoma.
     fitted : tuple of str
         What the models' cards state beside the weights, one fact each: cutoffs, floors, errors.
     """
 
     with_uncertainty_map: bool = False
     say_not_processed: bool = False
+    capture_style: CaptureStyle = CaptureStyle.CONTOUR
     fitted: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it and of the software's version, hexadecimal."""
-        wanted = ("uncertainty map",) if self.with_uncertainty_map else ()
+        wanted = ["uncertainty map"] if self.with_uncertainty_map else []
+        if self.capture_style is not CaptureStyle.CONTOUR:
+            wanted.append(f"captures {self.capture_style}")
         lines = (f"ichnode {__version__}", *self.fitted, *wanted)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -335,6 +341,7 @@ class SeriesAnalyst:
             configuration_digest=self.configuration_digest,
             software_versions=(__version__,),
             with_uncertainty_map=self._configuration.with_uncertainty_map,
+            capture_style=self._configuration.capture_style,
         )
 
 

@@ -246,6 +246,7 @@ class ResultSettings(_Table):
     uncertainty_map: bool = False
     say_not_processed: bool = False
     forecast: bool = True
+    capture_style: Literal["contour", "paint"] = "contour"
 
 
 class FollowUpSettings(_Table):

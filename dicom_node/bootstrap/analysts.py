@@ -20,6 +20,7 @@ from dicom_node.jobs.task import (
     Rejected,
 )
 from dicom_node.jobs.worker import Analyst
+from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, SeriesAnalyst
 from dicom_node.settings import Settings
 
@@ -99,6 +100,7 @@ def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
             say_not_processed=settings.results.say_not_processed,
+            capture_style=CaptureStyle(settings.results.capture_style),
             fitted=tuple(fact for card in models.cards for fact in fitted_facts(card)),
         ),
     )

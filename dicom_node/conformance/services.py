@@ -94,8 +94,9 @@ restored; none otherwise, and never lossy |
 
 | Object | SOP Class | Content |
 | --- | --- | --- |
-| Capture | Secondary Capture Image Storage | one RGB image per slice of the triplet, \
-with the Grad-CAM overlay, a legend, the probability and RESEARCH USE ONLY |
+| Capture | Secondary Capture Image Storage | one RGB image per slice of the triplet: the slice \
+with outline and Grad-CAM overlay on its own pixel grid, inside margins that hold scale, \
+orientation, numbers and RESEARCH USE ONLY; position and spacing are those of the larger image |
 | Segmentation | Segmentation Storage | the hematoma, binary, on the grid of the source series |
 | Forecast | Segmentation Storage | the hematoma as a growth model expects it at follow-up if it \
 expands, binary, in a series of its own with a private property type; never merged with the \

@@ -170,12 +170,8 @@ def _capture_faults(capture: Dataset, frames: SourceFrames) -> Iterator[str]:
             lambda: _pixels_fit(capture),
         ),
         (
-            "Rows and Columns must be those of the source",
-            lambda: (capture.Rows, capture.Columns) == (frames.rows, frames.columns),
-        ),
-        (
-            "the source image must be among the source and lie at the same place",
-            lambda: frames.lies_at(capture.SourceImageSequence[0], capture.ImagePositionPatient),
+            "the source image must be among the source and lie within it, pixel on pixel",
+            lambda: frames.lies_within(capture.SourceImageSequence[0], capture),
         ),
     )
     for name, holds in rules:

@@ -26,6 +26,8 @@ _LINE: Final = 26
 #: follow-up: cyan. Neither is a grey.
 _OWN: Final = (255, 0, 255)
 _CARRIED: Final = (0, 220, 235)
+#: Length of the scale bar.
+_BAR_MM: Final = 50
 #: Characters of a note in one line.
 _NOTE_WIDTH: Final = 104
 
@@ -125,9 +127,19 @@ def _panels(
             ("P", (middle_x, _HEADER + PANEL_PX - 6), "ms"),
         ):
             _letter(draw, place, letter, anchor)
+        _scale_bar(draw, x + PANEL_PX, view.pixel_mm)
         y = _HEADER + PANEL_PX + 6
         draw.text((x, y), heading, font=font(20, bold=True), fill=WHITE)
         draw.text((x, y + 28), caption, font=font(16), fill=GREY)
+
+
+def _scale_bar(draw: ImageDraw.ImageDraw, right: int, pixel_mm: float) -> None:
+    """Draw a bar of 50 mm below a panel, up to its right edge."""
+    left, y = right - round(_BAR_MM / pixel_mm), _HEADER + PANEL_PX + 16
+    draw.line([(left, y), (right, y)], fill=WHITE, width=2)
+    for x in (left, right):
+        draw.line([(x, y - 5), (x, y + 5)], fill=WHITE, width=2)
+    draw.text((left - 8, y), f"{_BAR_MM} mm", font=font(16), fill=GREY, anchor="rm")
 
 
 def _letter(draw: ImageDraw.ImageDraw, place: tuple[int, int], letter: str, anchor: str) -> None:

@@ -40,6 +40,8 @@ class PairView:
         Hematoma of each scan on its own panel.
     carried_yx : ndarray of bool, same shape, or None
         Hematoma of the baseline on the follow-up's panel; None where the heads do not match.
+    pixel_mm : float
+        Side of a pixel of both panels.
     baseline_slice, follow_up_slice : int or None
         Which slice is shown, counted from 0; None for one laid through the follow-up's slices.
     """
@@ -49,6 +51,7 @@ class PairView:
     baseline_yx: NDArray[np.bool_]
     follow_up_yx: NDArray[np.bool_]
     carried_yx: NDArray[np.bool_] | None
+    pixel_mm: float
     baseline_slice: int
     follow_up_slice: int | None
 
@@ -77,6 +80,7 @@ def view_pair(
         baseline_yx=before,
         follow_up_yx=_shown(follow_up.segmentation, other),
         carried_yx=carried,
+        pixel_mm=plane.pixel_spacing_yx_mm[0],
         baseline_slice=index,
         follow_up_slice=own,
     )

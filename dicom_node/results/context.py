@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.results.identity import ModelIdentity, device_uid_of
 
 #: Longest LO value (PS3.5, section 6.2).
@@ -31,6 +32,8 @@ class ResultContext:
         Device UID of the node; empty means one derived from name, version and models.
     with_uncertainty_map : bool
         Whether a map of the segmentation's doubt is made where there is a hematoma.
+    capture_style : CaptureStyle
+        How captures show the hematoma.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class ResultContext:
     device_serial_number: str = "1"
     device_uid: str = ""
     with_uncertainty_map: bool = False
+    capture_style: CaptureStyle = CaptureStyle.CONTOUR
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:

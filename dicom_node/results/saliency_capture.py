@@ -1,20 +1,25 @@
 """Grad-CAM overlays as Secondary Captures: what every PACS and viewer can show.
 
-One RGB image per slice of the triplet on the native pixel grid. With its position and
-orientation (a Standard Extended SOP Class, PS3.2) it scrolls and measures with the CT.
+One RGB image per slice of the triplet: the slice on its native pixel grid, inside margins for
+the words. With its position and orientation (a Standard Extended SOP Class, PS3.2) it scrolls and
+measures with the CT.
 """
 
 from typing import Final
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_node.results import codes, wording
+from dicom_node.results.capture_drawing import draw_capture
 from dicom_node.results.capture_image import new_capture, set_pixels
+from dicom_node.results.capture_layout import capture_layout
 from dicom_node.results.context import ResultContext
 from dicom_node.results.header import coded, stamp
 from dicom_node.results.identity import ModelIdentity, ResultIdentity, ResultRole
-from dicom_node.results.picture import CapturePicture, draw_capture
-from dicom_node.results.source import SourceSeries
+from dicom_node.results.orientation_letters import edge_letters
+from dicom_node.results.picture import CapturePicture
+from dicom_node.results.source import SourceSeries, decimals
 from pipeline.analysis import HematomaFound
 from pipeline.saliency import SliceSaliency
 from pipeline.volume import CtVolume
@@ -64,6 +69,8 @@ def _picture(
 ) -> CapturePicture:
     index = saliency.slice_index
     forecast, growth = analysis.forecast, context.growth_card
+    grid, reach = volume.grid, analysis.volume_range
+    _, rows, columns = grid.shape_zyx
     return CapturePicture(
         hu_yx=volume.hu_zyx[index],
         mask_yx=analysis.mask.voxels_zyx[index],
@@ -72,7 +79,13 @@ def _picture(
         position=saliency.position,
         slice_number=index + 1,
         slice_count=volume.grid.shape_zyx[0],
+        edges=edge_letters(grid.row_cosine_lps, grid.column_cosine_lps),
+        column_spacing_mm=grid.pixel_spacing_yx_mm[1],
+        height_mm=float(grid.to_lps_mm((index, (rows - 1) / 2, (columns - 1) / 2))[2]),
+        tilt_deg=float(np.degrees(np.arccos(np.clip(abs(grid.normal_lps[2]), 0, 1)))),
+        style=context.capture_style,
         volume_ml=analysis.measurements.volume_ml,
+        volume_range_ml=None if reach is None else (reach.low_ml, reach.high_ml),
         prediction=analysis.prediction,
         slice_probability=analysis.prediction.slice_probabilities[triplet_index],
         node=f"{context.model_name} {context.software_versions[0]}",
@@ -108,6 +121,17 @@ def _capture(
     reference = source.images[saliency.slice_index].reference()
     reference.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
     capture.SourceImageSequence = [reference]
-    capture.update(source.slice_geometry(saliency.slice_index))
+    capture.update(_geometry(source, saliency.slice_index))
     capture.update(source.lossy_flags())
     return capture
+
+
+def _geometry(source: SourceSeries, index: int) -> Dataset:
+    """Return the plane of the slice, from the corner of the margins on."""
+    grid = source.grid
+    _, rows, columns = grid.shape_zyx
+    layout = capture_layout(rows, columns)
+    plane = source.slice_geometry(index)
+    corner = grid.to_lps_mm((index, -layout.top, -layout.left))
+    plane.ImagePositionPatient = decimals([float(part) for part in corner])
+    return plane

@@ -9,6 +9,8 @@ from pydicom.dataset import Dataset
 
 #: Positions are written with 16 characters and were read as such, in mm.
 _TOLERANCE_MM: Final = 1e-3
+#: The same as parts of a pixel.
+_TOLERANCE_PX: Final = 0.01
 
 
 class SourceFrames:
@@ -62,6 +64,28 @@ class SourceFrames:
                 rtol=0,
                 atol=_TOLERANCE_MM,
             )
+        )
+
+    def lies_within(self, reference: Dataset, capture: Dataset) -> bool:
+        """Return whether a referenced source image lies, pixel on pixel, inside a larger image."""
+        instance = self._by_uid.get(str(reference.ReferencedSOPInstanceUID))
+        if instance is None or reference.ReferencedSOPClassUID != instance.SOPClassUID:
+            return False
+        frame = reference.get("ReferencedFrameNumber")
+        position = _position(instance, None if frame is None else int(frame))
+        away = position - np.asarray(capture.ImagePositionPatient, dtype=np.float64)
+        along_row, along_column = np.asarray(
+            capture.ImageOrientationPatient, dtype=np.float64
+        ).reshape(2, 3)
+        row_mm, column_mm = (float(spacing) for spacing in capture.PixelSpacing)
+        out_of_plane = float(away @ np.cross(along_row, along_column))
+        down, right = float(away @ along_column) / row_mm, float(away @ along_row) / column_mm
+        whole = all(abs(shift - round(shift)) < _TOLERANCE_PX for shift in (down, right))
+        return (
+            abs(out_of_plane) <= _TOLERANCE_MM
+            and whole
+            and 0 <= round(down) <= int(capture.Rows) - self.rows
+            and 0 <= round(right) <= int(capture.Columns) - self.columns
         )
 
 

@@ -58,6 +58,13 @@ POSITION: Final[dict[TripletPosition, str]] = {
     TripletPosition.MAX_PLUS_1: "slice above the largest",
 }
 
+#: The same as a heading.
+SHORT_POSITION: Final[dict[TripletPosition, str]] = {
+    TripletPosition.MAX_MINUS_1: "Below the largest area",
+    TripletPosition.MAX: "Largest area",
+    TripletPosition.MAX_PLUS_1: "Above the largest area",
+}
+
 FLAG: Final[dict[QualityFlag, str]] = {
     QualityFlag.THICK_SLICES: "Slices are thicker than 5 mm; small hematomas may be missed.",
     QualityFlag.MIXED_THICKNESS: "The series mixes slices of different thickness.",
@@ -132,6 +139,31 @@ def probability_words(prediction: HePrediction) -> str:
     )
 
 
+def probability_and_range(prediction: HePrediction) -> str:
+    """Return the probability with what it ranges over: networks, or else slices."""
+    members = prediction.member_probabilities
+    each = members or prediction.slice_probabilities
+    reach = ""
+    if len(each) > 1:
+        among = "networks" if members else "slices"
+        reach = f" ({min(each):.2f}-{max(each):.2f} among its {among})"
+    return (
+        f"Probability of expansion {prediction.probability:.2f}{reach}, "
+        f"cut-off {prediction.threshold:.2f}"
+    )
+
+
+def in_plain_words(prediction: HePrediction) -> str:
+    """Return what the probability means, and whether all of the model are of one mind."""
+    verb = "expects" if prediction.label is HeLabel.HE else "does not expect"
+    said = f"The model {verb} this hematoma to expand"
+    if prediction.is_unfamiliar:
+        return f"{said}, but knows none that is like it."
+    if len({each >= prediction.threshold for each in prediction.member_probabilities}) > 1:
+        return f"{said}, but its networks do not agree."
+    return f"{said}."
+
+
 def doubt_sentences(prediction: HePrediction) -> tuple[str, ...]:
     """Return what the classifier knows of its own doubt, and its verdicts at other thresholds."""
     said = []
@@ -171,6 +203,11 @@ def volume_words(volume_ml: float, range_ml: tuple[float, float] | None) -> str:
     if range_ml is None:
         return f"{volume_ml:.1f} mL"
     return f"{volume_ml:.1f} mL (95 % range {range_ml[0]:.1f}-{range_ml[1]:.1f})"
+
+
+def short_volume(volume_ml: float, range_ml: tuple[float, float] | None) -> str:
+    """Return the same in fewer letters, e.g. ``18.5 mL (15.2-22.4)``."""
+    return volume_words(volume_ml, range_ml).replace("95 % range ", "")
 
 
 def forecast_words(volume_ml: float, range_ml: tuple[float, float] | None) -> str:

@@ -20,6 +20,7 @@ from result_cases import (
     context,
     hematoma_found,
 )
+from scipy import ndimage
 
 from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results.bundle import encode
@@ -27,6 +28,7 @@ from dicom_node.results.check import check_results
 from pipeline.analysis import NoHematomaFound
 from pipeline.ct_series import read_ct_series
 from pipeline.volume import HematomaMask
+from pipeline.windowing import brain_window
 
 UNEVEN_MM = [-70, -62, -55, -50, -45, -40, -33, -20, -10, 0, 4, 8, 12, 16, 25, 33, 45, 60, 75]
 STACKS = {
@@ -131,19 +133,30 @@ def test_frames_lie_where_their_images_lie(stack):
 
 
 def test_captures_lie_on_their_slices(stack):
-    """Same matrix, spacing and position as the slice that was drawn; RGB of its size."""
+    """The slice's pixels lie in the capture where its position, spacing and directions say."""
     case, results = stack
+    grid = case.volume.grid
 
     for capture, saliency in zip(results.captures, case.analysis.saliency.slices, strict=True):
         read = read_back(capture)
         source = case.volume.sources[saliency.slice_index]
         (image,) = read.SourceImageSequence
-        assert read.pixel_array.shape == (*case.volume.grid.shape_zyx[1:], 3)
-        assert np.allclose(
-            np.asarray(read.ImagePositionPatient, float),
-            case.volume.grid.slice_origins_lps_mm[saliency.slice_index],
-            atol=1e-6,
+        along_row, along_column = np.asarray(read.ImageOrientationPatient, float).reshape(2, 3)
+        away = np.asarray(grid.slice_origins_lps_mm[saliency.slice_index]) - np.asarray(
+            read.ImagePositionPatient, float
         )
+        row_mm, column_mm = (float(each) for each in read.PixelSpacing)
+        top, left = away @ along_column / row_mm, away @ along_row / column_mm
+        assert np.allclose([top, left], np.round([top, left]), atol=1e-3)
+        assert abs(away @ np.cross(along_row, along_column)) < 1e-6
+        _, rows, columns = grid.shape_zyx
+        y, x = saliency.roi.y1, saliency.roi.x1  # just outside: the plain slice
+        drawn = read.pixel_array[round(top) : round(top) + rows, round(left) :][:, :columns]
+        outside = np.ones((rows, columns), dtype=bool)
+        outside[saliency.roi.y0 : y, saliency.roi.x0 : x] = False
+        outside &= ~ndimage.binary_dilation(case.analysis.mask.voxels_zyx[saliency.slice_index])
+        grey = brain_window(case.volume.hu_zyx[saliency.slice_index])
+        assert np.array_equal(drawn[..., 1][outside], np.rint(grey[outside]))
         assert image.ReferencedSOPInstanceUID == source.sop_instance_uid
         assert image.get("ReferencedFrameNumber") == source.frame_number
 

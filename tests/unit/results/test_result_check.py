@@ -115,6 +115,17 @@ def test_a_frame_on_the_wrong_image_is_found(case, results):
     assert "refers to an image that does not lie where it lies" in faults_of(case, results)
 
 
+@pytest.mark.parametrize("shift", [(0.5, 0.0, 0.0), (0.0, 0.0, 1.0), (500.0, 0.0, 0.0)])
+def test_a_capture_beside_its_slice_is_found(case, results, shift):
+    """Half a pixel off, in another plane, or with the slice outside of its picture."""
+    capture = results.captures[1]
+    column_mm = float(capture.PixelSpacing[1])
+    x, y, z = (float(part) for part in capture.ImagePositionPatient)
+    capture.ImagePositionPatient = [x + shift[0] * column_mm, y + shift[1], z + shift[2]]
+
+    assert "lie within it, pixel on pixel" in faults_of(case, results)
+
+
 def test_another_patient_or_frame_of_reference_is_found(case, results):
     """Results never leave under another name or in another space."""
     results.report.PatientID = "SOMEBODY ELSE"
