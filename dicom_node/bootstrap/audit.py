@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from dicom_node.audit.clerk import AuditClerk, Parties
 from dicom_node.audit.events import Party, application, configured, exported, refused
 from dicom_node.audit.message import AccessPoint, AuditSource
-from dicom_node.audit.people import Person, intervened
+from dicom_node.audit.people import Person, account_changed, intervened
 from dicom_node.audit.spool import AuditSpool
 from dicom_node.audit.syslog import Repository, TlsRepository, UdpRepository
 from dicom_node.audit.trail import AuditCourier, AuditTrail
@@ -108,6 +108,13 @@ def note_intervention(
     trail = audit_trail(settings)
     if trail.is_on:
         trail.write(intervened(node_party(settings), operator_here(), what, studies, at))
+
+
+def note_account(settings: Settings, whose: str, what: str, at: datetime) -> None:
+    """Write down that somebody at this machine made, changed or closed an account."""
+    trail = audit_trail(settings)
+    if trail.is_on:
+        trail.write(account_changed(node_party(settings), operator_here(), whose, what, at))
 
 
 def operator_here() -> Person:

@@ -10,9 +10,11 @@ from dicom_node.bootstrap.configuration import ConfigurationOffice
 from dicom_node.bootstrap.deliverers import Deliverers
 from dicom_node.bootstrap.retention import RetentionOffice
 from dicom_node.bootstrap.roles import utc_now
+from dicom_node.bootstrap.sign_in_office import SignInOffice
 from dicom_node.bootstrap.tracing import trace_courier
 from dicom_node.bootstrap.waits import longest_waits
 from dicom_node.bootstrap.watch import NodeWatch
+from dicom_node.bootstrap.web_rules import session_rules
 from dicom_node.configuration.live import LiveSettings
 from dicom_node.delivery.outbox import Outbox
 from dicom_node.jobs.ledger import Ledger
@@ -101,12 +103,16 @@ def _reports(live: LiveSettings, settings: Settings, ledger: Ledger) -> list[Tic
     """Return what tells people and repositories."""
     alerts = AlertOffice(settings, ledger=ledger, clock=utc_now, configuration=lambda: live.faults)
     audit = AuditOffice(settings, ledger=ledger, clock=utc_now)
+    sign_ins = SignInOffice(
+        settings, ledger=ledger.users, rules=session_rules(settings.web), clock=utc_now
+    )
     traces = trace_courier(settings, ledger, utc_now)
     configuration = ConfigurationOffice(live, ledger=ledger, clock=utc_now)
     return [
         Tick(name="alerts", every_s=_ALERTS_EVERY_S, action=alerts.tick),
         Tick(name="configuration", every_s=_CONFIGURATION_EVERY_S, action=configuration.tick),
         Tick(name="audit", every_s=_SWEEP_EVERY_S, action=audit.tick),
+        Tick(name="log-ins", every_s=_SWEEP_EVERY_S, action=sign_ins.tick),
         *([Tick(name="traces", every_s=_SWEEP_EVERY_S, action=traces.tick)] if traces else []),
     ]
 

@@ -276,9 +276,13 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     from dicom_node.web.server import WebServer
 
     pages = NodePages(
-        duty.settings, ledger=ledger, clock=utc_now, configuration=lambda: duty.live.faults
+        duty.settings,
+        ledger=ledger,
+        clock=utc_now,
+        configuration=lambda: duty.live.faults,
+        waiting=lambda: duty.live.waiting,
+        desk=duty.live.desk,
     )
-    pages.entrance.tidy()
     with _named_port(web.host, web.port):
         server = WebServer(
             pages.app, host=web.host, port=web.port, certificate=web.certificate, key=web.key

@@ -6,11 +6,12 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from dicom_node.bootstrap.audit import note_account
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
@@ -25,7 +26,7 @@ from dicom_node.users.role import UserRole
 
 def run_list(*, as_json: bool, config: Path | None) -> int:
     """Show everybody and every token."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, _):
         people = [
             {
                 "name": one.name,
@@ -62,55 +63,61 @@ def run_list(*, as_json: bool, config: Path | None) -> int:
 
 def run_add(name: str, *, role: str, config: Path | None) -> int:
     """Add a user."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         code = accounts.add(name, _role(role), by=_who())
+        note(name, f"made with role {role}")
     _tell_code(name, code)
     return ExitCode.OK
 
 
 def run_code(name: str, *, config: Path | None) -> int:
     """Give a user a new one-time code."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         code = accounts.new_code(name)
+        note(name, "password taken, one-time code given")
     _tell_code(name, code)
     return ExitCode.OK
 
 
 def run_role(name: str, role: str, *, config: Path | None) -> int:
     """Change what a user may do."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         accounts.set_role(name, _role(role))
+        note(name, f"role {role}")
     say(f"{name} is {role} now")
     return ExitCode.OK
 
 
 def run_remove(name: str, *, config: Path | None) -> int:
     """Remove a user."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         accounts.remove(name)
+        note(name, "removed")
     say(f"{name} is removed")
     return ExitCode.OK
 
 
 def run_add_token(name: str, *, role: str, days: int, config: Path | None) -> int:
     """Make a token."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         token = accounts.add_token(name, _role(role), days=days, by=_who())
+        note(name, f"token made with role {role}")
     say(token)
     return ExitCode.OK
 
 
 def run_remove_token(name: str, *, config: Path | None) -> int:
     """Remove a token."""
-    with _accounts(config) as accounts:
+    with _accounts(config) as (accounts, note):
         accounts.remove_token(name)
+        note(name, "token removed")
     say(f"token {name} is removed")
     return ExitCode.OK
 
 
 @contextmanager
-def _accounts(config: Path | None) -> Iterator[Accounts]:
-    """Open the accounts; also before the node was ever started."""
+def _accounts(config: Path | None) -> Iterator[tuple[Accounts, Callable[[str, str], None]]]:
+    """Open the accounts, and the audit trail for them; also before the node was ever started."""
     _, settings = settings_of(config)
     layout = DataLayout(root=settings.node.data_dir)
     identity = ProcessIdentity(
@@ -122,7 +129,10 @@ def _accounts(config: Path | None) -> Iterator[Accounts]:
         raise OperatorError(f"cannot use the data directory {layout.root}: {error}") from error
     ledger = open_ledger(layout.ledger, process=identity)
     try:
-        yield Accounts(ledger.users, clock=utc_now)
+        yield (
+            Accounts(ledger.users, clock=utc_now),
+            lambda whose, what: note_account(settings, whose, what, utc_now()),
+        )
     except AccountError as error:
         raise OperatorError(str(error)) from error
     finally:

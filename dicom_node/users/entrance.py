@@ -157,14 +157,6 @@ class Entrance:
             self._ledger.touch_token(found.token_id, now)
         return Person(name=f"token {found.name}", role=UserRole(found.role))
 
-    def tidy(self) -> None:
-        """Forget sessions that have ended and log-ins of long ago."""
-        now = self._clock()
-        self._ledger.close_sessions(
-            seen_before=now - self._rules.idle, opened_before=now - self._rules.longest
-        )
-        self._ledger.forget(before=now - _KEPT)
-
     def _check_throttle(self, name: str, address: str) -> None:
         since = self._clock() - THROTTLE_TIME
         of_name, of_address = self._ledger.failures(name=name, address=address, since=since)
@@ -188,6 +180,12 @@ class Entrance:
 
     def _note(self, name: str, outcome: SignIn, address: str) -> None:
         self._ledger.note(name[:64], outcome, address=address[:64], now=self._clock())
+
+
+def tidy(ledger: UserLedger, rules: SessionRules, now: datetime) -> None:
+    """Forget sessions that have ended and log-ins of long ago. Raises LedgerUnavailableError."""
+    ledger.close_sessions(seen_before=now - rules.idle, opened_before=now - rules.longest)
+    ledger.forget(before=now - _KEPT)
 
 
 def _folded(name: str) -> str:

@@ -14,6 +14,7 @@ from dicom_node.users.entrance import (
     THROTTLE_TIME,
     Entrance,
     SessionRules,
+    tidy,
 )
 from dicom_node.users.password import Passwords, check_password
 from dicom_node.users.role import UserRole
@@ -300,10 +301,10 @@ def test_a_code_is_read_as_it_is_heard():
     assert digest_of_code("abcd-EFGH jklm") == digest_of_code("ABCDEFGHJKLM")
 
 
-def test_what_is_old_is_forgotten(anna, entrance, ledger, clock):
+def test_what_is_old_is_forgotten(anna, ledger, clock):
     """Sessions of yesterday, log-ins of last year."""
     clock.turn(500 * 86400)
-    entrance.tidy()
+    tidy(ledger, SessionRules(), clock())
 
     assert ledger.session(digest_of(anna)) is None
     assert ledger.unaudited() == ()
