@@ -276,12 +276,7 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     from dicom_node.web.server import WebServer
 
     pages = NodePages(
-        duty.settings,
-        ledger=ledger,
-        clock=utc_now,
-        configuration=lambda: duty.live.faults,
-        waiting=lambda: duty.live.waiting,
-        desk=duty.live.desk,
+        duty.settings, ledger=ledger, clock=utc_now, configuration=lambda: duty.live.faults
     )
     with _named_port(web.host, web.port):
         server = WebServer(

@@ -8,12 +8,10 @@ from zoneinfo import ZoneInfo
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.metrics import NodeMetrics
 from dicom_node.bootstrap.overview import LedgerOverview
-from dicom_node.bootstrap.page_trials import PageTrials
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.bootstrap.watch import NodeWatch
 from dicom_node.bootstrap.web_audit import PageAudit
 from dicom_node.bootstrap.web_rules import session_rules
-from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.errors import UnaskablePatientError
 from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
@@ -24,7 +22,6 @@ from dicom_node.settings import Settings
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.entrance import Entrance
 from dicom_node.users.password import Passwords
-from dicom_node.web.administration import SettingsDesk
 from dicom_node.web.app import create_app
 from dicom_node.web.house import Sources
 from dicom_node.web.site import Site
@@ -41,10 +38,6 @@ class NodePages:
         Of the node.
     configuration
         Returns what is wrong with the settings file at the moment.
-    waiting
-        Returns the changed settings that wait for a restart.
-    desk
-        Changes the settings file; None if there is none.
     passwords
         Compares passwords.
     """
@@ -56,11 +49,8 @@ class NodePages:
         ledger: Ledger,
         clock: Callable[[], datetime],
         configuration: Callable[[], Sequence[str]] = tuple,
-        waiting: Callable[[], Sequence[str]] = tuple,
-        desk: ConfigurationDesk | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        self._settings = settings
         self._status = LedgerStatus(
             ledger.reports, settings=settings, clock=clock, configuration=configuration
         )
@@ -92,17 +82,6 @@ class NodePages:
             holds=StudyHolds(ledger.database),
             clock=clock,
             version=__version__,
-            desk=SettingsDesk(
-                desk,
-                in_force=lambda: self._settings,
-                faults=configuration,
-                waiting=waiting,
-                clock=clock,
-            ),
-            trials=PageTrials(ledger),
-            deliveries=ledger.delivery_queue,
-            destinations=ledger.destinations,
-            worklists=ledger.worklists,
             watch=self._watch,
             metrics=self._metrics.exposition,
         )
@@ -119,7 +98,6 @@ class NodePages:
         ):
             use(settings)
         self._site = site_of(settings)
-        self._settings = settings
 
 
 class NodeResults:
