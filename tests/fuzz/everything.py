@@ -12,6 +12,7 @@ _SHARES = {
     "data_sets": {"header": 20, "custody": 8, "file_meta": 30, "reader": 2, "pixels": 2},
     "texts": {"settings": 8, "stow_answer": 30, "commitment": 10},
     "papers": {"cards": 10, "found": 10, "identity": 10, "audit": 10, "log_lines": 30},
+    "streams": {"stream": 20},
     "listeners": {"dicom": 2},
     "web_port": {"http": 5, "web": 4},
     "records": {"hello": 20, "tls": 1},

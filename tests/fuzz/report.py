@@ -28,6 +28,7 @@ _WHAT = {
     "native_xml": "answers to STOW-RS as XML",
     "audit": "audit messages and syslog frames with hostile titles and addresses",
     "log_lines": "log lines with hostile fields",
+    "stream": "reader of storage requests, against pynetdicom's",
     "dicom": "the DICOM listener: PDUs, commands, data sets",
     "hello": "TLS records and handshakes, at the listener's own context",
     "tls": "the TLS listener: raw records, and PDUs within TLS",
