@@ -12,6 +12,7 @@ from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_node.association.answer_guard import guard_answers
+from dicom_node.association.checkpoint import hold_while_waiting
 from dicom_node.association.context_answers import ACCEPTANCE, ContextAnswer
 from dicom_node.association.dicom_stack import set_up_dicom_stack
 from dicom_node.association.file_format import (
@@ -215,6 +216,7 @@ def _tls_arguments(peer: Peer, tls: ClientTls, course: _Course) -> tuple[ssl.SSL
 def _on_connection(event: evt.Event, course: _Course) -> None:
     course.connected = True
     guard_answers(event.assoc)
+    hold_while_waiting(event.assoc)
     transport = cast("AssociationSocket", event.assoc.dul.socket)
     if transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
