@@ -49,6 +49,20 @@ STEPS = (
     "dicom_node.bootstrap.status:LedgerStatus.row",
 )
 
+#: Steps of the ways around the line: archives, repositories, people.
+TRAIL_STEPS = (
+    "dicom_node.association.commitment:ask_commitment",
+    "dicom_node.association.commitment:decode_report",
+    "dicom_node.association.commitment_scp:CommitmentScp._on_request",
+    "dicom_node.association.retrieve:move_series",
+    "dicom_node.delivery.stow:WebCarrier.send",
+    "dicom_node.audit.clerk:AuditClerk.tick",
+    "dicom_node.audit.syslog:UdpRepository.send",
+    "dicom_node.alerts.webhook:Webhook.send",
+    "dicom_node.intake.patient_identity:read_patient_identity",
+    "dicom_node.delivery.purger:Purger.purge",
+)
+
 
 def spoil(step):
     """Let a function or method fail once, in every process."""
@@ -73,6 +87,6 @@ def spoil(step):
 
 
 if __name__ == "__main__":
-    for one in STEPS:
+    for one in TRAIL_STEPS if os.environ.get("ICHNODE_FAULTS_OF") == "trails" else STEPS:
         spoil(one)
     main(__file__)

@@ -48,7 +48,7 @@ _KEPT = (
     *("body_part", "contrast_agent", "description", "image_type", "kernel", "manufacturer"),
     *("model_name", "priority", "protocol", "station", "study"),
 )
-_KEPT_VALUES = re.compile(f'"({"|".join(_KEPT)})": "[^"]*"'.encode())
+KEPT_VALUES = re.compile(f'"({"|".join(_KEPT)})": "[^"]*"'.encode())
 
 
 class TalkativePacs:
@@ -172,13 +172,13 @@ def tellings(node, series_uids):
         told[" ".join(command)] = (done.stdout + done.stderr).encode()
     data = node.folder / "data"
     ledger = told_by_database(data / "ledger.sqlite").encode()
-    assert _KEPT_VALUES.search(ledger), "the search itself must work"
-    told["ledger"] = _KEPT_VALUES.sub(b"", ledger)
+    assert KEPT_VALUES.search(ledger), "the search itself must work"
+    told["ledger"] = KEPT_VALUES.sub(b"", ledger)
     for path in data.rglob("*"):
         place = path.relative_to(data)
         is_ledger = path.name.startswith("ledger.sqlite")  # whose values are looked at above
         if path.is_file() and place.parts[0] not in _CUSTODY and not is_ledger:
-            told[str(place)] = _KEPT_VALUES.sub(b"", path.read_bytes())
+            told[str(place)] = KEPT_VALUES.sub(b"", path.read_bytes())
         told[f"name of {place}"] = str(place).encode()
     return told
 
