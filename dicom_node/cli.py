@@ -19,6 +19,7 @@ from dicom_node import (
     init_cli,
     models_cli,
     peers_cli,
+    pull_cli,
     retention_cli,
     rules_cli,
     studies_cli,
@@ -91,6 +92,7 @@ def serve(
 app.command()(init_cli.init)
 app.command()(folder_cli.analyze)
 app.command()(folder_cli.compare)
+app.command()(pull_cli.pull)
 app.command("export-cohort")(export_cli.export_cohort)
 app.command()(custody_cli.verify)
 app.command()(custody_cli.backup)

@@ -81,9 +81,14 @@ class QueryProvider:
 
     def _fits(self, image, keys):
         if keys.QueryRetrieveLevel == "SERIES":
-            return image.StudyInstanceUID == keys.StudyInstanceUID and image.Modality == "CT"
-        first, last = keys.StudyDate.split("-")
-        return image.PatientID == keys.PatientID and first <= image.StudyDate <= last
+            modality = keys.get("Modality") or image.Modality
+            is_of_study = image.StudyInstanceUID == keys.StudyInstanceUID
+            return is_of_study and image.Modality == modality
+        for name in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
+            if keys.get(name) and keys[name].value != image.get(name):
+                return False
+        first, _, last = (keys.get("StudyDate") or "").partition("-")
+        return not first or first <= image.StudyDate <= last
 
     def _answer(self, image, keys):
         answer = Dataset()

@@ -170,14 +170,14 @@ def find_ct_series(
         with aborted_by(stop, negotiated.association):
             studies = [
                 answer
-                for answer in _find(peer, negotiated.association, _study_keys(query), timer)
+                for answer in ask_all(peer, negotiated.association, _study_keys(query), timer)
                 if _is_wanted(answer, query)
             ]
             return tuple(
-                _remote_series(study, answer)
+                remote_series(study, answer)
                 for study in studies
-                for answer in _find(peer, negotiated.association, _series_keys(study), timer)
-                if _text(answer, "Modality") == "CT" and _text(answer, "SeriesInstanceUID")
+                for answer in ask_all(peer, negotiated.association, _series_keys(study), timer)
+                if text_of(answer, "Modality") == "CT" and text_of(answer, "SeriesInstanceUID")
             )
 
 
@@ -245,9 +245,18 @@ def no_answer(
     return AssociationAbortedError(f"{peer.name} aborted the association during {request}")
 
 
-def _find(
+def ask_all(
     peer: Peer, association: "Association", keys: Dataset, timer: Callable[[], float]
 ) -> Sequence[Dataset]:
+    """Return what a peer answers to a query, at most `MOST_ANSWERS`.
+
+    Raises
+    ------
+    PeerError
+        If the association breaks or no answer comes.
+    QueryRefusedError
+        If the peer answers with a failure.
+    """
     found: list[Dataset] = []
     asked = timer()
     try:
@@ -289,7 +298,7 @@ def _study_keys(query: StudyQuery) -> Dataset:
 def _series_keys(study: Dataset) -> Dataset:
     keys = Dataset()
     keys.QueryRetrieveLevel = "SERIES"
-    keys.StudyInstanceUID = _text(study, "StudyInstanceUID")
+    keys.StudyInstanceUID = text_of(study, "StudyInstanceUID")
     keys.Modality = "CT"
     for name in (
         "SeriesInstanceUID",
@@ -305,37 +314,38 @@ def _series_keys(study: Dataset) -> Dataset:
 def _is_wanted(study: Dataset, query: StudyQuery) -> bool:
     """Return whether an answer is a study of this patient in the range, with CT as far as told."""
     patient = query.patient
-    if not _text(study, "StudyInstanceUID") or _text(study, "PatientID") != patient.patient_id:
+    if not text_of(study, "StudyInstanceUID") or text_of(study, "PatientID") != patient.patient_id:
         return False
     pairs = (
-        (patient.issuer, _text(study, "IssuerOfPatientID")),
-        (patient.birth_date, _text(study, "PatientBirthDate")),
-        (patient.sex, _text(study, "PatientSex")),
+        (patient.issuer, text_of(study, "IssuerOfPatientID")),
+        (patient.birth_date, text_of(study, "PatientBirthDate")),
+        (patient.sex, text_of(study, "PatientSex")),
     )
     if any(ours and theirs and ours != theirs for ours, theirs in pairs):
         return False
-    modalities = _text(study, "ModalitiesInStudy")
+    modalities = text_of(study, "ModalitiesInStudy")
     if modalities and "CT" not in modalities.split("\\"):
         return False
     first, last = f"{query.first_day:%Y%m%d}", f"{query.last_day:%Y%m%d}"
-    return first <= _text(study, "StudyDate").replace(".", "") <= last
+    return first <= text_of(study, "StudyDate").replace(".", "") <= last
 
 
-def _remote_series(study: Dataset, answer: Dataset) -> RemoteSeries:
-    count = _text(answer, "NumberOfSeriesRelatedInstances")
+def remote_series(study: Dataset, answer: Dataset) -> RemoteSeries:
+    """Return a series as the answers for its study and for itself tell it."""
+    count = text_of(answer, "NumberOfSeriesRelatedInstances")
     return RemoteSeries(
-        study_instance_uid=_text(study, "StudyInstanceUID"),
-        series_instance_uid=_text(answer, "SeriesInstanceUID"),
-        study_date=_text(study, "StudyDate").replace(".", ""),
-        study_time=_text(study, "StudyTime").replace(":", ""),
-        description=_text(answer, "SeriesDescription"),
-        body_part=_text(answer, "BodyPartExamined"),
-        protocol=_text(answer, "ProtocolName"),
+        study_instance_uid=text_of(study, "StudyInstanceUID"),
+        series_instance_uid=text_of(answer, "SeriesInstanceUID"),
+        study_date=text_of(study, "StudyDate").replace(".", ""),
+        study_time=text_of(study, "StudyTime").replace(":", ""),
+        description=text_of(answer, "SeriesDescription"),
+        body_part=text_of(answer, "BodyPartExamined"),
+        protocol=text_of(answer, "ProtocolName"),
         instances=int(count) if count.isdecimal() else None,
     )
 
 
-def _text(answer: Dataset, name: str) -> str:
+def text_of(answer: Dataset, name: str) -> str:
     """Return a value as text, several joined by backslashes; empty if absent or unreadable."""
     try:
         value = answer.get(name)

@@ -95,7 +95,7 @@ def _found(data: bytes) -> None:
         patient=patient, first_day=date(2026, 1, 1), last_day=date(2026, 1, 9)
     )
     query._is_wanted(answer, asked)
-    query._remote_series(answer, answer)
+    query.remote_series(answer, answer)
     encode_data_set(query._series_keys(answer), False, True)
 
 

@@ -191,7 +191,7 @@ def test_a_damaged_answer_to_a_query_reads_as_empty():
     tag = answer.data_element("StudyInstanceUID").tag
     answer._dict[tag] = RawDataElement(tag, "FD", 6, b"1.2.3\0", 0, False, True)
 
-    assert query._text(answer, "StudyInstanceUID") == ""
+    assert query.text_of(answer, "StudyInstanceUID") == ""
     assert query._series_keys(answer).StudyInstanceUID == ""
 
 

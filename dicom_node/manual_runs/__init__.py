@@ -1,0 +1,1 @@
+"""Analyses that a person asks for: studies pulled from a peer, files that are uploaded."""
