@@ -77,7 +77,7 @@ docs: $(READY) ## the documentation site in docs-site, strict; read docs-site/in
 strings: $(READY) ## bring the catalog of the pages' words in step; then fill in what is empty and say it again
 	$(BIN)/pybabel --quiet extract -k mark -F dicom_node/web/locale/babel.cfg --no-location --sort-output --omit-header -o $(VENV)/pages.pot .
 	$(BIN)/pybabel --quiet update --no-fuzzy-matching --omit-header -N -w 99 -i $(VENV)/pages.pot -d dicom_node/web/locale -D pages
-	$(BIN)/pybabel --quiet compile -d dicom_node/web/locale -D pages
+	$(BIN)/pybabel --quiet compile --use-fuzzy -d dicom_node/web/locale -D pages
 
 clean: ## remove .venv, caches and demonstration output
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output docs-site *.egg-info

@@ -11,6 +11,7 @@ from node_builders import Clock, arrive, opened_ledger, result_objects, small_se
 
 from dicom_node.bootstrap.layout import PICTURE_NAME, DataLayout
 from dicom_node.bootstrap.web import NodePages
+from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.delivery.outbox import Outbox
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
@@ -45,6 +46,28 @@ RECORD = {
 }
 
 
+SETTINGS = """\
+# The node of these tests.
+[node]
+data_dir = {folder}
+callers = ["CT1", {{ ae_title = "CT2", address = "10.0.0.21" }}]
+
+[[peers]]
+name = "pacs"  # the archive
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 11113
+receives_results = true
+
+[web]
+{web}
+"""
+
+
+def _lines(table: dict[str, object]) -> str:
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in table.items())
+
+
 @dataclass(kw_only=True)
 class WebNode:
     """Pages, what they show, and who may see it."""
@@ -53,6 +76,7 @@ class WebNode:
     ledger: Ledger
     clock: Clock
     settings: Settings
+    desk: ConfigurationDesk
     study: str
     series: str
     waiting: str
@@ -141,15 +165,17 @@ def prepare(folder: Path) -> None:
 @contextmanager
 def web_node(folder: Path, **web):
     """Run the pages of a node on a data directory that was prepared."""
-    settings = Settings.model_validate_json(
-        json.dumps({"node": {"data_dir": str(folder)}, "web": web})
-    )
+    file = folder / "node.toml"
+    file.write_text(SETTINGS.format(folder=json.dumps(str(folder)), web=_lines(web)))
+    desk = ConfigurationDesk(file, environment={})
+    settings = desk.read().settings
     clock = Clock()
     clock.turn(200)
     with opened_ledger(DataLayout(root=folder).ledger) as ledger:
         latest, first = StudySearch(ledger.database).find(StudyQuery()).studies
         yield WebNode(
-            pages=NodePages(settings, ledger=ledger, clock=clock, passwords=QUICK),
+            pages=NodePages(settings, ledger=ledger, clock=clock, desk=desk, passwords=QUICK),
+            desk=desk,
             ledger=ledger,
             clock=clock,
             settings=settings,

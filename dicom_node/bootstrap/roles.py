@@ -276,7 +276,11 @@ def _web(duty: Duty, ledger: "Ledger") -> Iterator[int | None]:
     from dicom_node.web.server import WebServer
 
     pages = NodePages(
-        duty.settings, ledger=ledger, clock=utc_now, configuration=lambda: duty.live.faults
+        duty.settings,
+        ledger=ledger,
+        clock=utc_now,
+        following=duty.live,
+        desk=duty.live.desk,
     )
     with _named_port(web.host, web.port):
         server = WebServer(

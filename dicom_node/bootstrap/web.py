@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.metrics import NodeMetrics
 from dicom_node.bootstrap.overview import LedgerOverview
+from dicom_node.bootstrap.page_trials import PageTrials
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.bootstrap.watch import NodeWatch
 from dicom_node.bootstrap.web_audit import PageAudit
 from dicom_node.bootstrap.web_rules import session_rules
+from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.errors import UnaskablePatientError
 from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
@@ -22,6 +24,7 @@ from dicom_node.settings import Settings
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.entrance import Entrance
 from dicom_node.users.password import Passwords
+from dicom_node.web.administration import Following, SettingsDesk, Unfollowed
 from dicom_node.web.app import create_app
 from dicom_node.web.house import Sources
 from dicom_node.web.site import Site
@@ -36,8 +39,10 @@ class NodePages:
     ----------
     settings, ledger, clock
         Of the node.
-    configuration
-        Returns what is wrong with the settings file at the moment.
+    following
+        Knows what is wrong with the settings file, and what waits for a restart.
+    desk
+        Changes the settings file; None if there is none.
     passwords
         Compares passwords.
     """
@@ -48,11 +53,14 @@ class NodePages:
         *,
         ledger: Ledger,
         clock: Callable[[], datetime],
-        configuration: Callable[[], Sequence[str]] = tuple,
+        following: Following | None = None,
+        desk: ConfigurationDesk | None = None,
         passwords: Passwords | None = None,
     ) -> None:
+        self._settings = settings
+        following = following or Unfollowed()
         self._status = LedgerStatus(
-            ledger.reports, settings=settings, clock=clock, configuration=configuration
+            ledger.reports, settings=settings, clock=clock, configuration=lambda: following.faults
         )
         self._overview = LedgerOverview(
             ledger, status=self._status, settings=settings, clock=clock
@@ -82,6 +90,13 @@ class NodePages:
             holds=StudyHolds(ledger.database),
             clock=clock,
             version=__version__,
+            desk=SettingsDesk(
+                desk, in_force=lambda: self._settings, following=following, clock=clock
+            ),
+            trials=PageTrials(ledger),
+            deliveries=ledger.delivery_queue,
+            destinations=ledger.destinations,
+            worklists=ledger.worklists,
             watch=self._watch,
             metrics=self._metrics.exposition,
         )
@@ -98,6 +113,7 @@ class NodePages:
         ):
             use(settings)
         self._site = site_of(settings)
+        self._settings = settings
 
 
 class NodeResults:

@@ -100,6 +100,24 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> dict[HeaderTag, by
     return scanner.top_level()
 
 
+def read_beginning(data_set: bytes, transfer_syntax_uid: str) -> dict[HeaderTag, bytes]:
+    """Return what `read_header` would of a data set of which only the beginning is there.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If not even the first element can be read, or the data set is deflated.
+    """
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        raise UnreadableInstanceError("A deflated data set can only be read as a whole")
+    scanner = _Scanner(
+        data_set,
+        implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
+        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
+    )
+    return scanner.top_level(may_be_cut_off=True)
+
+
 def _inflate(deflated: bytes) -> bytes:
     # Raw deflate without a zlib header (PS3.5, section A.5).
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
@@ -124,13 +142,18 @@ class _Scanner:
         self._short = struct.Struct(f"{order}H")
         self._long = struct.Struct(f"{order}I")
 
-    def top_level(self) -> dict[HeaderTag, bytes]:
+    def top_level(self, *, may_be_cut_off: bool = False) -> dict[HeaderTag, bytes]:
         """Return the wanted values outside sequences."""
         found: dict[HeaderTag, bytes] = {}
         offset, tag = 0, 0
         while offset < len(self._data) and tag != _PIXEL_DATA:
-            tag, start, length = self._element(offset, implicit=self._implicit)
-            offset = self._end(start, length, implicit=self._is_implicit(start, length))
+            try:
+                tag, start, length = self._element(offset, implicit=self._implicit)
+                offset = self._end(start, length, implicit=self._is_implicit(start, length))
+            except UnreadableInstanceError:
+                if may_be_cut_off and offset > 0:
+                    return found
+                raise
             wanted = _WANTED.get(tag)
             if wanted is not None:
                 if offset - start > _LONGEST_VALUE:

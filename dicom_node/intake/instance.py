@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dicom_node.association.store_request import StoreRequest
 from dicom_node.errors import InstanceMismatchError, UnreadableInstanceError
-from dicom_node.intake.header import HeaderTag, read_header
+from dicom_node.intake.header import HeaderTag, read_beginning, read_header
 
 Vector = tuple[float, float, float]
 Orientation = tuple[float, float, float, float, float, float]
@@ -128,6 +128,25 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
         content_digest=content_digest(request.transfer_syntax_uid, request.data_set),
         slice_attributes=_slice_attributes(header),
         series_attributes=_series_attributes(header, sop_class_uid),
+    )
+
+
+def beginning_of(
+    beginning: bytes, transfer_syntax_uid: str
+) -> tuple[str, SliceAttributes, SeriesAttributes]:
+    """Return the Series Instance UID and what selection may ask, of the beginning of a data set.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If it cannot be read, or lacks a UID.
+    """
+    header = read_beginning(beginning, transfer_syntax_uid)
+    sop_class_uid = _uid(header, HeaderTag.SOP_CLASS_UID)
+    return (
+        _uid(header, HeaderTag.SERIES_INSTANCE_UID),
+        _slice_attributes(header),
+        _series_attributes(header, sop_class_uid),
     )
 
 

@@ -17,7 +17,16 @@ from dicom_node.web.door import API, Door, NotAllowedError, NotLoggedInError
 from dicom_node.web.entry import Entry
 from dicom_node.web.headers import BodyLimit, SecurityHeaders
 from dicom_node.web.house import House, Sources
-from dicom_node.web.pages import overview, sign_in, studies, study, users, watch
+from dicom_node.web.pages import (
+    overview,
+    peer_answers,
+    peers,
+    sign_in,
+    studies,
+    study,
+    users,
+    watch,
+)
 from dicom_node.web.probes import add_probes
 from dicom_node.web.rendering import Pages
 
@@ -37,6 +46,8 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     overview.add,
     studies.add,
     study.add,
+    peers.add,
+    peer_answers.add,
     users.add,
 )
 

@@ -4,12 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dicom_node.jobs.delivery_queue import DeliveryQueue
+from dicom_node.jobs.destination_ledger import DestinationLedger
 from dicom_node.jobs.rerun import Rerun
 from dicom_node.jobs.study_holds import StudyHolds
 from dicom_node.jobs.study_search import StudySearch
 from dicom_node.jobs.urgent_lane import UrgentLane
+from dicom_node.jobs.worklist_ledger import WorklistLedger
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.entrance import Entrance
+from dicom_node.web.administration import SettingsDesk, Trials
 from dicom_node.web.door import Door
 from dicom_node.web.entry import Entry
 from dicom_node.web.rendering import Pages
@@ -50,6 +54,16 @@ class Sources:
         Returns the present as an aware time.
     version : str
         Of the node.
+    desk : SettingsDesk
+        The settings file.
+    trials : Trials
+        Tries peers and rules.
+    deliveries : DeliveryQueue
+        What is on its way.
+    destinations : DestinationLedger
+        Which destinations may be served.
+    worklists : WorklistLedger
+        What was claimed from worklists.
     watch : WatchSource or None
         Predictions against outcomes.
     metrics : Callable or None
@@ -69,6 +83,11 @@ class Sources:
     holds: StudyHolds
     clock: Callable[[], datetime]
     version: str
+    desk: SettingsDesk
+    trials: Trials
+    deliveries: DeliveryQueue
+    destinations: DestinationLedger
+    worklists: WorklistLedger
     watch: WatchSource | None = None
     metrics: Callable[[], bytes] | None = None
 

@@ -139,3 +139,27 @@ REFUSALS: Final = (
     mark("the name of the user may not be part of the password"),
     mark("the password repeats a few characters"),
 )
+
+#: When a changed setting takes effect; the sentences of `dicom_node.configuration.effects`.
+EFFECTS: Final = (
+    mark("with the next association; those that are open end as they began"),
+    mark(
+        "within seconds: the receiver closes its ports and opens them again; open associations "
+        "go on for at most a minute"
+    ),
+    mark("with the worker's next job; the one in hand ends as it began"),
+    mark("within seconds; what the office has in hand is brought to its end first"),
+    mark("within seconds; the page is away for a moment"),
+    mark("within seconds, as in the rows for receiver, worker and office"),
+    mark("after a restart of `ichnode serve`"),
+)
+
+#: What there is to choose in forms.
+CHOICES: Final = (
+    mark("all"),
+    mark("findings"),
+    mark("sender"),
+    mark("move"),
+    mark("get"),
+    mark("no"),
+)

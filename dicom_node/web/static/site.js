@@ -10,3 +10,16 @@ document.addEventListener("submit", (event) => {
   const question = event.submitter && event.submitter.dataset.question;
   if (question && !window.confirm(question)) event.preventDefault();
 });
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copies]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copies);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = button.dataset.done;
+  } catch {
+    // Without TLS a browser gives pages no clipboard: the text is selected, to be copied by hand.
+    window.getSelection().selectAllChildren(source);
+  }
+});

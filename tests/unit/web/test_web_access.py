@@ -18,6 +18,7 @@ PLACES = {
     "{job_id}": "99",
     "{name}": "nobody",
     "{act}": "urgent",
+    "{kind}": "dicom",
 }
 
 #: Pages that anybody may open; everything else needs a log-in.
