@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz.campaign import keep
 from fuzz.everything import NAMES, shared_out, target_named
 from fuzz.in_hand import InHand
-from fuzz.report import as_markdown, conditions
+from fuzz.report import as_markdown, conditions, merged
 
 _MOST_DEATHS = 50
 
@@ -39,28 +39,34 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e6, help="most for each target")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("fuzz-output"))
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", help="report.json of campaigns that shared the targets"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.targets) - set(NAMES)):
         parser.error(f"no target is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if arguments.merge:
+        facts = merged([json.loads(path.read_text(encoding="utf-8")) for path in arguments.merge])
+        _write_report(facts, arguments.output)
+        return 0
     if arguments.child:
         _attack_one(arguments)
         return 0
     rows = []
     for name, cases in shared_out(arguments.cases, arguments.targets or NAMES).items():
         rows.append(_campaign(name, cases, arguments))
-        _write_report(rows, arguments)
+        _write_report({**conditions(seed=arguments.seed), "targets": rows}, arguments.output)
     total = sum(row["cases"] for row in rows)
     broken = [f"{row['target']}: {what}" for row in rows for what in row["failures"]]
     print(f"{total} cases, {len(broken)} kinds of failure", *broken, sep="\n  ")
     return 1 if broken else 0
 
 
-def _write_report(rows: list[dict], arguments: argparse.Namespace) -> None:
-    facts = {**conditions(seed=arguments.seed), "targets": rows}
-    text = json.dumps(facts, indent=1) + "\n"
-    (arguments.output / "report.json").write_text(text, encoding="utf-8")
-    (arguments.output / "report.md").write_text(as_markdown(facts), encoding="utf-8")
+def _write_report(facts: dict, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (output / "report.md").write_text(as_markdown(facts), encoding="utf-8")
 
 
 def _campaign(name: str, cases: int, arguments: argparse.Namespace) -> dict:

@@ -38,6 +38,8 @@ _WHAT = {
 
 _NUMBERS = ("Cases", "Failures", "Crashes", "Steps seen", "Worst MB", "Grown MB", "Seconds")
 
+_RESEARCH = "RESEARCH USE ONLY: ichnode is not a medical device."
+
 _LEGEND = """\
 Cases: good inputs, the corpus and mutations of both. A failure is anything but the parser's own
 refusal, a death of a thread, a case of more than 10 s, a log line that a sender began. Steps seen:
@@ -62,8 +64,22 @@ def conditions(*, seed: int) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit.stdout.strip() or "unknown",
         "seed": seed,
-        "hardware": f"{model}, {os.cpu_count()} cores, one used",
+        "hardware": f"{model}, {os.cpu_count()} cores, one for each process",
         "python": platform.python_version(),
+    }
+
+
+def merged(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one report of campaigns that ran side by side, inputs of failures by their names."""
+    rows = [row for report in reports for row in report["targets"]]
+    for row in rows:
+        row["failures"] = {what: Path(place).name for what, place in row["failures"].items()}
+    order = list(_WHAT)
+    commits = dict.fromkeys(report["commit"] for report in reports)
+    return {
+        **reports[0],
+        "commit": "`, `".join(commits),
+        "targets": sorted(rows, key=lambda row: order.index(row["target"])),
     }
 
 
@@ -78,14 +94,15 @@ def as_markdown(facts: dict[str, Any]) -> str:
     seconds = sum(row["seconds"] for row in rows)
     conditions_of_it = (
         f"{facts['date']}, commit `{facts['commit']}`, seed {facts['seed']}, {facts['hardware']}, "
-        f"Python {facts['python']}. Written by `python -m tests.fuzz --cases N`."
+        f"Python {facts['python']}. Written by `make fuzz`."
     )
     outcome = (
         f"**{total:,} cases, {kinds} kinds of failure, {deaths} crashes of a process, {hangs} "
         f"hangs; most memory {worst:,.0f} MB; {seconds / 60:,.0f} minutes.**"
     )
     columns = ("Target", "What is attacked", *_NUMBERS)
-    lines = ["# Damaged and hostile input: a long campaign", "", conditions_of_it, "", outcome, ""]
+    head = "# Damaged and hostile input: a long campaign"
+    lines = [head, "", _RESEARCH, "", conditions_of_it, "", outcome, ""]
     lines += [f"| {' | '.join(columns)} |", f"| --- | --- |{' ---: |' * len(_NUMBERS)}"]
     lines += [
         f"| {row['target']} | {_WHAT[row['target']]} | {row['cases']:,} | {len(row['failures'])} "
@@ -96,5 +113,7 @@ def as_markdown(facts: dict[str, Any]) -> str:
     lines += ["", *_LEGEND]
     broken = [(row["target"], what) for row in rows for what in row["failures"]]
     if broken:
-        lines += ["", "## Failures", "", *(f"- {target}: `{what}`" for target, what in broken)]
+        lines += ["", "## Failures", "", "As they were found; what has become of them stands in"]
+        lines += ["[findings](findings.md).", ""]
+        lines += [f"- {target}: `{what}`" for target, what in broken]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from fuzz.everything import NAMES, shared_out, target_named
 from fuzz.in_hand import InHand
 from fuzz.log_watch import LogFaultError, LogWatch
 from fuzz.mutation import blind, elements, mutated, nested, spans
-from fuzz.report import as_markdown, conditions
+from fuzz.report import as_markdown, conditions, merged
 
 CASES = {
     "dicom": 20,
@@ -188,3 +188,15 @@ def test_the_report_names_what_broke():
     assert "| cards | cards of model bundles | 1,200 | 1 | 1 | 5 | 12.5 | 0.0 | 90 |" in page
     assert "- cards: `HangError < x`" in page
     assert str(sys.version_info.minor) in page
+
+
+def test_campaigns_side_by_side_become_one_report():
+    """In the order of targets, with both commits, and without the places of one machine."""
+    first = {"commit": "a", "targets": [{"target": "tls", "failures": {"x": "/here/b.bin"}}]}
+    second = {"commit": "b", "targets": [{"target": "header", "failures": {}}]}
+
+    whole = merged([first, second])
+
+    assert [row["target"] for row in whole["targets"]] == ["header", "tls"]
+    assert whole["targets"][1]["failures"] == {"x": "b.bin"}
+    assert whole["commit"] == "a`, `b"
