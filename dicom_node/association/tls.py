@@ -5,6 +5,7 @@ authenticated encryption (RFC 9325, section 4.2); no compression, no renegotiati
 tickets.
 """
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from dicom_node.association.certificates import (
 )
 from dicom_node.association.tls_profiles import TlsProfile, check_offer, cipher_string
 from dicom_node.errors import TlsFileError
+
+LOGGER = logging.getLogger(__name__)
 
 #: Registered for DICOM over TLS ("dicom-tls").
 DICOM_TLS_PORT = 2762
@@ -37,8 +40,8 @@ class TlsFiles:
     ----------
     certificate, key : Path
         PEM: the node's certificate, followed by those of intermediate authorities, and its key.
-    trusted : Path
-        PEM: the authorities whose certificates are believed.
+    trusted : Path or None
+        PEM: the authorities whose certificates are believed; None where nobody shows one.
     revoked : Path or None
         PEM: revocation lists; with a list, each authority in `trusted` that issues certificates
         of partners must have one.
@@ -46,7 +49,7 @@ class TlsFiles:
 
     certificate: Path
     key: Path
-    trusted: Path
+    trusted: Path | None = None
     revoked: Path | None = None
 
 
@@ -142,7 +145,8 @@ def own_certificate(files: TlsFiles) -> Certificate:
 def _context(protocol: int, tls: ServerTls | ClientTls) -> ssl.SSLContext:
     files = tls.files
     own_certificate(files)
-    read_certificates(files.trusted)
+    if files.trusted is not None:
+        read_certificates(files.trusted)
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.only_1_3 else ssl.TLSVersion.TLSv1_2
     context.options |= _OPTIONS
@@ -151,7 +155,8 @@ def _context(protocol: int, tls: ServerTls | ClientTls) -> ssl.SSLContext:
         context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError(f"{files.certificate}: {_words(error)}") from error
-    _load_authorities(context, files.trusted)
+    if files.trusted is not None:
+        _load_authorities(context, files.trusted)
     if files.revoked is not None:
         _load_authorities(context, files.revoked)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
@@ -168,6 +173,32 @@ def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
 def _words(error: OSError) -> str:
     reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
     return str(reason).replace("_", " ").lower()
+
+
+def web_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the context of a web server that asks nobody for a certificate.
+
+    Files that were renewed are used from the next connection on; while they do not fit together
+    the old ones stay in use.
+
+    Raises
+    ------
+    TlsFileError
+        If a file cannot be used now.
+    """
+    files = TlsFiles(certificate=certificate, key=key)
+    fresh = FreshContext(ServerTls(files=files, requires_certificate=False))
+    first = fresh.last
+
+    def renew(connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        try:
+            connection.context = fresh.current()
+        except TlsFileError as error:
+            LOGGER.warning("The renewed certificate of the pages is not used: %s", error)
+            connection.context = fresh.last
+
+    first.sni_callback = renew
+    return first
 
 
 class _Stamp(NamedTuple):

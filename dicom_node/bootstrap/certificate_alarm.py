@@ -1,12 +1,17 @@
 """How long the certificates of the node still hold, and who is told in time."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
 from dicom_node.settings import Settings
+
+if TYPE_CHECKING:
+    from dicom_node.association.tls import TlsFiles
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,24 +36,18 @@ class CertificateState:
 
 
 def certificate_state(settings: Settings, now: datetime) -> CertificateState:
-    """Return how long the certificates hold that TLS is spoken with; empty without TLS."""
-    if not settings.needs_tls:
-        return CertificateState(days_left={}, alarms=(), faults=())
+    """Return how long the certificates hold that the node speaks TLS with; empty without TLS."""
     from dicom_node.association.certificates import Certificate, read_certificates
     from dicom_node.association.tls import own_certificate
     from dicom_node.errors import TlsFileError
 
-    files = parts.tls_files(settings.tls)
-    found: list[Certificate] = []
+    found: dict[Certificate, None] = {}
     faults: list[str] = []
     alarms: list[str] = []
-    for path in (files.certificate, files.trusted):
+    for files in _files(settings):
         try:
-            found += read_certificates(path)
-        except TlsFileError as error:
-            faults.append(str(error))
-    if not faults:
-        try:
+            for path in filter(None, (files.certificate, files.trusted)):
+                found.update(dict.fromkeys(read_certificates(path)))
             own_certificate(files)
         except TlsFileError as error:
             faults.append(str(error))
@@ -59,8 +58,19 @@ def certificate_state(settings: Settings, now: datetime) -> CertificateState:
     return CertificateState(
         days_left={f"{one.path.name}: {one.name}": one.days_left(now) for one in found},
         alarms=tuple(alarms),
-        faults=tuple(faults),
+        faults=tuple(dict.fromkeys(faults)),
     )
+
+
+def _files(settings: Settings) -> "Iterator[TlsFiles]":
+    """Return what TLS of associations and what TLS of the pages is spoken with."""
+    from dicom_node.association.tls import TlsFiles
+
+    web = settings.web
+    if settings.needs_tls:
+        yield parts.tls_files(settings.tls)
+    if web.enabled and web.certificate:
+        yield TlsFiles(certificate=Path(web.certificate), key=Path(web.key))
 
 
 def log_certificates(settings: Settings, clock: Callable[[], datetime]) -> None:

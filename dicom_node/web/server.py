@@ -3,9 +3,12 @@
 import socket
 import threading
 import time
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+
+from dicom_node.association.tls import web_context
 
 #: How long the server may take to begin or to end.
 _PATIENCE_S = 10.0
@@ -25,13 +28,14 @@ class WebServer:
 
     Raises
     ------
-    OSError
-        If they cannot be read.
+    TlsFileError
+        If they cannot be used.
     """
 
     def __init__(
         self, app: FastAPI, *, host: str, port: int, certificate: str = "", key: str = ""
     ) -> None:
+        context = web_context(Path(certificate), Path(key)) if certificate else None
         config = uvicorn.Config(
             app,
             host=host,
@@ -43,8 +47,7 @@ class WebServer:
             # Strict about the request line; uvicorn takes another parser where it is installed.
             http="h11",
             proxy_headers=False,
-            ssl_certfile=certificate or None,
-            ssl_keyfile=key or None,
+            ssl_context_factory=(lambda *_: context) if context else None,
         )
         config.load()
         self._server = uvicorn.Server(config)

@@ -1,11 +1,16 @@
 """The server of the pages: its port, its probes, its certificate."""
 
+import socket
 import ssl
+import warnings
 
 import httpx
 import pytest
-from certificate_builder import Authority
+from certificate_builder import NOW, Authority
+from web_builder import web_node
 
+from dicom_node.bootstrap.certificate_alarm import certificate_state
+from dicom_node.errors import TlsFileError
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.web.server import WebServer
 
@@ -48,9 +53,76 @@ def test_the_pages_speak_tls(node, tmp_path):
     assert answer.json()["ready"] is False
 
 
-def test_a_certificate_that_is_not_there_is_a_fault_of_the_machine(node, tmp_path):
+def tls_server(node, files):
+    server = WebServer(
+        node.pages.app,
+        host="127.0.0.1",
+        port=0,
+        certificate=str(files.certificate),
+        key=str(files.key),
+    )
+    server.start()
+    return server
+
+
+def shaken(port, context, *, name=None):
+    """Return the suite of a TLS connection and the serial number of the certificate shown."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname=name or "127.0.0.1") as wrapped,
+    ):
+        return wrapped.cipher()[0], int(wrapped.getpeercert()["serialNumber"], 16)
+
+
+def test_the_pages_speak_tls_by_bcp_195_only(node, tmp_path):
+    """No suite without forward secrecy, no CBC, no TLS 1.1 (RFC 9325, sections 3.1 and 4.2)."""
+    authority = Authority(tmp_path / "tls")
+    server = tls_server(node, authority.issue("node"))
+
+    def client(suites):
+        context = ssl.create_default_context(cafile=str(authority.certificate))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(f"{suites}:@SECLEVEL=0")
+        return context
+
+    old = client("ALL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    try:
+        suite, _ = shaken(server.port, client("ECDHE-ECDSA-AES128-GCM-SHA256"))
+        assert suite == "ECDHE-ECDSA-AES128-GCM-SHA256"
+        cbc, ccm = client("ECDHE-ECDSA-AES128-SHA256"), client("ECDHE-ECDSA-AES256-CCM8")
+        for refused in (cbc, ccm, old):
+            with pytest.raises(ssl.SSLError):
+                shaken(server.port, refused)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_renewed_certificate_is_shown_without_a_restart(node, tmp_path, name):
+    """To browsers that call by name and by address; a broken pair leaves the last one in use."""
+    authority = Authority(tmp_path / "tls")
+    first, second = authority.issue("node"), authority.issue("renewed")
+    server = tls_server(node, first)
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    try:
+        before = shaken(server.port, context, name=name)[1]
+        first.certificate.write_bytes(second.certificate.read_bytes())
+        half = shaken(server.port, context, name=name)[1]
+        first.key.write_bytes(second.key.read_bytes())
+        after = shaken(server.port, context, name=name)[1]
+    finally:
+        server.stop()
+
+    assert (before, half, after) == (first.serial, first.serial, second.serial)
+
+
+def test_a_certificate_that_is_not_there_is_named(node, tmp_path):
     """The office says so and does not start."""
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(TlsFileError, match=r"none\.pem"):
         WebServer(
             node.pages.app,
             host="127.0.0.1",
@@ -58,6 +130,21 @@ def test_a_certificate_that_is_not_there_is_a_fault_of_the_machine(node, tmp_pat
             certificate=str(tmp_path / "none.pem"),
             key=str(tmp_path / "none.key"),
         )
+
+
+def test_the_certificate_of_the_pages_is_watched(data_folder, tmp_path):
+    """Beside none of associations: health names its days, and what is wrong with its key."""
+    files = Authority(tmp_path / "tls").issue("pages", days=21)
+    tls = {"certificate": str(files.certificate), "key": str(files.key)}
+    with web_node(data_folder, **tls) as node:
+        good = certificate_state(node.settings, NOW)
+        files.key.chmod(0o644)
+        shared = certificate_state(node.settings, NOW)
+
+    assert list(good.days_left.values()) == [20]
+    assert (len(good.alarms), good.faults) == (1, ())
+    assert "ends in 20 days" in good.alarms[0]
+    assert "0644" in shared.faults[0]
 
 
 def test_health_is_for_machines(node):
