@@ -7,6 +7,9 @@ anything was lost, doubled, stuck or wrong.
 
 --peers N kills this node's receiver and Orthanc N times each while dcmtk sends images to them, and
 cuts the power of each a third as often (strace tells what was synced); the report is peers.json.
+
+--processes N kills the four processes of a whole node N times, while images come and results go;
+the report is processes.json.
 """
 
 import argparse
@@ -23,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.campaign import KINDS, Campaign, Report, Strike, long, short, timed
 from faults.peers import compare, systems_below
+from faults.processes import kill_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=int, default=0, metavar="N", help="beside Orthanc")
+    parser.add_argument("--processes", type=int, default=0, metavar="N", help="of a whole node")
     parser.add_argument("--output", type=Path, default=ROOT / "faults-output")
     parser.add_argument(
         "--folder", type=Path, help="where nodes are put up; in memory it is quicker: /dev/shm"
@@ -46,6 +51,8 @@ def main() -> None:
     if arguments.peers:
         beside_peers(arguments.peers, arguments.seed, arguments.output)
         return
+    if arguments.processes:
+        sys.exit(whole_node(arguments.processes, arguments.seed, arguments.output))
     logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         campaign = Campaign(Path(folder).resolve(), seed=arguments.seed)
@@ -79,6 +86,16 @@ def beside_peers(kills: int, seed: int, output: Path) -> None:
         for one in tallies:
             sys.stdout.write(f"{name}: {one}\n")
         sys.stdout.flush()
+
+
+def whole_node(kills: int, seed: int, output: Path) -> int:
+    """Kill the processes of one node; write down what came of it, return the exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = kill_processes(Path(folder).resolve(), kills=kills, seed=seed)
+    text = json.dumps(asdict(outcome), indent=1) + "\n"
+    (output / "processes.json").write_text(text)
+    sys.stdout.write(text)
+    return int(bool(outcome.violations))
 
 
 def told(report: Report, output: Path, begun: float, strike: Strike) -> None:

@@ -143,7 +143,7 @@ def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
                 yield f"stuck: instance {uid} is purged and its file is there"
         elif not file.is_file():
             yield f"lost: the file of instance {uid} is gone"
-        elif instance_digest(syntax, _data_set(file.read_bytes())) != digest:
+        elif instance_digest(syntax, data_set_of(file.read_bytes())) != digest:
             yield f"lost: the bytes of instance {uid} are others"
         else:
             held.add((uid, digest))
@@ -225,7 +225,7 @@ def instance_digest(syntax: str, data_set: bytes) -> str:
     return hashlib.sha256(syntax.encode() + b"\0" + data_set).hexdigest()
 
 
-def _data_set(file: bytes) -> bytes:
+def data_set_of(file: bytes) -> bytes:
     """Return what follows the file meta information (PS3.10, section 7.1)."""
     if file[_PREAMBLE : _PREAMBLE + 4] != _MAGIC:
         return b""
