@@ -29,6 +29,7 @@ from dicom_node.errors import LedgerError
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.default_rules import DEFAULT_RULES
+from dicom_node.intake.recorder import Recorder
 from dicom_node.intake.spool import Spool, SpoolLimits
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.office import AssemblyOffice, Sweeper
@@ -103,7 +104,9 @@ class World:
 def receiver(world: World, tell_port: int, until_closed: int) -> None:
     """Take custody of what is sent, until the other end of a pipe is closed."""
     with opened(world, "receiver") as ledger:
-        custody = _custody(world, ledger)
+        recorder = Recorder(ledger.arrivals)
+        custody = _custody(world, ledger, recorder)
+        recorder.start()
         scp = StorageScp(
             settings=ScpSettings(
                 ae_title="ICHNODE", host=HOST, port=0, callers=(Caller(ae_title=None),)
@@ -115,12 +118,13 @@ def receiver(world: World, tell_port: int, until_closed: int) -> None:
         os.write(tell_port, str(scp.port).encode())
         os.read(until_closed, 1)
         scp.stop()
+        recorder.stop()
 
 
 def restart(world: World) -> None:
     """Put the spool in order, as a receiver does before it listens."""
     with opened(world, "receiver") as ledger:
-        _custody(world, ledger)
+        _custody(world, ledger, Recorder(ledger.arrivals))
 
 
 def office(world: World, name: str = "office") -> None:
@@ -208,9 +212,9 @@ class HashingAnalyst:
         return Analyzed(objects=objects, record=record)
 
 
-def _custody(world: World, ledger: Ledger) -> Custody:
+def _custody(world: World, ledger: Ledger, recorder: Recorder) -> Custody:
     spool = Spool(world.data / "spool", limits=SpoolLimits(free_floor_bytes=0))
-    custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+    custody = Custody(spool=spool, register=recorder, patient_salt=ledger.patient_salt)
     custody.recover(world.clock())
     return custody
 
