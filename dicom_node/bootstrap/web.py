@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.manual_runs import ManualRuns
 from dicom_node.bootstrap.metrics import NodeMetrics
 from dicom_node.bootstrap.overview import LedgerOverview
 from dicom_node.bootstrap.page_trials import PageTrials
@@ -68,6 +69,8 @@ class NodePages:
         self._audit = PageAudit(settings, clock=clock)
         self._watch = NodeWatch(ledger.database, settings)
         self._metrics = NodeMetrics(ledger, settings=settings, clock=clock)
+        self._manual_runs = ManualRuns(settings, ledger=ledger, clock=clock)
+        self._manual_runs.tidy()
         self._site = site_of(settings)
         self.accounts = Accounts(ledger.users, clock=clock)
         self.entrance = Entrance(
@@ -97,6 +100,7 @@ class NodePages:
             deliveries=ledger.delivery_queue,
             destinations=ledger.destinations,
             worklists=ledger.worklists,
+            manual_runs=self._manual_runs,
             watch=self._watch,
             metrics=self._metrics.exposition,
         )
@@ -110,6 +114,7 @@ class NodePages:
             self._audit.use,
             self._watch.use,
             self._metrics.use,
+            self._manual_runs.use,
         ):
             use(settings)
         self._site = site_of(settings)

@@ -136,7 +136,7 @@ def _bring(
         )
     if not asked.again:
         return
-    for study in dict.fromkeys(one.study_instance_uid for one in offer.here):
+    for study in offer.here_studies:
         try:
             Rerun(database=ledger.database).study(study, by=operator(), now=utc_now())
         except LedgerError as error:

@@ -76,6 +76,11 @@ class Offer:
         return tuple(one.series for one in self.series if one.fits and one.is_here)
 
     @property
+    def here_studies(self) -> tuple[str, ...]:
+        """The studies of what is here."""
+        return tuple(dict.fromkeys(one.study_instance_uid for one in self.here))
+
+    @property
     def images(self) -> int:
         """How many images are wanted, as far as the peer tells."""
         return sum(one.instances or 0 for one in self.wanted)

@@ -24,6 +24,7 @@ from dicom_node.web.pages import (
     sign_in,
     studies,
     study,
+    upload,
     users,
     watch,
 )
@@ -36,6 +37,7 @@ _STATIC = Path(__file__).parent / "static"
 _ASSETS: Final = {
     "style.css": "text/css",
     "site.js": "text/javascript",
+    "upload.js": "text/javascript",
     "htmx-2.0.11.min.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -46,6 +48,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     overview.add,
     studies.add,
     study.add,
+    upload.add,
     peers.add,
     peer_answers.add,
     users.add,

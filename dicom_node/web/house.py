@@ -17,6 +17,7 @@ from dicom_node.web.administration import SettingsDesk, Trials
 from dicom_node.web.door import Door
 from dicom_node.web.entry import Entry
 from dicom_node.web.rendering import Pages
+from dicom_node.web.run_source import RunSource
 from dicom_node.web.site import Site
 from dicom_node.web.source import AuditNotes, OverviewSource, ResultSource, StatusSource
 from dicom_node.web.watch_source import WatchSource
@@ -64,6 +65,8 @@ class Sources:
         Which destinations may be served.
     worklists : WorklistLedger
         What was claimed from worklists.
+    manual_runs : RunSource
+        Uploads and pulls.
     watch : WatchSource or None
         Predictions against outcomes.
     metrics : Callable or None
@@ -88,6 +91,7 @@ class Sources:
     deliveries: DeliveryQueue
     destinations: DestinationLedger
     worklists: WorklistLedger
+    manual_runs: RunSource
     watch: WatchSource | None = None
     metrics: Callable[[], bytes] | None = None
 

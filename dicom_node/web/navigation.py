@@ -19,6 +19,7 @@ class NavigationEntry:
 NAVIGATION: Final = (
     NavigationEntry(path="/", title=mark("Overview"), role=UserRole.VIEWER),
     NavigationEntry(path="/studies", title=mark("Studies"), role=UserRole.VIEWER),
+    NavigationEntry(path="/upload", title=mark("Upload"), role=UserRole.OPERATOR),
     NavigationEntry(path="/peers", title=mark("AE titles"), role=UserRole.OPERATOR),
     NavigationEntry(path="/watch", title=mark("Watch"), role=UserRole.VIEWER),
     NavigationEntry(path="/users", title=mark("Users"), role=UserRole.ADMIN),

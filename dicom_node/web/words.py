@@ -34,6 +34,17 @@ STATES: Final = (
     mark("done"),
 )
 
+#: Uploads and pulls, and how far they are.
+RUNS: Final = (
+    mark("pull"),
+    mark("upload"),
+    mark("looking"),
+    mark("fetching"),
+    mark("received"),
+    mark("awaited"),
+    mark("not analyzed"),
+)
+
 #: What an analysis or a comparison found.
 OUTCOMES: Final = (
     mark("hematoma found"),

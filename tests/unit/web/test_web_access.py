@@ -34,6 +34,7 @@ OPEN = {
     "GET /metrics",
     "GET /static/style.css",
     "GET /static/site.js",
+    "GET /static/upload.js",
     "GET /static/htmx-2.0.11.min.js",
     "GET /static/icon.svg",
 }
