@@ -161,6 +161,8 @@ class ResultConfiguration:
     say_not_processed : bool
         Whether a series that cannot be analysed gets a report that says so; it changes no other
         result.
+    with_pdf, with_key_objects : bool
+        Whether the one-page report and the selection of key objects are made.
     capture_style : CaptureStyle
         How captures show the hematoma.
     fitted : tuple of str
@@ -169,13 +171,20 @@ class ResultConfiguration:
 
     with_uncertainty_map: bool = False
     say_not_processed: bool = False
+    with_pdf: bool = False
+    with_key_objects: bool = False
     capture_style: CaptureStyle = CaptureStyle.CONTOUR
     fitted: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it and of the software's version, hexadecimal."""
-        wanted = ["uncertainty map"] if self.with_uncertainty_map else []
+        asked = {
+            "uncertainty map": self.with_uncertainty_map,
+            "pdf": self.with_pdf,
+            "key objects": self.with_key_objects,
+        }
+        wanted = [name for name, is_wanted in asked.items() if is_wanted]
         if self.capture_style is not CaptureStyle.CONTOUR:
             wanted.append(f"captures {self.capture_style}")
         lines = (f"ichnode {__version__}", *self.fitted, *wanted)
@@ -341,6 +350,8 @@ class SeriesAnalyst:
             configuration_digest=self.configuration_digest,
             software_versions=(__version__,),
             with_uncertainty_map=self._configuration.with_uncertainty_map,
+            with_pdf=self._configuration.with_pdf,
+            with_key_objects=self._configuration.with_key_objects,
             capture_style=self._configuration.capture_style,
         )
 

@@ -246,6 +246,8 @@ class ResultSettings(_Table):
     uncertainty_map: bool = False
     say_not_processed: bool = False
     forecast: bool = True
+    pdf: bool = False
+    key_objects: bool = False
     capture_style: Literal["contour", "paint"] = "contour"
 
 

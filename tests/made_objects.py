@@ -44,7 +44,7 @@ NOW = datetime(2026, 1, 5, 9, 0, 30, tzinfo=UTC)
 
 #: Deeper than this no attribute is listed; the content tree has a table of its own.
 DEEPEST = 3
-LEFT_OUT = {"ContentSequence", "PixelData", "FloatPixelData"}
+LEFT_OUT = {"ContentSequence", "PixelData", "FloatPixelData", "EncapsulatedDocument"}
 #: More different values than this are no list of fixed values.
 MOST_VALUES = 8
 #: Value representations that a fixed value may have, and what differs from run to run though few
@@ -107,6 +107,8 @@ def _of_analyses(number, changed):
         "now": NOW + timedelta(days=number),
         "software_versions": (f"0.{number}.0",),
         "with_uncertainty_map": True,
+        "with_pdf": True,
+        "with_key_objects": True,
     }
     made = []
     for build in (case_with_forecast, case_with_hematoma, case_without_hematoma):
@@ -156,6 +158,7 @@ def tables():
             uid: _attributes(uid, several) for uid, several in sorted(by_class.items())
         },
         "trees": {title: _tree(several) for title, several in sorted(by_title.items())},
+        "roots": {title: _root(several[0]) for title, several in sorted(by_title.items())},
     }
 
 
@@ -255,6 +258,12 @@ def _value(element):
     if element.VM > 1:
         return "\\".join(str(one) for one in element.value)
     return str(element.value)
+
+
+def _root(report):
+    """Return title and template of the root container."""
+    template = report.ContentTemplateSequence[0].TemplateIdentifier
+    return f"{_code(report.ConceptNameCodeSequence[0])}, TID {template}"
 
 
 def _tree(reports):

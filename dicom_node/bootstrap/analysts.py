@@ -100,6 +100,8 @@ def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
             say_not_processed=settings.results.say_not_processed,
+            with_pdf=settings.results.pdf,
+            with_key_objects=settings.results.key_objects,
             capture_style=CaptureStyle(settings.results.capture_style),
             fitted=tuple(fact for card in models.cards for fact in fitted_facts(card)),
         ),

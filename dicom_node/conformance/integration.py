@@ -66,7 +66,8 @@ EVIDENCE_CREATOR: Final[tuple[Answer, ...]] = (
         requirement="Result objects are of the listed IODs",
         met=Met.YES,
         how="Comprehensive 3D SR, Segmentation; Parametric Map where the site wants it. Captures "
-        "(Secondary Capture) come in addition. No Key Object Selection.",
+        "(Secondary Capture) come in addition; Key Object Selection and Encapsulated PDF where "
+        "the site wants them.",
         shown_by=(f"{_PAPERS}::test_the_tables_of_objects_are_those_of_objects_made_now",),
     ),
     Answer(
@@ -132,7 +133,7 @@ EVIDENCE_CREATOR: Final[tuple[Answer, ...]] = (
         requirement="Locations and key images are referred to",
         met=Met.PARTLY,
         how="Outlines as SCOORD on their source images; the slices of the triplet by their "
-        "captures. No Key Object Selection, no SCOORD3D.",
+        "captures; with `results.key_objects` a Key Object Selection of both. No SCOORD3D.",
         shown_by=(f"{_OBJECTS}::test_every_group_can_be_drawn",),
     ),
     Answer(

@@ -39,7 +39,8 @@ those of the standard's macros. Per-frame items are listed once.
 _TREE_INTRODUCTION: Final = """
 ## Annex A.B Structured Report content encoding
 
-All reports are Comprehensive 3D SR. Content items of one concept stand once; the number says how
+All reports are Comprehensive 3D SR; key objects are a Key Object Selection Document, which has no
+flags. Content items of one concept stand once; the number says how
 often an item may occur below its parent. Completion Flag is COMPLETE, Preliminary Flag
 PRELIMINARY, Verification Flag UNVERIFIED; the observer is the device. Measurement groups are TID
 1411 (with the segment) and TID 1410 (with an outline on a slice).
@@ -49,7 +50,7 @@ PRELIMINARY, Verification Flag UNVERIFIED; the observer is the device. Measureme
 def object_annexes() -> str:
     """Return annexes A.A and A.B in Markdown."""
     found = json.loads(_FILE.read_text(encoding="utf-8"))
-    return _definitions(found["attributes"]) + _trees(found["trees"])
+    return _definitions(found["attributes"]) + _trees(found["trees"], found["roots"])
 
 
 def _definitions(attributes: Mapping[str, list[dict[str, Any]]]) -> str:
@@ -95,15 +96,13 @@ def _cut(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}..."
 
 
-def _trees(trees: Mapping[str, list[dict[str, Any]]]) -> str:
+def _trees(trees: Mapping[str, list[dict[str, Any]]], roots: Mapping[str, str]) -> str:
     parts = [_TREE_INTRODUCTION]
     for number, (title, rows) in enumerate(sorted(trees.items()), start=1):
         parts.append(f"\n### A.B.{number} {title}\n")
         parts.append("| Content item | Type | Relationship | Number | Values |")
         parts.append("| --- | --- | --- | --- | --- |")
-        parts.append(
-            "| Root: (126000, DCM, Imaging Measurement Report), TID 1500 | CONTAINER | | 1 | |"
-        )
+        parts.append(f"| Root: {roots[title]} | CONTAINER | | 1 | |")
         for row in rows:
             marks = "&gt;" * (row["depth"] + 1)
             parts.append(

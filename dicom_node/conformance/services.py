@@ -79,7 +79,8 @@ Not supported.
 | --- | --- |
 | Associations | one per destination at a time unless `peers.associations` says more; results of \
 one series never overtake each other, those of urgent studies go before all others |
-| Order of objects | secondary captures, segmentation, forecast, uncertainty map, report; \
+| Order of objects | secondary captures, segmentation, forecast, uncertainty map, page, \
+key objects, report; \
 with `peers.report_first` the report first |
 | Retry | an attempt that failed: {attempts} attempts, waiting from \
 {first:g} s, doubled up to {longest:g} s (`delivery.*`); an object that is refused: \
@@ -104,6 +105,10 @@ measured one; only where `worker.growth_bundle` names a model and `results.forec
 | Uncertainty map | Parametric Map Storage | entropy of the segmentation in nats on the grid of \
 the source series, 32-bit floats with a real world value mapping; only where \
 `results.uncertainty_map` is true |
+| Page | Encapsulated PDF Storage | the report as one A4 page, fonts embedded, without a \
+patient's name; only where `results.pdf` is true |
+| Key objects | Key Object Selection Document Storage | Of Interest (TID 2010): captures and the \
+slice of largest area; only where `results.key_objects` is true |
 | Report | Comprehensive 3D SR Storage | measurements with the 95 % range of the volume, \
 prediction, forecast volume in a measurement group of its own, other findings, quality flags, \
 model identity |

@@ -18,6 +18,8 @@ class ObjectKind(StrEnum):
     REPORT = "report"  #: structured report
     UNCERTAINTY_MAP = "uncertainty-map"  #: Parametric Map of the segmentation's doubt
     FORECAST = "forecast"  #: DICOM SEG of the hematoma as it is forecast at follow-up
+    PDF = "pdf"  #: the report as a page, Encapsulated PDF
+    KEY_OBJECTS = "key-objects"  #: Key Object Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ from pydicom.dataset import Dataset
 
 from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results.context import ResultContext
+from dicom_node.results.encapsulated_pdf import encode_pdf
 from dicom_node.results.forecast import encode_forecast
 from dicom_node.results.identity import ResultIdentity, result_identity
+from dicom_node.results.key_objects import encode_key_objects
 from dicom_node.results.report import encode_report
 from dicom_node.results.saliency_capture import encode_captures
 from dicom_node.results.segmentation import encode_segmentation
@@ -32,8 +34,12 @@ class ResultObjects:
         The SEG of the hematoma as it is forecast at follow-up; None without a forecast.
     uncertainty_map : Dataset or None
         The Parametric Map; None without a hematoma, or where it is not wanted.
+    pdf : Dataset or None
+        The one-page report; None where it is not wanted.
+    key_objects : Dataset or None
+        The selection of key objects; None without a hematoma, or where it is not wanted.
     report : Dataset
-        The structured report that refers to the others.
+        The structured report; it refers to all but the last two.
     source_series_uid : str
         Series Instance UID of the images that were analysed.
     """
@@ -42,12 +48,14 @@ class ResultObjects:
     segmentation: Dataset | None
     forecast: Dataset | None = None
     uncertainty_map: Dataset | None = None
+    pdf: Dataset | None = None
+    key_objects: Dataset | None = None
     report: Dataset
     source_series_uid: str
 
     @property
     def in_send_order(self) -> tuple[Dataset, ...]:
-        """Captures, segmentation, forecast, map, report: what is referred to arrives first."""
+        """Captures, segmentation, forecast, map, page, selection, report: references last."""
         return tuple(result for _, result in self.with_kinds)
 
     @property
@@ -57,6 +65,8 @@ class ResultObjects:
             (ObjectKind.SEGMENTATION, self.segmentation),
             (ObjectKind.FORECAST, self.forecast),
             (ObjectKind.UNCERTAINTY_MAP, self.uncertainty_map),
+            (ObjectKind.PDF, self.pdf),
+            (ObjectKind.KEY_OBJECTS, self.key_objects),
         )
         return (
             *((ObjectKind.CAPTURE, capture) for capture in self.captures),
@@ -124,6 +134,14 @@ def encode(
         segmentation=segmentation,
         forecast=forecast,
         uncertainty_map=uncertainty_map,
+        pdf=encode_pdf(analysis, source=series, volume=volume, identity=identity, context=context)
+        if context.with_pdf
+        else None,
+        key_objects=encode_key_objects(
+            analysis, captures=captures, source=series, identity=identity, context=context
+        )
+        if context.with_key_objects and isinstance(analysis, HematomaFound)
+        else None,
         report=report,
         source_series_uid=series.series_instance_uid,
     )

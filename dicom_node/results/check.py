@@ -14,6 +14,7 @@ from pydicom.filewriter import dcmwrite
 
 from dicom_node.results import wording
 from dicom_node.results.bundle import ResultObjects
+from dicom_node.results.check_documents import key_object_faults, pdf_faults
 from dicom_node.results.check_forecast import forecast_faults
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.check_report import report_faults
@@ -61,6 +62,11 @@ def check_results(
         ),
         *_named(results.report, report_faults(results, frames, analysis)),
     ]
+    if results.pdf is not None:
+        faults += _named(results.pdf, pdf_faults(results.pdf, frames))
+    if results.key_objects is not None:
+        selection = results.key_objects
+        faults += _named(selection, key_object_faults(selection, frames, results.captures))
     if results.segmentation is not None and isinstance(analysis, HematomaFound):
         faults += _named(
             results.segmentation,
@@ -119,6 +125,8 @@ def _set_faults(
         yield "a forecast must be there exactly when the growth model made one"
     if results.uncertainty_map is not None and not found:
         yield "an uncertainty map without a hematoma"
+    if results.key_objects is not None and not found:
+        yield "key objects without a hematoma"
     uids = Counter(str(result.get("SOPInstanceUID")) for result in objects)
     for uid, count in uids.items():
         if count > 1 or uid in frames.sop_instance_uids:

@@ -177,8 +177,9 @@ def _reference_faults(results: ResultObjects, frames: SourceFrames) -> Iterator[
     """Yield references that do not resolve, and objects that are not referred to."""
     report = results.report
     evidence = evidence_uids(report, "CurrentRequestedProcedureEvidenceSequence")
+    beside = [each for each in (results.pdf, results.key_objects) if each is not None]
     ours = {str(result.SOPInstanceUID) for result in results.in_send_order} - {
-        str(report.SOPInstanceUID)
+        str(each.SOPInstanceUID) for each in (report, *beside)
     }
     known = frames.sop_instance_uids | ours
     for uid in sorted(evidence - known):

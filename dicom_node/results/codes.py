@@ -143,6 +143,7 @@ QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluatio
 COMMENT: Final = Code("121106", "DCM", "Comment")
 LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
 OBSERVER_TYPE: Final = Code("121005", "DCM", "Observer Type")
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
 DEVICE: Final = Code("121007", "DCM", "Device")
 DEVICE_OBSERVER_UID: Final = Code("121012", "DCM", "Device Observer UID")
 

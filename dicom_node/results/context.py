@@ -32,6 +32,10 @@ class ResultContext:
         Device UID of the node; empty means one derived from name, version and models.
     with_uncertainty_map : bool
         Whether a map of the segmentation's doubt is made where there is a hematoma.
+    with_pdf : bool
+        Whether the one-page report is made.
+    with_key_objects : bool
+        Whether the selection of key objects is made where there is a hematoma.
     capture_style : CaptureStyle
         How captures show the hematoma.
 
@@ -52,6 +56,8 @@ class ResultContext:
     device_serial_number: str = "1"
     device_uid: str = ""
     with_uncertainty_map: bool = False
+    with_pdf: bool = False
+    with_key_objects: bool = False
     capture_style: CaptureStyle = CaptureStyle.CONTOUR
 
     def __post_init__(self) -> None:

@@ -124,7 +124,7 @@ def summary_page(record: Mapping[str, Any], picture_png: bytes) -> str:
         demonstration=wording.DEMONSTRATION_STATEMENT if is_demonstration else "",
         picture=base64.b64encode(picture_png).decode("ascii"),
         description=_description(record, status),
-        numbers=_numbers(record, status),
+        numbers=numbers_of(record),
         flags=wording.flag_sentences(QualityFlag(value) for value in record["flags"]),
     )
 
@@ -147,7 +147,9 @@ def _description(record: Mapping[str, Any], status: RecordStatus) -> str:
     )
 
 
-def _numbers(record: Mapping[str, Any], status: RecordStatus) -> list[tuple[str, str]]:
+def numbers_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was measured and judged, name by name."""
+    status = RecordStatus(record["status"])
     if status is RecordStatus.REJECTED:
         return [("Hematoma", "not looked for")]
     others = [

@@ -30,6 +30,7 @@ DEMONSTRATION_STATEMENT: Final = (
 )
 NOT_PROCESSED: Final = "NOT PROCESSED: this series was not analysed; nothing is said about it."
 RESEARCH_MARK: Final = "[RESEARCH]"
+KEY_OBJECTS: Final = "Captures of the hematoma and its slice of largest area"
 UNCERTAINTY_MAP: Final = (
     "Map of the segmentation's doubt: entropy in nats, 0 where the model is sure. "
     f"{RESEARCH_USE_ONLY}."

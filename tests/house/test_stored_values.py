@@ -45,7 +45,7 @@ PINNED = {
     "door_to_result door_to_result_seconds alerts audit workitems purged purged_bytes",
     HoldingKind: "images results summary",
     Cause: "age emergency operator",
-    ObjectKind: "captures segmentation report uncertainty-map forecast",
+    ObjectKind: "captures segmentation report uncertainty-map forecast pdf key-objects",
     ArrivalFlag: "forced association_open slices_missing",
     TripletPosition: "max-1 max max+1",
     Step: "assess segment measure classify explain",

@@ -28,6 +28,8 @@ PROPOSED_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.7": "Secondary Capture Image Storage",
     "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation Storage",
     "1.2.840.10008.5.1.4.1.1.30": "Parametric Map Storage",
+    "1.2.840.10008.5.1.4.1.1.104.1": "Encapsulated PDF Storage",
+    "1.2.840.10008.5.1.4.1.1.88.59": "Key Object Selection Document Storage",
     "1.2.840.10008.5.1.4.1.1.88.34": "Comprehensive 3D SR Storage",
 }
 
@@ -69,7 +71,7 @@ def test_the_table_has_a_row_per_pair():
     """For the conformance statement."""
     table = presentation_context_table(PROPOSED).splitlines()
 
-    assert len(table) == 2 + 5 * 2
+    assert len(table) == 2 + 7 * 2
     assert table[2] == (
         "| Secondary Capture Image Storage | 1.2.840.10008.5.1.4.1.1.7 "
         "| Explicit VR Little Endian | 1.2.840.10008.1.2.1 |"

@@ -1,0 +1,110 @@
+"""Whether page and key objects are what they must be, read from the objects themselves."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, SecondaryCaptureImageStorage
+
+from dicom_node.results.source_frames import SourceFrames
+
+_CT: Final = (CTImageStorage, EnhancedCTImageStorage)
+
+_Rules = Sequence[tuple[str, Callable[[], bool]]]
+
+
+def pdf_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
+    """Yield what is wrong with the Encapsulated PDF."""
+    rules: _Rules = (
+        ("the MIME type must be application/pdf", lambda: _mime(result) == "application/pdf"),
+        ("the document must be a whole PDF of its stated length", lambda: _is_whole(result)),
+        ("BurnedInAnnotation must be NO", lambda: result.BurnedInAnnotation == "NO"),
+        (
+            "every source instance must be among the source",
+            lambda: _referenced(result.SourceInstanceSequence) <= frames.sop_instance_uids,
+        ),
+    )
+    yield from _broken(rules)
+
+
+def key_object_faults(
+    result: Dataset, frames: SourceFrames, captures: Sequence[Dataset]
+) -> Iterator[str]:
+    """Yield what is wrong with the selection: it names all captures and one source image."""
+    drawn = {str(capture.SOPInstanceUID) for capture in captures}
+    rules: _Rules = (
+        (
+            "the title must be Of Interest",
+            lambda: result.ConceptNameCodeSequence[0].CodeValue == "113000",
+        ),
+        ("it must select every capture", lambda: _captures(result) == drawn),
+        (
+            "it must select one source image",
+            lambda: len(_images(result)) == 1 and _images(result) <= frames.sop_instance_uids,
+        ),
+        ("its evidence must be what it selects", lambda: _evidence(result) == _selected(result)),
+    )
+    yield from _broken(rules)
+
+
+def _broken(rules: _Rules) -> Iterator[str]:
+    for name, holds in rules:
+        try:
+            if not holds():
+                yield name
+        except (AttributeError, IndexError):
+            yield f"{name}; an attribute is missing"
+
+
+def _mime(result: Dataset) -> str:
+    return str(result.MIMETypeOfEncapsulatedDocument)
+
+
+def _is_whole(result: Dataset) -> bool:
+    page = bytes(result.EncapsulatedDocument)
+    length = int(result.EncapsulatedDocumentLength)
+    whole = page[:length]
+    return (
+        len(page) == length + length % 2
+        and whole.startswith(b"%PDF-")
+        and whole.rstrip().endswith(b"%%EOF")
+    )
+
+
+def _referenced(items: Sequence[Dataset]) -> frozenset[str]:
+    return frozenset(str(item.ReferencedSOPInstanceUID) for item in items)
+
+
+def _references(result: Dataset) -> list[Dataset]:
+    return [
+        reference
+        for item in result.ContentSequence
+        for reference in item.get("ReferencedSOPSequence", ())
+    ]
+
+
+def _selected(result: Dataset) -> frozenset[str]:
+    return _referenced(_references(result))
+
+
+def _captures(result: Dataset) -> frozenset[str]:
+    return _of_classes(result, (SecondaryCaptureImageStorage,))
+
+
+def _images(result: Dataset) -> frozenset[str]:
+    return _of_classes(result, _CT)
+
+
+def _of_classes(result: Dataset, classes: Sequence[UID]) -> frozenset[str]:
+    return _referenced(
+        [one for one in _references(result) if one.ReferencedSOPClassUID in classes]
+    )
+
+
+def _evidence(result: Dataset) -> frozenset[str]:
+    return frozenset(
+        uid
+        for study in result.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for uid in _referenced(series.ReferencedSOPSequence)
+    )
