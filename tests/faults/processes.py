@@ -41,7 +41,7 @@ class Outcome:
 
     Attributes
     ----------
-    kills : Counter of str
+    kills : dict of str to int
         By process.
     series : int
         How many were sent until all their images were acknowledged.
@@ -53,7 +53,7 @@ class Outcome:
         How long it took.
     """
 
-    kills: Counter[str] = field(default_factory=Counter)
+    kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
     series: int = 0
     interrupted: int = 0
     violations: list[str] = field(default_factory=list)
