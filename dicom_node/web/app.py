@@ -18,9 +18,12 @@ from dicom_node.web.entry import Entry
 from dicom_node.web.headers import BodyLimit, SecurityHeaders
 from dicom_node.web.house import House, Sources
 from dicom_node.web.pages import (
+    configuration,
+    deliveries,
     overview,
     peer_answers,
     peers,
+    routing,
     sign_in,
     studies,
     study,
@@ -51,6 +54,9 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     upload.add,
     peers.add,
     peer_answers.add,
+    routing.add,
+    deliveries.add,
+    configuration.add,
     users.add,
 )
 

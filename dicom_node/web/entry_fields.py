@@ -245,9 +245,7 @@ def entries(found: ConfigurationFile, kind: Kind) -> tuple[Entry, ...]:
 
 def _entry(kind: Kind, values: Mapping[str, Any], written: object) -> Entry:
     """Return an entry; its marks as the file writes them, because by these it is found."""
-    raw: Mapping[str, Any] = (
-        written if isinstance(written, Mapping) else {kind.marks[0]: written}
-    )
+    raw: Mapping[str, Any] = written if isinstance(written, Mapping) else {kind.marks[0]: written}
     match = {key: raw[key] for key in kind.marks if raw.get(key) is not None}
     return Entry(values={**values, **match}, match=match)
 

@@ -20,7 +20,10 @@ NAVIGATION: Final = (
     NavigationEntry(path="/", title=mark("Overview"), role=UserRole.VIEWER),
     NavigationEntry(path="/studies", title=mark("Studies"), role=UserRole.VIEWER),
     NavigationEntry(path="/upload", title=mark("Upload"), role=UserRole.OPERATOR),
+    NavigationEntry(path="/deliveries", title=mark("Deliveries"), role=UserRole.VIEWER),
     NavigationEntry(path="/peers", title=mark("AE titles"), role=UserRole.OPERATOR),
+    NavigationEntry(path="/routing", title=mark("Routing"), role=UserRole.OPERATOR),
     NavigationEntry(path="/watch", title=mark("Watch"), role=UserRole.VIEWER),
+    NavigationEntry(path="/configuration", title=mark("Configuration"), role=UserRole.ADMIN),
     NavigationEntry(path="/users", title=mark("Users"), role=UserRole.ADMIN),
 )

@@ -112,6 +112,8 @@ KINDS: Final = (
     mark("report"),
     mark("uncertainty-map"),
     mark("forecast"),
+    mark("pdf"),
+    mark("key-objects"),
 )
 
 #: Roles of users.
@@ -173,4 +175,16 @@ CHOICES: Final = (
     mark("move"),
     mark("get"),
     mark("no"),
+)
+
+#: What rules of routing may look at.
+ATTRIBUTES: Final = (
+    mark("description"),
+    mark("protocol"),
+    mark("body part"),
+    mark("kernel"),
+    mark("image type"),
+    mark("manufacturer"),
+    mark("station"),
+    mark("study"),
 )

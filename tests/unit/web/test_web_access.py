@@ -19,6 +19,7 @@ PLACES = {
     "{name}": "nobody",
     "{act}": "urgent",
     "{kind}": "dicom",
+    "{number}": "99",
 }
 
 #: Pages that anybody may open; everything else needs a log-in.
