@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.config_option import ConfigOption
+from dicom_node.configuration_cli import JsonOption
 
 app = typer.Typer(
     name="deliveries",
@@ -31,10 +32,12 @@ def list_deliveries(
         str | None, typer.Option(metavar="PEER", help="Only those to this destination.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Newest deliveries to show.")] = 200,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show destinations and what waits for them or was given up.
+
+    Exit code 0: shown, also if there are none. 1: no node has worked here yet. 2: no such state.
 
     For example:
 
@@ -54,17 +57,22 @@ def list_deliveries(
 def show(
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="A delivery, by number.")],
     *,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show one delivery with all that is known, also what the destination refused and why.
 
+    Exit code 0: shown. 1: there is no such delivery.
+
     For example:
 
         ichnode deliveries show 17
+
+        ichnode deliveries show 17 --json
     """
     from dicom_node.commands.deliveries import run_show
 
-    raise typer.Exit(run_show(number, config=config))
+    raise typer.Exit(run_show(number, as_json=as_json, config=config))
 
 
 @app.command()

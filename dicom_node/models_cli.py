@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.config_option import ConfigOption
+from dicom_node.configuration_cli import JsonOption
 
 app = typer.Typer(
     name="models",
@@ -28,18 +29,22 @@ def list_models(
         list[Path] | None,
         typer.Argument(metavar="[DIR]...", help="Folders that are bundles or hold some."),
     ] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the models that came with ichnode, and those in your folders.
+
+    Exit code 0: shown. 1: a bundle cannot be read. 2: a folder holds none.
 
     For example:
 
         ichnode models list
 
-        ichnode models list /models
+        ichnode models list /models --json
     """
     from dicom_node.commands.models import run_list
 
-    raise typer.Exit(run_list(folders or []))
+    raise typer.Exit(run_list(folders or [], as_json=as_json))
 
 
 @app.command()
@@ -48,18 +53,22 @@ def show(
         str,
         typer.Argument(metavar="BUNDLE", help="Name of a shipped bundle, or a folder."),
     ],
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the card of a model: what it was trained on, how good it is, what it is for.
+
+    Exit code 0: shown. 1: it cannot be read. 2: there is none.
 
     For example:
 
         ichnode models show demo-segmentation
 
-        ichnode models show /models/blast-ct
+        ichnode models show /models/blast-ct --json
     """
     from dicom_node.commands.models import run_show
 
-    raise typer.Exit(run_show(bundle))
+    raise typer.Exit(run_show(bundle, as_json=as_json))
 
 
 @app.command()

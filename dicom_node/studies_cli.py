@@ -21,9 +21,25 @@ _Moment = Annotated[str, typer.Option(metavar="TIME", help="As 2026-11-22 or 202
 @app.command("list")
 def list_studies(  # noqa: PLR0913 - each filter is an option
     text: Annotated[
-        str, typer.Argument(metavar="[UID]", help="Beginning of a UID, or the number of a job.")
+        str,
+        typer.Argument(
+            metavar="[UID]",
+            help="Beginning of a study or series UID, number of a job, or a patient's key "
+            "as the audit trail has it.",
+        ),
     ] = "",
     *,
+    search: Annotated[
+        str, typer.Option("--search", metavar="UID", help="The same as the argument.")
+    ] = "",
+    patient: Annotated[
+        str,
+        typer.Option(
+            "--patient",
+            metavar="ID",
+            help="Patient ID; - reads it from standard input. The ledger knows only its key.",
+        ),
+    ] = "",
     state: Annotated[
         list[str] | None, typer.Option(help="State of a series or its analysis. Several times.")
     ] = None,
@@ -42,18 +58,25 @@ def list_studies(  # noqa: PLR0913 - each filter is an option
 ) -> None:
     """Show the studies that fit, the latest first. Nothing of the patient is kept or shown.
 
+    Accession Numbers are not kept either: `ichnode pull --accession NUMBER --from PEER --dry-run`
+    asks a peer, and says which series are here.
+    Exit code 0: shown, also if there are none. 1: no node has worked here yet. 2: called wrongly.
+
     For example:
 
         ichnode studies list
 
         ichnode studies list --state failed --since 2026-11-22
 
-        ichnode studies list 1.2.840.113619 --json
+        ichnode studies list --search 1.2.840.113619 --json
+
+        ichnode studies list --patient -
     """
     from dicom_node.commands.studies import Wanted, run_list
 
     wanted = Wanted(
-        text=text,
+        text=text or search,
+        patient=patient,
         states=tuple(state or ()),
         callers=tuple(caller or ()),
         outcome=outcome,

@@ -71,13 +71,19 @@ def run_list(wanted: Wanted, *, as_json: bool, config: Path | None) -> int:
     return ExitCode.OK
 
 
-def run_show(number: int, *, config: Path | None) -> int:
-    """Print one delivery, one fact a line, and the negotiation if that was the reason."""
+def run_show(number: int, *, as_json: bool, config: Path | None) -> int:
+    """Print one delivery, a fact a row, and the negotiation if that was the reason."""
     with _ledger(config) as ledger:
         found = _done(lambda: ledger.delivery_queue.delivery(number))
-    for name, value in _facts(found).items():
-        if name != "negotiation" and value not in (None, ""):
-            say(f"{name.replace('_', ' ')}: {value}")
+    if as_json:
+        sys.stdout.write(json.dumps(_facts(found), indent=2) + "\n")
+        return ExitCode.OK
+    rows = [
+        (name.replace("_", " "), str(value))
+        for name, value in _facts(found).items()
+        if name != "negotiation" and value not in (None, "")
+    ]
+    show_table(("what", ""), rows, title=f"delivery {number}")
     for line in found.negotiation.splitlines():
         say(f"  {line}")
     return ExitCode.OK

@@ -1,5 +1,7 @@
 """``ichnode models list`` and ``show``: which models there are, and what their cards say."""
 
+import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +20,7 @@ _HEADERS = ("name", "version", "task", "architecture", "size", "demonstration", 
 _LONG_FIELDS = ("training_cohort", "licence", "intended_use")
 
 
-def run_list(folders: Sequence[Path]) -> int:
+def run_list(folders: Sequence[Path], *, as_json: bool) -> int:
     """Show the shipped bundles and those in some folders."""
     found = [*builtin_bundle_paths(), *_bundles_in(folders)]
     rows = []
@@ -29,19 +31,27 @@ def run_list(folders: Sequence[Path]) -> int:
         except ModelBundleError as error:
             rows.append(("unreadable", "", "", "", _size(path), "", str(path)))
             faults.append(str(error))
-    show_table(_HEADERS, rows)
-    for fault in faults:
-        say(fault, style="red")
+    if as_json:
+        models = [dict(zip(_HEADERS, row, strict=True)) for row in rows]
+        sys.stdout.write(json.dumps({"models": models, "faults": faults}, indent=2) + "\n")
+    else:
+        show_table(_HEADERS, rows)
+        for fault in faults:
+            say(fault, style="red")
     return ExitCode.FAILED if faults else ExitCode.OK
 
 
-def run_show(bundle: str) -> int:
+def run_show(bundle: str, *, as_json: bool) -> int:
     """Show the card of a bundle."""
     path = bundle_path(bundle)
     try:
         card = load_card(path)
     except ModelBundleError as error:
         raise OperatorError(str(error)) from error
+    if as_json:
+        document = {"folder": str(path), "card": json.loads((path / CARD_FILE).read_text("utf-8"))}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return ExitCode.OK
     rows = [
         ("folder", str(path)),
         ("name", f"{card.name} {card.version}"),

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dicom_node.commands.configuration_desk import operator
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import LedgerError
+from dicom_node.intake.instance import patient_id_key
 from dicom_node.jobs.rerun import Rerun
 from dicom_node.jobs.study_search import StudyQuery, StudySearch, StudyStatus
 from dicom_node.operator_error import ExitCode, OperatorError
@@ -29,6 +30,7 @@ class Wanted:
     """What is looked for, as the command line says it; times are ISO 8601."""
 
     text: str
+    patient: str = field(repr=False)
     states: tuple[str, ...]
     callers: tuple[str, ...]
     outcome: str
@@ -36,10 +38,13 @@ class Wanted:
     since: str
     until: str
 
-    def query(self) -> StudyQuery:
+    def query(self, patient_salt: bytes) -> StudyQuery:
         """Return it as the ledger is asked. Raises OperatorError if a time is none."""
+        patient = sys.stdin.readline().strip() if self.patient == "-" else self.patient
+        key = patient_id_key(patient, patient_salt=patient_salt) if patient else ""
         return StudyQuery(
             text=self.text,
+            patient_id_key=key,
             states=self.states,
             callers=self.callers,
             outcome=self.outcome,
@@ -51,10 +56,10 @@ class Wanted:
 
 def run_list(wanted: Wanted, *, limit: int, as_json: bool, config: Path | None) -> int:
     """Print the studies that fit, the latest first."""
-    query = wanted.query()
     _, settings = settings_of(config)
     layout = DataLayout(root=settings.node.data_dir)
     with ledger_for_reading(settings) as ledger:
+        query = wanted.query(ledger.patient_salt)
         page = StudySearch(ledger.database).find(query, limit=limit)
     found = [(study, _rows(study, layout)) for study in page.studies]
     if as_json:

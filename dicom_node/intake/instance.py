@@ -167,6 +167,15 @@ def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:
     return hmac.new(salt, identity, hashlib.sha256).hexdigest()[:32]
 
 
+def patient_id_key(patient_id: str, *, patient_salt: bytes) -> str:
+    """Return the key under which images of this Patient ID are in custody.
+
+    Only of IDs without characters beyond ASCII: how those are encoded differs by image.
+    """
+    value = patient_id.strip().encode("ascii", errors="replace")
+    return _key({HeaderTag.PATIENT_ID: value}, HeaderTag.PATIENT_ID, patient_salt)
+
+
 def _key(header: dict[HeaderTag, bytes], tag: HeaderTag, salt: bytes) -> str:
     value = header.get(tag, b"").strip(b" \0")
     if not value:

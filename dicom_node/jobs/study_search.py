@@ -11,10 +11,14 @@ from dicom_node.jobs.database import Database
 from dicom_node.jobs.reports import series_statuses
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import SeriesStatus
-from dicom_node.jobs.tables import DeliveryRow, JobRow, SeriesRow
+from dicom_node.jobs.tables import DeliveryRow, InstanceRow, JobRow, SeriesRow
 
 #: Objects that are still on their way, or never came.
 _MISSING = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
+
+#: Fewer characters could be those of many patients' keys.
+_SHORTEST_KEY = 8
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,10 @@ class StudyQuery:
     Attributes
     ----------
     text : str
-        Beginning of a Study or Series Instance UID, or the number of a job.
+        Beginning of a Study or Series Instance UID, the number of a job, or the key of a patient
+        or the beginning of one, as the audit trail has it.
+    patient_id_key : str
+        Key of a Patient ID; `dicom_node.intake.instance.patient_id_key` makes it.
     states : collection of str
         States of series or of their latest analysis, as `SeriesState` and `JobState` have them.
     callers : collection of str
@@ -38,6 +45,7 @@ class StudyQuery:
     """
 
     text: str = ""
+    patient_id_key: str = ""
     states: Collection[str] = ()
     callers: Collection[str] = ()
     outcome: str = ""
@@ -158,6 +166,8 @@ def _conditions(query: StudyQuery) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     if query.text:
         wanted.append(_named(query.text))
+    if query.patient_id_key:
+        wanted.append(_of_patient(InstanceRow.patient_id_key == query.patient_id_key))
     if query.states:
         wanted.append(_in_states(query.states))
     if query.callers:
@@ -179,10 +189,19 @@ def _named(text: str) -> ColumnElement[bool]:
         return exists().where(
             JobRow.series_uid == SeriesRow.series_uid, JobRow.job_id == int(text)
         )
-    return or_(
+    wanted = [
         SeriesRow.study_uid.startswith(text, autoescape=True),
         SeriesRow.series_uid.startswith(text, autoescape=True),
-    )
+    ]
+    if len(text) >= _SHORTEST_KEY and _HEXADECIMAL.issuperset(text.lower()):
+        key = InstanceRow.patient_key.startswith(text.lower(), autoescape=True)
+        wanted.append(_of_patient(key))
+    return or_(*wanted)
+
+
+def _of_patient(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return whether an image of a series fits."""
+    return exists().where(InstanceRow.series_uid == SeriesRow.series_uid, condition)
 
 
 def _in_states(states: Collection[str]) -> ColumnElement[bool]:

@@ -103,7 +103,8 @@ def test_one_delivery_is_shown_with_its_negotiation(config):
 
     text = ask(config, "show", str(number))
 
-    assert "reason: no SEG here" in text
+    assert "no SEG here" in text
+    assert json.loads(ask(config, "show", str(number), "--json"))["reason"] == "no SEG here"
     assert DUMP in text
 
 
