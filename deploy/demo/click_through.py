@@ -34,9 +34,9 @@ OHIF = "@ohif/app@3.13.2"
 ORTHANC_PLUGINS = "/usr/share/orthanc/plugins"
 #: Options of the simulator for each patient.
 PATIENTS = {
-    "axial": ("--slice-thickness", "5", "--follow-up"),
+    "axial": ("--slice-thickness", "5", "--tilt", "0", "--follow-up"),
     "tilted": ("--slice-thickness", "5", "--no-follow-up", "--tilt", "18"),
-    "none": ("--slice-thickness", "5", "--no-follow-up", "--no-hematoma", "1"),
+    "none": ("--slice-thickness", "5", "--tilt", "0", "--no-follow-up", "--no-hematoma", "1"),
 }
 _START_PATIENCE_S = 180.0
 _RESULT_PATIENCE_S = 900.0

@@ -2,9 +2,11 @@
 
 A browser lets a page read only from where it came. This server gives the viewer's files and passes
 ``/dicom-web`` and ``/wado`` on to the archive, so that neither needs to be told of the other. It
-listens on this machine alone.
+listens on this machine alone unless it is told otherwise. ``click_through.py`` starts it;
+``compose.yaml`` runs it as a program.
 """
 
+import argparse
 import http.server
 import urllib.error
 import urllib.request
@@ -102,8 +104,31 @@ class ViewerHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def viewer_server(
-    port: int, *, viewer: Path, settings: bytes, archive: str
+    port: int, *, viewer: Path, settings: bytes, archive: str, host: str = HOST
 ) -> http.server.ThreadingHTTPServer:
     """Return the server, bound to the port."""
     handler = partial(ViewerHandler, viewer=viewer, settings=settings, archive=archive)
-    return http.server.ThreadingHTTPServer((HOST, port), handler)
+    return http.server.ThreadingHTTPServer((host, port), handler)
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--port", type=int, default=13000)
+    parser.add_argument("--viewer", type=Path, required=True, help="folder with OHIF's files")
+    parser.add_argument("--archive", required=True, help="base address of the archive")
+    asked = parser.parse_args()
+    settings = Path(__file__).with_name("app-config.js").read_bytes()
+    with viewer_server(
+        asked.port,
+        viewer=asked.viewer,
+        settings=settings,
+        archive=asked.archive.rstrip("/"),
+        host=asked.host,
+    ) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
