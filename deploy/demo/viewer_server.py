@@ -58,7 +58,7 @@ class ViewerHandler(http.server.SimpleHTTPRequestHandler):
         settings: bytes,
         archive: str,
     ) -> None:
-        self._viewer, self._settings, self._archive = viewer, settings, archive
+        self._settings, self._archive = settings, archive
         super().__init__(request, address, server, directory=str(viewer))
 
     def end_headers(self) -> None:
@@ -75,7 +75,7 @@ class ViewerHandler(http.server.SimpleHTTPRequestHandler):
         elif path == "/app-config.js":
             self._answer(200, "text/javascript", self._settings)
         else:
-            if not (self._viewer / path.lstrip("/")).is_file():
+            if not Path(self.translate_path(self.path)).is_file():
                 self.path = "/index.html"  # a page of the viewer, not a file
             super().do_GET()
 
