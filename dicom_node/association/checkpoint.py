@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
+    from pynetdicom.dimse_primitives import DimseServiceType
 
 #: How often it is looked whether a thread that is waited for has ended.
 _LOOK_S = 0.05
@@ -45,13 +46,23 @@ class Checkpoint(threading.Event):
             while self._is_in_round and self._is_another_and_alive():
                 self._change.wait(_LOOK_S)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Pass, or be held; for the thread itself."""
+    def end_round(self) -> None:
+        """Say that the thread looks at nothing until it passes again; for the thread itself."""
         with self._change:
             self._is_in_round = False
             self._change.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Pass, or be held; for the thread itself."""
+        self.end_round()
+        with self._change:
             self._is_in_round = self._change.wait_for(self.is_set, timeout)
             return self._is_in_round
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the thread is here."""
+        return not self._is_in_round
 
     def _is_another_and_alive(self) -> bool:
         return self._thread is not threading.current_thread() and self._thread.is_alive()
@@ -59,4 +70,24 @@ class Checkpoint(threading.Event):
 
 def hold_while_waiting(association: "Association") -> None:
     """Have an association wait for answers with its thread held; before it is established."""
-    association._reactor_checkpoint = Checkpoint(association)  # noqa: SLF001 - the library has no other way to mend it
+    put_in_place(Checkpoint(association), association)
+
+
+def put_in_place(checkpoint: Checkpoint, association: "Association") -> None:
+    """Have the thread of an association pass a checkpoint; before it begins."""
+    association._reactor_checkpoint = checkpoint  # noqa: SLF001 - the library has no other way to mend it
+    serve = association._serve_request  # noqa: SLF001 - as above
+
+    def serve_and_tell(message: "DimseServiceType", context_id: int) -> None:
+        """Serve a request; a report is served in a thread of its own.
+
+        The library says afterwards that the association's thread works. If that is held here it
+        does not, and who waits for it to be held would wait for ever.
+        """
+        try:
+            serve(message, context_id)
+        finally:
+            if checkpoint.is_held:
+                association._is_paused = True  # noqa: SLF001 - as above
+
+    association._serve_request = serve_and_tell  # type: ignore[method-assign, assignment]  # noqa: SLF001 - as above

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pynetdicom.dul import DULServiceProvider
 
+from dicom_node.association.checkpoint import Checkpoint, put_in_place
 from dicom_node.association.guarded_socket import GuardedSocket
 from dicom_node.association.refusals import RefusalKind
 from dicom_node.association.stream_reader import BrokenMessageError, StreamReader
@@ -75,15 +76,12 @@ class _AnnouncingQueue(queue.Queue[Any]):
         self._announce()
 
 
-class _Checkpoint(threading.Event):
-    """Where the thread of an association waits: until it may go on *and* there is something to do.
+class _PatientCheckpoint(Checkpoint):
+    """Where the thread of an association waits: until it may go on *and* has something to do."""
 
-    pynetdicom sets and clears it to hold that thread, which passes here in each of its rounds.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, thread: threading.Thread) -> None:
         self._work = threading.Event()
+        super().__init__(thread)
 
     def announce(self) -> None:
         """Let the thread make its next round."""
@@ -96,6 +94,7 @@ class _Checkpoint(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the thread may go on and has something to do, or shall look at its timers."""
+        self.end_round()
         self._work.wait(_LOOK_S)
         self._work.clear()
         return super().wait(timeout)
@@ -128,9 +127,8 @@ class StreamProvider(DULServiceProvider):
         self._on_violation = on_violation
         self._reader: StreamReader | None = None
         self._run_loop_delay = 0.0  # the wait is in `_is_transport_event`
-        checkpoint = _Checkpoint()
-        checkpoint.set()
-        association._reactor_checkpoint = checkpoint  # noqa: SLF001 - the library has no other way to let its thread rest
+        checkpoint = _PatientCheckpoint(association)
+        put_in_place(checkpoint, association)
         self.event_queue = _AnnouncingQueue(self._bell.ring)
         self.to_provider_queue = _AnnouncingQueue(self._bell.ring)
         self.to_user_queue = _AnnouncingQueue(checkpoint.announce)
@@ -153,7 +151,7 @@ class StreamProvider(DULServiceProvider):
             if self._reader is not None:
                 self._reader.drop()
             self._bell.close()
-            cast("_Checkpoint", self.assoc._reactor_checkpoint).announce()  # noqa: SLF001 - as above
+            cast("_PatientCheckpoint", self.assoc._reactor_checkpoint).announce()  # noqa: SLF001 - as above
 
     def _is_transport_event(self) -> bool:
         """Wait for something to happen; return whether it came from the network."""
