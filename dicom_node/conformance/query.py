@@ -5,14 +5,15 @@ from typing import Final
 from dicom_node.association.presentation import QUERIED, presentation_context_table
 from dicom_node.association.query import MOST_ANSWERS
 from dicom_node.intake.prior_choice import MOST_SERIES, MOST_STUDIES
+from dicom_node.manual_runs.offer import MOST_SERIES as MOST_MANUAL
 from dicom_node.settings import Settings
 
 _TEXT: Final = """
-#### 5.2.7 Query/Retrieve service: search for earlier scans (SCU)
+#### 5.2.7 Query/Retrieve service: search for earlier scans and studies that are asked for (SCU)
 
-Only at peers with `gives_priors`, once per study and peer, after the first result of a study with
-a hematoma. One association for the queries, one for the retrieval; neither is opened while the
-node has nothing to ask. It answers no queries itself.
+Searches for earlier scans: only at peers with `gives_priors`, once per study and peer, after the
+first result of a study with a hematoma. One association for the queries, one for the retrieval;
+neither is opened while the node has nothing to ask. It answers no queries itself.
 
 {contexts}
 
@@ -27,11 +28,18 @@ SCP role by SCP/SCU Role Selection; each sub-operation is answered as in 5.2.5.2
 Modalities in Study, Issuer of Patient ID, Patient's Birth Date, Patient's Sex |
 | C-FIND | SERIES | matching: Study Instance UID, Modality (CT); returned: Series Instance UID, \
 Series Description, Body Part Examined, Protocol Name, Number of Series Related Instances |
+| C-FIND, asked for by a person | STUDY | matching: one of Patient ID, Study Instance UID, \
+Accession Number (single value); returned: the others, Study Date, Study Time, \
+Study Description, Modalities in Study |
+| C-FIND, asked for by a person | SERIES | matching: Study Instance UID; returned: Modality, and \
+as above |
 | C-MOVE or C-GET | SERIES | Study Instance UID, Series Instance UID |
 
 Answers beyond {answers} per query are not used. Answers with another Patient ID, issuer, birth
 date or sex than the images, or outside the range of dates, are left out, also if the peer does not
 support the key. Of the {studies} earliest studies at most {series} series each are retrieved.
+Of studies that a person asks for (`ichnode pull`, the page of uploads) at most {manual} series
+each are retrieved, at any peer.
 
 | Status | Behaviour |
 | --- | --- |
@@ -51,6 +59,7 @@ def query_section(settings: Settings) -> str:
         answers=MOST_ANSWERS,
         studies=MOST_STUDIES,
         series=MOST_SERIES,
+        manual=MOST_MANUAL,
         attempts=follow_up.search_attempts,
         first=follow_up.first_retry_s,
         longest=follow_up.longest_wait_s,
