@@ -8,6 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from pynetdicom.dimse_primitives import C_GET, C_STORE
 from pynetdicom.pdu_primitives import A_P_ABORT
 
 from dicom_node.association.receive_limits import MeasuredDataSet
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import socket
 
     from pynetdicom.association import Association
+    from pynetdicom.dimse import _QueueItem
+    from pynetdicom.dimse_primitives import DimsePrimitiveType
     from pynetdicom.pdu_primitives import P_DATA
     from pynetdicom.transport import AssociationSocket
 
@@ -47,6 +50,7 @@ def guard_answers(association: "Association") -> None:
     """
     _bound_transport(association)
     _bound_messages(association)
+    _match_answers(association)
     _contain(association)
 
 
@@ -104,6 +108,36 @@ def _bound_messages(association: "Association") -> None:
         assemble(primitive)
 
     dimse.receive_primitive = assemble_bounded  # type: ignore[method-assign]
+
+
+def _match_answers(association: "Association") -> None:
+    """Take an answer to something else than what was asked for no answer at all.
+
+    The library looks for its elements, and raises that they are not there.
+    """
+    dimse = association.dimse
+    send, get = dimse.send_msg, dimse.get_msg
+    asked: list[type] = []
+
+    def send_noted(primitive: "DimsePrimitiveType", context_id: int) -> None:
+        if primitive.MessageIDBeingRespondedTo is None:
+            asked[:] = [type(primitive)]
+        send(primitive, context_id)
+
+    def get_matching(block: bool = False) -> "_QueueItem":  # noqa: FBT001, FBT002 - as it is there
+        answer = get(block)
+        message = answer[1]
+        if message is None or not block or not asked:
+            return answer
+        is_image = asked[0] is C_GET and isinstance(message, C_STORE)
+        if isinstance(message, asked[0]) or is_image:
+            return answer
+        LOGGER.info("A peer answered something else than it was asked")
+        _end(association)
+        return None, None
+
+    dimse.send_msg = send_noted  # type: ignore[method-assign]
+    dimse.get_msg = get_matching  # type: ignore[method-assign]
 
 
 def _end(association: "Association") -> None:

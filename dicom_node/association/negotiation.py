@@ -1,5 +1,6 @@
 """Calling a peer: one association, or an error that says in words why there is none."""
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +34,8 @@ from dicom_node.errors import (
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.transport import AssociationSocket
+
+LOGGER = logging.getLogger(__name__)
 
 #: An association request holds at most this many contexts: odd IDs from 1 to 255 (PS3.8, 9.3.2.2).
 MAX_CONTEXTS = 128
@@ -126,6 +129,7 @@ def negotiate(
             (evt.EVT_ACSE_RECV, _on_answer, [course]),
         ],
     )
+    _drop_unasked(association, peer, proposed)
     accepted = frozenset(
         (str(context.abstract_syntax), str(context.transfer_syntax[0]))
         for context in association.accepted_contexts
@@ -146,6 +150,19 @@ def negotiate(
             association.release()
         for plug in course.plugs:
             plug.close()
+
+
+def _drop_unasked(association: "Association", peer: Peer, proposed: Sequence[Pair]) -> None:
+    """Forget contexts that the peer accepted in a transfer syntax that was not proposed.
+
+    It may not (PS3.8, section 9.3.3.2), and the library stumbles over a UID that is no transfer
+    syntax.
+    """
+    contexts = association._accepted_cx  # noqa: SLF001 - pynetdicom has no other way
+    for number, context in list(contexts.items()):
+        if (str(context.abstract_syntax), str(context.transfer_syntax[0])) not in proposed:
+            LOGGER.warning("%s accepted a context in a transfer syntax of its own", peer.name)
+            del contexts[number]
 
 
 def _answers(association: "Association", proposed: Sequence[Pair]) -> tuple[ContextAnswer, ...]:

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from fuzz.wire import C_STORE, VERIFICATION, fragment, response
 from node_builders import START
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -34,9 +35,9 @@ def item(kind, body):
     return bytes([kind, 0]) + len(body).to_bytes(2) + body
 
 
-def accepted():
-    """Return an A-ASSOCIATE-AC for context 1 in Implicit VR Little Endian (PS3.8, 9.3.3)."""
-    context = item(0x21, b"\1\0\0\0" + item(0x40, b"1.2.840.10008.1.2"))
+def accepted(syntax=b"1.2.840.10008.1.2"):
+    """Return an A-ASSOCIATE-AC for context 1 (PS3.8, section 9.3.3)."""
+    context = item(0x21, b"\1\0\0\0" + item(0x40, syntax))
     about = item(0x50, item(0x51, (16384).to_bytes(4)) + item(0x52, b"1.2.3"))
     body = b"\0\1\0\0" + bytes(64) + item(0x10, b"1.2.840.10008.3.1.1.1") + context + about
     return b"\2\0" + len(body).to_bytes(4) + body
@@ -100,6 +101,7 @@ def answers(*pieces):
         pytest.param(b"\4\0\0\0\0\x64\0\0", id="stops-in-the-middle"),
         pytest.param(b"\4\0\xff\xff\xff\xff" + bytes(1000), id="four-gigabytes"),
         pytest.param(b"\4\0\0\0\0\x06\0\0\0\2\1\3", id="empty-command"),
+        pytest.param(fragment(1, 3, response(C_STORE, VERIFICATION)), id="other-answer"),
         pytest.param(b"\7\0\0\0\0\4\0\0\2\xee", id="abort-for-no-known-reason"),
     ],
 )
@@ -268,3 +270,13 @@ def test_a_port_that_is_no_number_is_a_fault(tmp_path, port):
 
     with pytest.raises(SettingsError, match=r"node\.port"):
         load_settings(path, {})
+
+
+@pytest.mark.parametrize("syntax", [b"1.2.3", b"1.2.840.10008.1.2.4.90"])
+def test_a_context_in_an_encoding_that_nobody_asked_for_is_none(syntax):
+    """Whatever UID the peer answers with; found by the fuzz campaign."""
+    with server(answers(accepted(syntax), b"\6\0\0\0\0\4\0\0\0\0")) as port:
+        result = echo(peer_at(port))
+
+    assert not result.ok
+    assert "not the Verification SOP class" in result.message
