@@ -16,6 +16,7 @@ from dicom_node.bootstrap.web_audit import PageAudit
 from dicom_node.bootstrap.web_rules import session_rules
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.errors import UnaskablePatientError
+from dicom_node.jobs.deeds import Deeds
 from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.rerun import Rerun
@@ -54,12 +55,11 @@ class NodePages:
         *,
         ledger: Ledger,
         clock: Callable[[], datetime],
-        following: Following | None = None,
+        following: Following = Unfollowed(),  # noqa: B008 - it never changes
         desk: ConfigurationDesk | None = None,
         passwords: Passwords | None = None,
     ) -> None:
         self._settings = settings
-        following = following or Unfollowed()
         self._status = LedgerStatus(
             ledger.reports, settings=settings, clock=clock, configuration=lambda: following.faults
         )
@@ -93,18 +93,24 @@ class NodePages:
             holds=StudyHolds(ledger.database),
             clock=clock,
             version=__version__,
-            desk=SettingsDesk(
-                desk, in_force=lambda: self._settings, following=following, clock=clock
-            ),
+            desk=self._settings_desk(desk, following, clock),
             trials=PageTrials(ledger),
             deliveries=ledger.delivery_queue,
             destinations=ledger.destinations,
             worklists=ledger.worklists,
+            deeds=Deeds(ledger.database),
             manual_runs=self._manual_runs,
             watch=self._watch,
             metrics=self._metrics.exposition,
         )
         self.app = create_app(self.sources)
+
+    def _settings_desk(
+        self, desk: ConfigurationDesk | None, following: Following, clock: Callable[[], datetime]
+    ) -> SettingsDesk:
+        return SettingsDesk(
+            desk, in_force=lambda: self._settings, following=following, clock=clock
+        )
 
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on."""

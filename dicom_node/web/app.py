@@ -18,6 +18,7 @@ from dicom_node.web.entry import Entry
 from dicom_node.web.headers import BodyLimit, SecurityHeaders
 from dicom_node.web.house import House, Sources
 from dicom_node.web.pages import (
+    audit,
     configuration,
     deliveries,
     overview,
@@ -57,6 +58,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     routing.add,
     deliveries.add,
     configuration.add,
+    audit.add,
     users.add,
 )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dicom_node.jobs.deeds import Deeds
 from dicom_node.jobs.delivery_queue import DeliveryQueue
 from dicom_node.jobs.destination_ledger import DestinationLedger
 from dicom_node.jobs.rerun import Rerun
@@ -65,6 +66,8 @@ class Sources:
         Which destinations may be served.
     worklists : WorklistLedger
         What was claimed from worklists.
+    deeds : Deeds
+        What people did lately.
     manual_runs : RunSource
         Uploads and pulls.
     watch : WatchSource or None
@@ -91,6 +94,7 @@ class Sources:
     deliveries: DeliveryQueue
     destinations: DestinationLedger
     worklists: WorklistLedger
+    deeds: Deeds
     manual_runs: RunSource
     watch: WatchSource | None = None
     metrics: Callable[[], bytes] | None = None

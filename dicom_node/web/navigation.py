@@ -25,5 +25,6 @@ NAVIGATION: Final = (
     NavigationEntry(path="/routing", title=mark("Routing"), role=UserRole.OPERATOR),
     NavigationEntry(path="/watch", title=mark("Watch"), role=UserRole.VIEWER),
     NavigationEntry(path="/configuration", title=mark("Configuration"), role=UserRole.ADMIN),
+    NavigationEntry(path="/audit", title=mark("Audit"), role=UserRole.ADMIN),
     NavigationEntry(path="/users", title=mark("Users"), role=UserRole.ADMIN),
 )

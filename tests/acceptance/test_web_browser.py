@@ -193,7 +193,23 @@ def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme)
         page.goto(node.base + path)
         check(page)
     page = open_page(size, scheme=scheme, name="anna")
-    paths = ("/", "/studies", f"/studies/{node.study}", "/watch", "/users", "/account", "/nowhere")
+    paths = ("/peers", "/peers/dicom/form", "/peers/caller/form?ae_title=CT1", "/routing")
+    paths += (
+        f"/routing?study={node.study}",
+        "/deliveries",
+        "/deliveries/1",
+        "/configuration",
+        "/audit",
+    )
+    paths += (
+        "/",
+        "/studies",
+        f"/studies/{node.study}",
+        "/watch",
+        "/users",
+        "/account",
+        "/nowhere",
+    )
     for path in paths:
         answer = page.goto(node.base + path)
         assert answer.status == (404 if path == "/nowhere" else 200)

@@ -199,3 +199,22 @@ def test_programs_read_the_history_and_roll_back(node):
     assert again.status_code == 409
     shown = client.get("/api/v1/configuration/2", headers=header).json()
     assert shown["why"] == "another port"
+
+
+def test_the_audit_shows_log_ins_changes_and_interventions(node):
+    """The newest first, filtered by kind and by who."""
+    client, header = node.client("anna"), node.token(UserRole.ADMIN)
+    changed(node)
+    post(node.client("otto"), f"/studies/{node.study}/hold", why="a trial")
+
+    everything = client.get("/api/v1/audit", headers=header).json()
+    otto = client.get("/api/v1/audit?kind=log-in&who=OTTO", headers=header).json()
+
+    assert {one["kind"] for one in everything} == {"log-in", "configuration", "intervention"}
+    assert [one["at"] for one in everything] == sorted(
+        (one["at"] for one in everything), reverse=True
+    )
+    assert {one["who"] for one in otto} == {"otto"}
+    assert "another port" in client.get("/audit?kind=configuration").text
+    assert "a trial" in client.get("/audit?kind=intervention").text
+    assert client.get("/api/v1/audit?kind=x", headers=header).status_code == 422
