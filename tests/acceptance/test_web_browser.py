@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import zipfile
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from node_builders import file_bytes, small_series
 from web_builder import PASSWORD, finish, prepare, web_node
 
 from dicom_node.bootstrap.layout import DataLayout
@@ -193,23 +195,11 @@ def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme)
         page.goto(node.base + path)
         check(page)
     page = open_page(size, scheme=scheme, name="anna")
+    study = f"/studies/{node.study}"
     paths = ("/peers", "/peers/dicom/form", "/peers/caller/form?ae_title=CT1", "/routing")
-    paths += (
-        f"/routing?study={node.study}",
-        "/deliveries",
-        "/deliveries/1",
-        "/configuration",
-        "/audit",
-    )
-    paths += (
-        "/",
-        "/studies",
-        f"/studies/{node.study}",
-        "/watch",
-        "/users",
-        "/account",
-        "/nowhere",
-    )
+    paths += (f"/routing?study={node.study}", "/deliveries", "/deliveries/1", "/configuration")
+    paths += ("/audit",)
+    paths += ("/", "/studies", study, "/upload", "/watch", "/users", "/account", "/nowhere")
     for path in paths:
         answer = page.goto(node.base + path)
         assert answer.status == (404 if path == "/nowhere" else 200)
@@ -224,3 +214,23 @@ def check(page):
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert wide <= shown, page.url
+
+
+def test_files_and_archives_are_uploaded_from_the_page(node, open_page, tmp_path):
+    """An archive and a text are chosen; the page counts, names what was not taken, and goes on."""
+    archive, text = tmp_path / "study.zip", tmp_path / "notes.txt"
+    text.write_text("hello")
+    with zipfile.ZipFile(archive, "w") as made:
+        for number, image in enumerate(small_series(seed=70, study_uid="1.2.70")):
+            made.writestr(f"IM{number}", file_bytes(image))
+    page = open_page(name="otto")
+    page.goto(node.base + "/upload")
+
+    page.set_input_files("#files", [str(archive), str(text)])
+    page.locator("#upload button").click()
+
+    page.locator("#upload-words", has_text="2").wait_for()
+    page.locator("#runs", has_text="12 images").wait_for()
+    page.locator("#runs", has_text="1 file was not taken").wait_for()
+    page.locator("#runs a", has_text="1.2.70").wait_for()
+    check(page)
