@@ -68,6 +68,7 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _secret_overheard(document)
     yield from _alerts_incomplete(document)
     yield from _web_incomplete(document)
+    yield from _oidc_incomplete(document)
     yield from _emergency_too_late(document)
     data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
@@ -154,6 +155,32 @@ def _web_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
                 found=json.dumps(web.get(key, "")),
                 expected=f"the path of a PEM file, for web.{other} names one",
             )
+
+
+def _oidc_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return what log-in by OpenID Connect lacks."""
+    web = _table(document, "web")
+    if not web.get("oidc_issuer"):
+        return
+    url, roles = web.get("public_url") or "", web.get("oidc_roles")
+    if not isinstance(url, str) or not hides_a_secret(url):
+        yield SettingsFault(
+            key="web.public_url",
+            found=json.dumps(url, default=str),
+            expected="how browsers reach the pages, by https://; the provider sends them there",
+        )
+    if not web.get("oidc_client_id"):
+        yield SettingsFault(
+            key="web.oidc_client_id",
+            found='""',
+            expected="the name of the node at the provider, for web.oidc_issuer names one",
+        )
+    if not isinstance(roles, dict) or not any(roles.values()):
+        yield SettingsFault(
+            key="web.oidc_roles",
+            found="none",
+            expected='for example { admin = "ichnode-admins" }: without a role nobody gets in',
+        )
 
 
 def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from dicom_node.settings_table import SettingsTable
 from dicom_node.settings_values import FileName, Host, Port
+from dicom_node.web_address import hides_a_secret, web_address
 
 #: What the address of a viewer holds in the place of the study.
 STUDY_MARK = "{study_instance_uid}"
@@ -36,6 +37,26 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _issuer(value: str) -> str:
+    if value and not hides_a_secret(web_address(value)):
+        raise ValueError("an address that begins with https://")
+    return value
+
+
+def _scopes(value: str) -> str:
+    if "openid" not in value.split(" "):
+        raise ValueError('words with a blank between them, "openid" among them')
+    return value
+
+
+class OidcRoles(SettingsTable):
+    """The value of the claim that gives each role; empty for a role that it does not give."""
+
+    viewer: str = ""
+    operator: str = ""
+    admin: str = ""
+
+
 class WebSettings(SettingsTable):
     """The pages for people, and the same for programs."""
 
@@ -51,3 +72,11 @@ class WebSettings(SettingsTable):
     time_zone: Annotated[str, AfterValidator(_time_zone)] = ""
     session_idle_min: Annotated[int, Field(ge=1, le=1440)] = 60
     session_h: Annotated[int, Field(ge=1, le=168)] = 12
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] = ""
+    oidc_client_id: str = ""
+    oidc_secret_file: FileName = ""
+    oidc_trusted: FileName = ""
+    oidc_scopes: Annotated[str, AfterValidator(_scopes)] = "openid profile"
+    oidc_claim: Annotated[str, Field(min_length=1)] = "groups"
+    oidc_roles: OidcRoles = OidcRoles()
+    oidc_title: str = ""

@@ -65,7 +65,13 @@ receives_results = true
 
 
 def _lines(table: dict[str, object]) -> str:
-    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in table.items())
+    return "\n".join(f"{key} = {toml(value)}" for key, value in table.items())
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
 
 
 @dataclass(kw_only=True)

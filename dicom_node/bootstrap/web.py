@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dicom_node.bootstrap.layout import DataLayout
@@ -13,7 +14,7 @@ from dicom_node.bootstrap.page_trials import PageTrials
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.bootstrap.watch import NodeWatch
 from dicom_node.bootstrap.web_audit import PageAudit
-from dicom_node.bootstrap.web_rules import session_rules
+from dicom_node.bootstrap.web_rules import openid_sign_in, session_rules
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.errors import UnaskablePatientError
 from dicom_node.jobs.deeds import Deeds
@@ -55,11 +56,12 @@ class NodePages:
         *,
         ledger: Ledger,
         clock: Callable[[], datetime],
-        following: Following = Unfollowed(),  # noqa: B008 - it never changes
+        following: Following | None = None,
         desk: ConfigurationDesk | None = None,
         passwords: Passwords | None = None,
     ) -> None:
         self._settings = settings
+        following = following or Unfollowed()
         self._status = LedgerStatus(
             ledger.reports, settings=settings, clock=clock, configuration=lambda: following.faults
         )
@@ -72,13 +74,10 @@ class NodePages:
         self._manual_runs = ManualRuns(settings, ledger=ledger, clock=clock)
         self._manual_runs.tidy()
         self._site = site_of(settings)
+        self._clock = clock
+        self._openid = openid_sign_in(settings.web, clock)
         self.accounts = Accounts(ledger.users, clock=clock)
-        self.entrance = Entrance(
-            ledger.users,
-            passwords=passwords or Passwords(),
-            rules=session_rules(settings.web),
-            clock=clock,
-        )
+        self.entrance = _entrance(settings, ledger, passwords or Passwords(), clock)
         self.sources = Sources(
             site=lambda: self._site,
             status=self._status,
@@ -93,7 +92,7 @@ class NodePages:
             holds=StudyHolds(ledger.database),
             clock=clock,
             version=__version__,
-            desk=self._settings_desk(desk, following, clock),
+            desk=self._settings_desk(desk, following),
             trials=PageTrials(ledger),
             deliveries=ledger.delivery_queue,
             destinations=ledger.destinations,
@@ -102,14 +101,13 @@ class NodePages:
             manual_runs=self._manual_runs,
             watch=self._watch,
             metrics=self._metrics.exposition,
+            openid=lambda: self._openid,
         )
         self.app = create_app(self.sources)
 
-    def _settings_desk(
-        self, desk: ConfigurationDesk | None, following: Following, clock: Callable[[], datetime]
-    ) -> SettingsDesk:
+    def _settings_desk(self, desk: ConfigurationDesk | None, following: Following) -> SettingsDesk:
         return SettingsDesk(
-            desk, in_force=lambda: self._settings, following=following, clock=clock
+            desk, in_force=lambda: self._settings, following=following, clock=self._clock
         )
 
     def use(self, settings: Settings) -> None:
@@ -124,7 +122,17 @@ class NodePages:
         ):
             use(settings)
         self._site = site_of(settings)
+        if settings.web != self._settings.web:
+            self._openid = openid_sign_in(settings.web, self._clock)
         self._settings = settings
+
+
+def _entrance(
+    settings: Settings, ledger: Ledger, passwords: Passwords, clock: Callable[[], datetime]
+) -> Entrance:
+    return Entrance(
+        ledger.users, passwords=passwords, rules=session_rules(settings.web), clock=clock
+    )
 
 
 class NodeResults:
@@ -188,4 +196,5 @@ def site_of(settings: Settings) -> Site:
         shows_patient=web.shows_patient,
         viewer_url=web.viewer_url,
         longest_session=timedelta(hours=web.session_h),
+        provider=(web.oidc_title or urlsplit(web.oidc_issuer).hostname or ""),
     )

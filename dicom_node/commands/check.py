@@ -15,6 +15,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
+from dicom_node.bootstrap.web_rules import openid_sign_in
 from dicom_node.bootstrap.worklists import worklist_server
 from dicom_node.commands.check_priors import prior_findings
 from dicom_node.commands.screen import say, show_table
@@ -76,6 +77,7 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
         yield from _ledger(settings, layout)
         yield from _ports(settings, layout)
     yield from _certificates(settings)
+    yield from _log_in_provider(settings)
     yield from _models(settings)
     if has_shadow(settings):
         yield from _models(shadow_settings(settings), prefix="shadow ")
@@ -156,6 +158,20 @@ def _tls_contexts(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject="TLS", good=False, detail=str(error))
     if fault := profile_fault(settings):
         yield Finding(subject="TLS", good=False, detail=fault)
+
+
+def _log_in_provider(settings: Settings) -> Iterator[Finding]:
+    """Test whether the provider of log-ins says what it is."""
+    openid = openid_sign_in(settings.web, utc_now)
+    if openid is None:
+        return
+    try:
+        openid.probe()
+    except PeerError as error:
+        yield Finding(subject="log-in provider", good=False, detail=str(error))
+    else:
+        words = f"{settings.web.oidc_issuer} answers"
+        yield Finding(subject="log-in provider", good=True, detail=words)
 
 
 def _is_held(lock: Path) -> bool:

@@ -23,7 +23,10 @@ class SignIn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Somebody who may use the node; `password` is a hash, empty before the first log-in."""
+    """Somebody who may use the node; `password` is a hash, empty before the first log-in.
+
+    `subject` tells a person of a log-in provider; such an account never has a password.
+    """
 
     name: str
     role: str
@@ -33,6 +36,12 @@ class Account:
     code_until: datetime | None
     password: str = field(repr=False)
     code: str = field(repr=False)
+    subject: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``oidc`` for an account of a log-in provider, ``local`` for the node's own."""
+        return "oidc" if self.subject else "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +120,7 @@ class UserLedger:
         """
         with self._database.write() as session:
             row = _row(session, name)
+            _check_own(row)
             row.password, row.code, row.code_until = "", code, until
             _close_sessions(session, name)
 
@@ -132,6 +142,7 @@ class UserLedger:
         """
         with self._database.write() as session:
             row = _row(session, name)
+            _check_own(row)
             if code and row.code != code:
                 raise AccountError("the one-time code was used already")
             row.password, row.password_at = password, now
@@ -142,9 +153,40 @@ class UserLedger:
         """Change what somebody may do; one of role `keep` remains. Raises AccountError."""
         with self._database.write() as session:
             row = _row(session, name)
+            _check_own(row)
             if row.role == keep != role:
                 _check_others(session, name, keep)
             row.role = role
+
+    def welcome(self, subject: str, name: str, *, role: str, now: datetime) -> str:
+        """Add or update the account of a person of a log-in provider and return its name.
+
+        Raises AccountError if another account has the name.
+        """
+        with self._database.write() as session:
+            row = session.scalar(select(UserRow).where(UserRow.subject == subject))
+            if row is not None:
+                row.role = role
+                return row.name
+            if session.get(UserRow, name) is not None:
+                raise AccountError(f"there is a user {name!r} already, who is somebody else")
+            session.add(
+                UserRow(
+                    name=name,
+                    role=role,
+                    created_by="log-in provider",
+                    created_at=now,
+                    subject=subject,
+                )
+            )
+            return name
+
+    def shut_out(self, subject: str) -> None:
+        """End the sessions of a person whom the log-in provider gives no role any more."""
+        with self._database.write() as session:
+            row = session.scalar(select(UserRow).where(UserRow.subject == subject))
+            if row is not None:
+                _close_sessions(session, row.name)
 
     def remove(self, name: str, *, keep: str) -> None:
         """Remove an account with its sessions and the tokens it made; one of `keep` remains.
@@ -153,7 +195,7 @@ class UserLedger:
         """
         with self._database.write() as session:
             row = _row(session, name)
-            if row.role == keep:
+            if row.role == keep and not row.subject:
                 _check_others(session, name, keep)
             _close_sessions(session, name)
             session.execute(delete(UserTokenRow).where(UserTokenRow.created_by == name))
@@ -301,8 +343,16 @@ def _row(session: Session, name: str) -> UserRow:
     return row
 
 
+def _check_own(row: UserRow) -> None:
+    if row.subject:
+        raise AccountError(f"{row.name!r} comes from the log-in provider, which says who may what")
+
+
 def _check_others(session: Session, name: str, role: str) -> None:
-    others = select(func.count()).where(UserRow.role == role, UserRow.name != name)
+    """Somebody must be left who gets in without a log-in provider."""
+    others = select(func.count()).where(
+        UserRow.role == role, UserRow.name != name, UserRow.subject == ""
+    )
     if not session.scalar(others):
         raise AccountError(f"{name!r} is the last {role}; make another one first")
 
@@ -321,6 +371,7 @@ def _account(row: UserRow) -> Account:
         code_until=row.code_until,
         password=row.password,
         code=row.code,
+        subject=row.subject,
     )
 
 

@@ -15,7 +15,8 @@ class UserRow(Table):
     """Somebody who may use the node.
 
     `password` is empty until the first log-in; `code` is the digest of the one-time code that
-    sets it, valid until `code_until`.
+    sets it, valid until `code_until`. `subject` is the digest of who it is for the provider that
+    the account comes from, empty for accounts of the node's own.
     """
 
     __tablename__ = "users"
@@ -28,6 +29,7 @@ class UserRow(Table):
     created_by: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     password_at: Mapped[datetime | None]
+    subject: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
 
 class UserSessionRow(Table):

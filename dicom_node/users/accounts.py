@@ -87,7 +87,7 @@ class Accounts:
 
         Every start makes a new one, so that the last one shown is the one that works.
         """
-        accounts = self._ledger.accounts()
+        accounts = [one for one in self._ledger.accounts() if one.kind == "local"]
         if not accounts:
             return self.add(FIRST_USER, UserRole.ADMIN, by="first start")
         (first, *others) = accounts

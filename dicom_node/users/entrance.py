@@ -1,5 +1,6 @@
 """Log-in and log-out: passwords, sessions and tokens that come in, and how often they may fail."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,14 @@ _TOUCH_EVERY: Final = timedelta(minutes=1)
 
 _REFUSED: Final = "the name or the password is wrong"
 _REFUSED_CODE: Final = "the name or the one-time code is wrong, or the code is too old"
+
+_KEPT_ELSEWHERE: Final = "the log-in provider keeps this password; change it there"
+NO_ROLE: Final = "the log-in provider gives you no role in this node"
+
+#: What the name of an account of a log-in provider ends with; no account of the node's own can.
+_FOREIGN: Final = "@oidc"
+_LONGEST_NAME: Final = 48
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._@+-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +95,41 @@ class Entrance:
             self._fail(name, address, _REFUSED)
         return self._open(name, address)
 
+    def let_in(self, subject: str, name: str, role: UserRole | None, *, address: str) -> str:
+        """Open a session for a person whom a log-in provider has let in; return its secret.
+
+        Parameters
+        ----------
+        subject
+            Tells the person for ever.
+        name
+            As the provider has it; an ending keeps it apart from accounts of the node's own.
+        role
+            What the provider says that the person may do; None for nothing.
+        address
+            Where from.
+
+        Raises
+        ------
+        AccountError
+            If that is nothing, or another person has the name.
+        """
+        name = _foreign_name(name, subject)
+        if role is None:
+            self._ledger.shut_out(subject)
+            self._fail(name, address, NO_ROLE)
+            return ""
+        try:
+            known = self._ledger.welcome(subject, name, role=role.value, now=self._clock())
+        except AccountError:
+            self._note(name, SignIn.FAILED, address)
+            raise
+        return self._open(known, address)
+
+    def refuse(self, *, address: str) -> None:
+        """Write down that what a log-in provider was said to answer was not believed."""
+        self._note(f"unknown{_FOREIGN}", SignIn.FAILED, address)
+
     def set_first_password(self, name: str, code: str, password: str, *, address: str) -> str:
         """Set a password with a one-time code, open a session and return its secret.
 
@@ -115,6 +159,8 @@ class Entrance:
         """
         self._check_throttle(name, address)
         account = self._ledger.account(name)
+        if account is not None and account.kind != "local":
+            raise AccountError(_KEPT_ELSEWHERE)
         if not self._passwords.matches(old, account.password if account else ""):
             self._fail(name, address, "the present password is wrong")
         check_password(new, name=name)
@@ -192,3 +238,9 @@ def _folded(name: str) -> str:
     """Return the name of an account as it is stored, without letters that steer a terminal."""
     kept = "".join(letter for letter in name.strip().casefold() if letter.isprintable())
     return kept[:64]
+
+
+def _foreign_name(name: str, subject: str) -> str:
+    """Return the name of an account of a log-in provider."""
+    kept = _NOT_IN_NAMES.sub("", name.casefold())[:_LONGEST_NAME]
+    return f"{kept or subject[:12]}{_FOREIGN}"

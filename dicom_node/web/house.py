@@ -12,6 +12,7 @@ from dicom_node.jobs.study_holds import StudyHolds
 from dicom_node.jobs.study_search import StudySearch
 from dicom_node.jobs.urgent_lane import UrgentLane
 from dicom_node.jobs.worklist_ledger import WorklistLedger
+from dicom_node.openid.sign_in import OpenIdSignIn
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.entrance import Entrance
 from dicom_node.web.administration import SettingsDesk, Trials
@@ -74,6 +75,8 @@ class Sources:
         Predictions against outcomes.
     metrics : Callable or None
         Returns the metrics for Prometheus.
+    openid : Callable
+        Returns the log-in by a provider; None if there is none.
     """
 
     site: Callable[[], Site]
@@ -98,6 +101,7 @@ class Sources:
     manual_runs: RunSource
     watch: WatchSource | None = None
     metrics: Callable[[], bytes] | None = None
+    openid: Callable[[], OpenIdSignIn | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

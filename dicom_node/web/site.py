@@ -26,6 +26,8 @@ class Site:
         Address of the viewer, with a mark for the study; empty for none.
     longest_session : timedelta
         After which a cookie is worth nothing.
+    provider : str
+        What the provider of log-ins is called; empty if there is none.
     """
 
     title: str
@@ -36,3 +38,4 @@ class Site:
     shows_patient: bool = False
     viewer_url: str = ""
     longest_session: timedelta = timedelta(hours=12)
+    provider: str = ""

@@ -151,6 +151,8 @@ REFUSALS: Final = (
     mark("a password has 12 to 256 characters"),
     mark("the name of the user may not be part of the password"),
     mark("the password repeats a few characters"),
+    mark("the log-in provider keeps this password; change it there"),
+    mark("the log-in provider gives you no role in this node"),
 )
 
 #: When a changed setting takes effect; the sentences of `dicom_node.configuration.effects`.

@@ -13,7 +13,9 @@ from dicom_node.web.entry import address_of
 from dicom_node.web.house import House
 from dicom_node.web.language import COOKIE as LANGUAGE_COOKIE
 from dicom_node.web.language import LANGUAGES
+from dicom_node.web.pages import openid
 from dicom_node.web.rendering import THEME_COOKIE, THEMES, safe_path
+from dicom_node.web.sessions import welcome
 from dicom_node.web.visitor import Way
 from dicom_node.web.words import mark
 
@@ -30,6 +32,7 @@ def add(house: House) -> None:
     _add_first(house)
     _add_account(house)
     _add_preferences(house)
+    openid.add(house)
 
 
 def _add_log_in(house: House) -> None:
@@ -55,7 +58,7 @@ def _add_log_in(house: House) -> None:
                 fault=str(error),
                 name=name,
             )
-        return _welcome(house, secret, target)
+        return welcome(house, secret, target)
 
     @house.door.action("/logout", None)
     def log_out(request: Request) -> Response:
@@ -91,7 +94,7 @@ def _add_first(house: House) -> None:
                 name=form.get("name", ""),
                 shortest=SHORTEST,
             )
-        return _welcome(house, secret, "/")
+        return welcome(house, secret, "/")
 
 
 def _add_account(house: House) -> None:
@@ -115,7 +118,7 @@ def _add_account(house: House) -> None:
                 request, "account.html", status=_UNFIT, fault=str(error), shortest=SHORTEST
             )
         house.sources.audit.account_changed(visitor, visitor.name, "password")
-        return _welcome(house, secret, "/account")
+        return welcome(house, secret, "/account")
 
     @house.door.answer("/session", UserRole.VIEWER)
     def who(request: Request) -> dict[str, str]:
@@ -145,13 +148,3 @@ def _add_preferences(house: House) -> None:
 def _check_same(form: Mapping[str, str]) -> None:
     if form.get("password", "") != form.get("again", ""):
         raise AccountError(_DIFFERENT)
-
-
-def _welcome(house: House, secret: str, target: str) -> Response:
-    """Give the browser its session and lead it on; a session of before is not taken up."""
-    site = house.sources.site()
-    answer = RedirectResponse(target, status_code=_SEE_OTHER)
-    seconds = int(site.longest_session.total_seconds())
-    house.pages.set_cookie(answer, site.cookie, secret, seconds=seconds)
-    answer.delete_cookie(house.entry.visit_cookie(), path="/")
-    return answer

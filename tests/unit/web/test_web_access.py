@@ -26,6 +26,8 @@ PLACES = {
 OPEN = {
     "GET /login",
     "POST /login",
+    "GET /login/openid",
+    "GET /login/openid/done",
     "GET /first",
     "POST /first",
     "POST /logout",
