@@ -28,8 +28,11 @@ def boundary_of(content_type: str) -> bytes:
         If it is not multipart/related or names none.
     """
     message = Message()
-    message["Content-Type"] = content_type
-    boundary = message.get_boundary()
+    try:
+        message["Content-Type"] = content_type
+        boundary = message.get_boundary()
+    except (ValueError, LookupError) as error:  # a parameter coded by RFC 2231, damaged
+        raise BrokenMultipartError("its Content-Type cannot be read") from error
     if message.get_content_type() != "multipart/related" or not boundary:
         raise BrokenMultipartError("not multipart/related")
     return boundary.encode("ascii", "replace")

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from fuzz.edges import ROOT
 from fuzz.wire import C_STORE, VERIFICATION, fragment, response
 from node_builders import START
 from pydicom.dataelem import RawDataElement
@@ -25,10 +26,12 @@ from dicom_node.errors import PeerError, PeerTimeoutError, UnaskablePatientError
 from dicom_node.intake.patient_identity import read_patient_identity
 from dicom_node.settings_file import SettingsError, load_settings
 from dicom_node.web_service import WebService, request
+from dicom_node.worklist.multipart import BrokenMultipartError, boundary_of
 from pipeline.card_json import card_from_json
 from pipeline.errors import ModelBundleError
 
 _REQUEST_S = 60.0
+CORPUS = ROOT / "tests" / "fuzz" / "corpus" / "multipart" / "13288850731f8677.bin"
 
 
 def item(kind, body):
@@ -280,3 +283,9 @@ def test_a_context_in_an_encoding_that_nobody_asked_for_is_none(syntax):
 
     assert not result.ok
     assert "not the Verification SOP class" in result.message
+
+
+def test_a_boundary_in_a_damaged_coding_is_none():
+    """RFC 2231 lets parameters be coded; what is coded wrongly ends in our error."""
+    with pytest.raises(BrokenMultipartError):
+        boundary_of(CORPUS.read_bytes().partition(b"\n")[0].decode("latin-1"))
