@@ -51,6 +51,7 @@ def encode_key_objects(
     result = Dataset()
     result.update(built)
     result.preamble = built.preamble
+    _say_nothing_of_purposes(result)
     _name_frame(result, largest)
     stamp(
         result,
@@ -80,6 +81,13 @@ def _observer(context: ResultContext) -> ObserverContext:
             serial_number=context.device_serial_number,
         ),
     )
+
+
+def _say_nothing_of_purposes(result: Dataset) -> None:
+    """Take the purpose from references: TID 2010 forbids it, and the library writes one."""
+    for item in result.ContentSequence:
+        if item.ValueType == "IMAGE" and "ConceptNameCodeSequence" in item:
+            del item.ConceptNameCodeSequence
 
 
 def _name_frame(result: Dataset, image: SourceImage) -> None:

@@ -73,7 +73,7 @@ def test_without_a_hematoma_there_is_a_page_and_no_selection():
 
 @pytest.mark.parametrize("multi_frame", [False, True])
 def test_the_selection_names_captures_and_the_largest_slice(multi_frame):
-    """TID 2010, title Of Interest (113000); a frame of a multi-frame image is named as such."""
+    """TID 2010, title Of Interest (113000), no purpose; the frame where there is one."""
     case = case_with_hematoma(multi_frame=multi_frame)
     results = case.encode(**WANTED)
     read = read_back(results.key_objects)
@@ -87,6 +87,7 @@ def test_the_selection_names_captures_and_the_largest_slice(multi_frame):
         largest.sop_instance_uid,
     ]
     assert named[-1].get("ReferencedFrameNumber") == largest.frame_number
+    assert not any("ConceptNameCodeSequence" in item for item in read.ContentSequence[-4:])
     check_results(results, source=case.series, analysis=case.analysis)
 
 
