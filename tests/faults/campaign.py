@@ -308,8 +308,8 @@ class Campaign:
         stage = Stage(self._folder / "struck", self._taken, self._prior)
         for number, step in enumerate(self.steps):
             stage.turn(jumps[number % len(jumps)])
-            _, is_sent = step.run(stage)
-            assert is_sent
+            # A sender repeats what was not acknowledged.
+            assert any(step.run(stage)[1] for _ in range(_MOST_STRIKES))
         stage.come_to_rest((), is_sent=True)
         moment = ", ".join(str(jump) for jump in jumps)
         return self._note(Strike(step="history", fault="clock jumps", moment=moment), stage)

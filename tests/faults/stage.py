@@ -22,8 +22,10 @@ from faults.roles import SteadyClock, World
 from node_builders import START, encoded
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
 from pynetdicom.transport import AssociationSocket
+
+from dicom_node.association.checkpoint import hold_while_waiting
 
 #: How often the clock is turned until a node must have come to rest.
 _MOST_TURNS = 40
@@ -274,6 +276,7 @@ def _send(log: Path, port: int, images: Sequence[Dataset], cut_after: int | None
         port,
         contexts=[build_context(CTImageStorage, ExplicitVRLittleEndian)],
         ae_title="ICHNODE",
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: hold_while_waiting(event.assoc))],
     )
     refused = 0
     for ds in images:
