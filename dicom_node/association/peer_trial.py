@@ -50,7 +50,11 @@ class TrialStep:
 
 
 def try_peer(
-    peer: Peer, *, results: bool = True, timer: Callable[[], float] = time.monotonic
+    peer: Peer,
+    *,
+    results: bool = True,
+    unsent: frozenset[str] = frozenset(),
+    timer: Callable[[], float] = time.monotonic,
 ) -> tuple[TrialStep, ...]:
     """Try a peer; the first step that fails is the last, but for classes of objects.
 
@@ -60,11 +64,14 @@ def try_peer(
         Who is called.
     results
         Whether it shall take results: then every class that the node makes is negotiated.
+    unsent
+        SOP Class UIDs of those that this site does not make.
     timer
         Returns seconds on a clock that never goes back.
     """
+    made = [str(one.sop_class_uid) for one in PROPOSED] if results else [str(VERIFICATION)]
     steps: list[TrialStep] = []
-    for step in _steps(peer, results, timer):
+    for step in _steps(peer, [one for one in made if one not in unsent], timer):
         steps.append(step)
         if not step.ok and step.name in _NEEDED:
             break
@@ -75,7 +82,7 @@ _CONNECTION, _TLS, _ASSOCIATION, _ECHO = "connection", "TLS", "association", "C-
 _NEEDED = frozenset({_CONNECTION, _TLS, _ASSOCIATION})
 
 
-def _steps(peer: Peer, results: bool, timer: Callable[[], float]) -> Iterator[TrialStep]:  # noqa: FBT001 - passed through
+def _steps(peer: Peer, classes: Sequence[str], timer: Callable[[], float]) -> Iterator[TrialStep]:
     started = timer()
     try:
         with socket.create_connection(
@@ -95,7 +102,7 @@ def _steps(peer: Peer, results: bool, timer: Callable[[], float]) -> Iterator[Tr
         started = timer()
         ok, found, advice = _shake_hands(peer)
         yield TrialStep(name=_TLS, ok=ok, found=found, advice=advice, seconds=timer() - started)
-    yield from _associate(peer, own_address, results, timer)
+    yield from _associate(peer, own_address, classes, timer)
 
 
 def _no_connection(peer: Peer, error: OSError, seconds: float) -> TrialStep:
@@ -155,10 +162,9 @@ def _subject(certificate: Any) -> str:  # noqa: ANN401 - as the ssl module gives
 def _associate(
     peer: Peer,
     own_address: str,
-    results: bool,  # noqa: FBT001 - passed through
+    classes: Sequence[str],
     timer: Callable[[], float],
 ) -> Iterator[TrialStep]:
-    classes = [str(one.sop_class_uid) for one in PROPOSED] if results else [str(VERIFICATION)]
     pairs = [(one, way) for one in classes for way in peer.encodings if fits(one, way)]
     pairs += [(str(VERIFICATION), str(way)) for way in PLAIN]
     started = timer()

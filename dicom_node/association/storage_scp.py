@@ -343,6 +343,22 @@ class StorageScp:
         transfer_syntax_uid: str,
         data_set: MeasuredDataSet,
     ) -> int:
+        """Store an object, and whatever fails here tell the sender."""
+        try:
+            return self._stored(association, request, transfer_syntax_uid, data_set)
+        except Exception as error:  # noqa: BLE001 - the library would log what it says
+            LOGGER.error(  # noqa: TRY400 - as above
+                "An object could not be stored: %s", stack_of(error)
+            )
+            return int(StoreStatus.UNFORESEEN)
+
+    def _stored(
+        self,
+        association: "Association",
+        request: Request,
+        transfer_syntax_uid: str,
+        data_set: MeasuredDataSet,
+    ) -> int:
         with self._lock:
             sender = self._senders.get(association)
         if sender is None:  # the connection broke while the request waited its turn

@@ -151,6 +151,17 @@ def peer_of(settings: Settings, peer: PeerSettings) -> "Peer":
     )
 
 
+def unsent_classes(settings: Settings) -> frozenset[str]:
+    """Return the SOP Class UIDs of objects that are made only where a site wants them."""
+    from pydicom.uid import EncapsulatedPDFStorage, KeyObjectSelectionDocumentStorage
+
+    wanted = {
+        EncapsulatedPDFStorage: settings.results.pdf,
+        KeyObjectSelectionDocumentStorage: settings.results.key_objects,
+    }
+    return frozenset(str(uid) for uid, is_wanted in wanted.items() if not is_wanted)
+
+
 def may_report(settings: Settings, peer: PeerSettings) -> bool:
     """Return whether a peer is let in that reports storage commitment over its own association."""
     from dicom_node.association.callers import Permission

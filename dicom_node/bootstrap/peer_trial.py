@@ -5,7 +5,7 @@ import time
 
 from dicom_node.association.peer_trial import TrialStep, try_peer
 from dicom_node.bootstrap.deliverers import web_carrier
-from dicom_node.bootstrap.parts import may_report, peer_of
+from dicom_node.bootstrap.parts import may_report, peer_of, unsent_classes
 from dicom_node.errors import PeerError, UnknownEntryError
 from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
 
@@ -29,7 +29,9 @@ def try_destination(settings: Settings, name: str) -> tuple[TrialStep, ...]:
 
 def try_dicom(settings: Settings, peer: PeerSettings) -> tuple[TrialStep, ...]:
     """Return what came of a trial of a DICOM peer, also of one that is not in the file yet."""
-    steps = try_peer(peer_of(settings, peer), results=peer.receives_results)
+    steps = try_peer(
+        peer_of(settings, peer), results=peer.receives_results, unsent=unsent_classes(settings)
+    )
     if peer.commitment and not may_report(settings, peer):
         steps += (
             TrialStep(

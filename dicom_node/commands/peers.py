@@ -28,10 +28,12 @@ def run_contexts(name: str, *, config: Path | None) -> int:
     from dicom_node.association.compression import fits
     from dicom_node.association.presentation import PROPOSED
     from dicom_node.association.verification import ask_contexts
+    from dicom_node.bootstrap.parts import unsent_classes
 
     _, settings = settings_of(config)
     peer = _peer(settings, name)
-    classes = [str(one.sop_class_uid) for one in PROPOSED]
+    made = [str(one.sop_class_uid) for one in PROPOSED]
+    classes = [one for one in made if one not in unsent_classes(settings)]
     try:
         ways = [(one, way) for one in classes for way in peer.encodings if fits(one, way)]
         answers = ask_contexts(peer, ways)
@@ -134,5 +136,6 @@ def try_entry(settings: "Settings", name: str) -> tuple["TrialStep", ...]:
             peer_named(settings, name)
         return try_destination(settings, name)
     from dicom_node.association.peer_trial import try_peer
+    from dicom_node.bootstrap.parts import unsent_classes
 
-    return try_peer(_peer(settings, name))
+    return try_peer(_peer(settings, name), unsent=unsent_classes(settings))

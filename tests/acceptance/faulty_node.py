@@ -20,7 +20,7 @@ from poison import MARKER
 #: Module, class if it is a method, and name.
 STEPS = (
     "dicom_node.association.storage_scp:StorageScp._admit",
-    "dicom_node.association.storage_scp:StorageScp._store_request",
+    "dicom_node.association.storage_scp:StorageScp._stored",
     "dicom_node.intake.spool:Spool.put",
     "dicom_node.jobs.arrivals:Arrivals.add",
     "dicom_node.jobs.arrivals:Arrivals.close_association",

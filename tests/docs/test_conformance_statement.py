@@ -88,8 +88,10 @@ def test_the_tables_of_objects_are_those_of_objects_made_now():
 
 
 def test_no_report_holds_a_concept_without_a_code(statement):
-    """Every content item of the tables but images and coordinates names its concept."""
-    rows = re.findall(r"^\| &gt;[^|]*\|", section(statement, "Annex A.B"), re.MULTILINE)
+    """Every content item of the tables names its concept; key objects have none (TID 2010)."""
+    rows = re.findall(
+        r"^\| &gt;[^|]*\|(?! IMAGE \| CONTAINS)", section(statement, "Annex A.B"), re.MULTILINE
+    )
 
     assert len(rows) > 100
     assert [row for row in rows if "(" not in row] == []

@@ -46,7 +46,7 @@ def receiver(folder: Path, step: str = "never", passes: int = 0):
 def send(port, series):
     """Send until the peer dies; return the instances that were acknowledged."""
     entity = AE(ae_title="MODALITY")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
     association = entity.associate(
         HOST,
         port,

@@ -84,7 +84,7 @@ def draw_curves(path: Path, epochs: Sequence[Epoch], *, title: str = "") -> None
     )
     right.set(title="B", xlabel="epoch", ylabel="loss (cross-entropy minus Dice)")
     for axes in (left, right):
-        axes.legend()
+        axes.legend(loc="upper right")
     if title:
         figure.suptitle(title)
     FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call] # untyped there

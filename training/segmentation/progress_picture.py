@@ -30,7 +30,7 @@ def draw_progress(log: Path, picture: Path, *, smoothing: int = 50) -> None:
         right.plot(*zip(*points, strict=True), marker=".", label=name)
     right.set(xlabel="step", ylabel="validation Dice", ylim=(0, 1))
     if scores:
-        right.legend()
+        right.legend(loc="lower right")
     figure.tight_layout()
     figure.savefig(picture, dpi=100)
     plt.close(figure)

@@ -44,7 +44,7 @@ def draw_training_curves(path: Path, runs: Mapping[str, Path]) -> None:
     right.set(title="B: loss, training solid, validation dashed", xlabel="epoch")
     for axes in (left, right):
         axes.grid(color="0.92")
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=130)
 
 

@@ -39,6 +39,7 @@ def test_broad_excepts_are_few_and_known():
         "performer",
         "prior_seeker",
         "storage_scp",
+        "storage_scp",
         "store_answer",
         "worker",
     ]

@@ -31,7 +31,7 @@ def draw_doubt(path: Path, doubt: Doubt, *, title: str, kind: str) -> None:
         title=f"sparsification error {doubt.errors.sparsification_error:.2g}",
     )
     right.set_xticks(range(1, len(parts) + 1))
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="upper right")
     scans = len(doubt.case_ids)
     figure.suptitle(f"{title}: voxels of {scans} scans, {kind}", fontsize=10)
     figure.savefig(path, dpi=140)
