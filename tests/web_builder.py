@@ -18,7 +18,7 @@ from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.office import AssemblyOffice
 from dicom_node.jobs.study_search import StudyQuery, StudySearch
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.password import Passwords
 from dicom_node.users.role import UserRole

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline import __version__
 
 if TYPE_CHECKING:

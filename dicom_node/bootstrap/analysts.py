@@ -22,7 +22,7 @@ from dicom_node.jobs.task import (
 from dicom_node.jobs.worker import Analyst
 from dicom_node.results.capture_style import CaptureStyle
 from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, SeriesAnalyst
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pipeline.models import Models

@@ -23,7 +23,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.jobs.audit_ledger import AuditLedger
 from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.workitem_audit import WorkitemAudit
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.refusals import RefusalCount

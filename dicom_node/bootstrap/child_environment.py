@@ -10,7 +10,7 @@ from dicom_node.association.tls_profiles import (
     MODIFIED_CONFIGURATION,
     TlsProfile,
 )
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _PATIENCE_S: Final = 60.0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from dicom_node.bootstrap.node_models import fitted_facts
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.series_comparison import ComparisonConfiguration, SeriesComparer
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pipeline.models import Models

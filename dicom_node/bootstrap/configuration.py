@@ -13,7 +13,7 @@ from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.configuration.history import OUTSIDE
 from dicom_node.configuration.live import LiveSettings
 from dicom_node.jobs.documents import Documents
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from dicom_node.jobs.ledger import Ledger

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
-from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.schema import PeerSettings, Settings, WebPeerSettings
+from dicom_node.settings.worklists import WorklistSettings
 
 if TYPE_CHECKING:
     from dicom_node.association.commitment_scp import CommitmentScp

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.shadow import has_shadow
-from dicom_node.settings import PeerSettings, PriorsBy, Settings
+from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.store_request import Intake

@@ -11,7 +11,7 @@ from dicom_node.errors import LedgerError
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.operator_error import OperatorError
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:

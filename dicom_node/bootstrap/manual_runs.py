@@ -23,7 +23,7 @@ from dicom_node.manual_runs.book import Run, RunBook, RunKind, RunRefusedError, 
 from dicom_node.manual_runs.pull import Pull, advice
 from dicom_node.manual_runs.standing import SeriesStanding, Standings
 from dicom_node.manual_runs.upload import UploadDesk
-from dicom_node.settings import PriorsBy, Settings
+from dicom_node.settings.schema import PriorsBy, Settings
 
 LOGGER = logging.getLogger(__name__)
 

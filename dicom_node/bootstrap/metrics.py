@@ -17,7 +17,7 @@ from dicom_node.jobs.ledger import Ledger
 from dicom_node.observe.gpu import GpuMemory, gpu_memory
 from dicom_node.observe.metrics import exposition
 from dicom_node.observe.snapshot import Snapshot
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.watch.alarms import Alarm
 
 #: NVIDIA's tool takes up to a second; Prometheus asks every few.

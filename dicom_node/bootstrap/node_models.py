@@ -4,7 +4,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from pipeline.model_card import ModelCard

@@ -20,7 +20,7 @@ from dicom_node.delivery.outbox import Outbox
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.office import AssemblyOffice, Sweeper
 from dicom_node.jobs.timetable import Tick
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 LOGGER = logging.getLogger(__name__)
 

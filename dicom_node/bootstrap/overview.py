@@ -12,7 +12,7 @@ from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.state import JobState
 from dicom_node.jobs.study_search import StudySearch
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.watch.alarms import SENTENCES, Alarm
 from dicom_node.web.overview import Gpu, NodeOverview, QueueRow, StandingAlert
 

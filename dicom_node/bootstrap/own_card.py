@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dicom_node.association.presentation import ACCEPTED, PROPOSED, UNCOMPRESSED
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 #: Addresses that are no address for somebody else.
 _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound

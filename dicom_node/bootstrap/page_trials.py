@@ -9,7 +9,7 @@ from dicom_node.bootstrap.peer_trial import try_destination
 from dicom_node.bootstrap.rule_trial import try_rules_on_beginning, try_rules_on_study
 from dicom_node.intake.selection_explained import Verdict
 from dicom_node.jobs.ledger import Ledger
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.web.administration import RuleRow
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicom_node.settings import (
+from dicom_node.settings.schema import (
     CallerSettings,
     PeerSettings,
     PreferenceSettings,
@@ -16,7 +16,7 @@ from dicom_node.settings import (
     Settings,
     TlsSettings,
 )
-from dicom_node.settings_values import ANY_CALLER
+from dicom_node.settings.values import ANY_CALLER
 
 if TYPE_CHECKING:
     from dicom_node.association.callers import Caller

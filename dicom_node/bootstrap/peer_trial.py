@@ -7,7 +7,7 @@ from dicom_node.association.peer_trial import TrialStep, try_peer
 from dicom_node.bootstrap.deliverers import web_carrier
 from dicom_node.bootstrap.parts import may_report, peer_of, unsent_classes
 from dicom_node.errors import PeerError, UnknownEntryError
-from dicom_node.settings import PeerSettings, Settings, WebPeerSettings
+from dicom_node.settings.schema import PeerSettings, Settings, WebPeerSettings
 
 
 def try_destination(settings: Settings, name: str) -> tuple[TrialStep, ...]:

@@ -19,7 +19,7 @@ from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.study_search import StudySearch
 from dicom_node.operator_error import OperatorError
 from dicom_node.processes import Role
-from dicom_node.settings import PeerSettings, PriorsBy, Settings
+from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
 
 if TYPE_CHECKING:
     from dicom_node.intake.custody import Custody

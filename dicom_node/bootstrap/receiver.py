@@ -11,7 +11,7 @@ from dicom_node.association.storage_scp import StorageScp
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.deliverers import commitment_scp
 from dicom_node.errors import TlsFileError
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.store_request import Intake

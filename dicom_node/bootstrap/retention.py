@@ -16,7 +16,7 @@ from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.purge_ledger import PurgeLedger
 from dicom_node.jobs.retention import AgeRule, RetentionRules
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _MEGABYTE = 2**20
 

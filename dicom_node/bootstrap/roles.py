@@ -17,7 +17,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.configuration.live import LiveSettings
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.refusals import RefusalCount

@@ -13,7 +13,7 @@ from dicom_node.intake.selection_explained import Verdict, explain
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.study_candidates import study_candidates
 from dicom_node.series_folder import folder_series
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 
 def try_rules_on_files(settings: Settings, files: Iterable[Path]) -> tuple[Verdict, ...]:

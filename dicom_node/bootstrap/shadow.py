@@ -6,7 +6,7 @@ from dataclasses import replace
 from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.task import AnalysisOutcome, AnalysisTask
 from dicom_node.jobs.worker import Analyst
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 
 def has_shadow(settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from dicom_node.audit import people
 from dicom_node.audit.message import Outcome
 from dicom_node.bootstrap.audit import audit_trail, node_party
 from dicom_node.jobs.user_ledger import SignIn, SignInEntry, UserLedger
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.entrance import SessionRules, tidy
 
 _TIDY_EVERY_TICKS: Final = 720

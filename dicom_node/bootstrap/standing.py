@@ -16,7 +16,7 @@ from dicom_node.jobs.depth import depth, failed_analyses
 from dicom_node.jobs.destination_ledger import DestinationStatus
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.processes import Role
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.watch.alarms import SENTENCES, Alarm
 
 _MEGABYTE = 2**20

@@ -14,7 +14,7 @@ from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
 from dicom_node.jobs.reports import Reports
 from dicom_node.jobs.status import ProcessStatus
 from dicom_node.processes import Role
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.status_view import EventRow, SeriesRow, event_row, series_row, series_rows
 from dicom_node.web.source import Health
 from pipeline import __version__

@@ -8,7 +8,7 @@ from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.trace_ledger import TraceLedger
 from dicom_node.observe.trace_courier import TraceCourier
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.web_service import Secret, WebService
 from pipeline import __version__
 

@@ -10,7 +10,7 @@ from dicom_node.bootstrap import parts
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.pairs import AnalysisEntry, PairLedger
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.watch.alarms import SENTENCES, Alarm
 from dicom_node.watch.history import drift_history
 from dicom_node.watch.model_version import version_of

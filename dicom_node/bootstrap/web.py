@@ -23,7 +23,7 @@ from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.rerun import Rerun
 from dicom_node.jobs.study_holds import StudyHolds
 from dicom_node.jobs.study_search import StudySearch
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.accounts import Accounts
 from dicom_node.users.entrance import Entrance
 from dicom_node.users.password import Passwords

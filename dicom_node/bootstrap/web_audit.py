@@ -8,7 +8,7 @@ from dicom_node.audit import people
 from dicom_node.audit.events import StudyPart
 from dicom_node.audit.message import AccessPoint
 from dicom_node.bootstrap.audit import audit_trail, node_party
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.web.visitor import Visitor
 
 #: Secondary Capture, of which the picture of a page is made (PS3.4, B.5).

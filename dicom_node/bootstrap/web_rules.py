@@ -7,7 +7,7 @@ from typing import Final
 
 from dicom_node.openid.provider import Client
 from dicom_node.openid.sign_in import OpenIdSignIn
-from dicom_node.settings_web import WebSettings
+from dicom_node.settings.web import WebSettings
 from dicom_node.users.entrance import SessionRules
 from dicom_node.users.role import UserRole
 

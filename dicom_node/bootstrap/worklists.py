@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.deliverers import web_service
-from dicom_node.settings import PriorsBy, Settings
-from dicom_node.settings_worklists import FROM_THE_SAME_SERVER, WorklistSettings
+from dicom_node.settings.schema import PriorsBy, Settings
+from dicom_node.settings.worklists import FROM_THE_SAME_SERVER, WorklistSettings
 
 if TYPE_CHECKING:
     from dicom_node.bootstrap.layout import DataLayout

@@ -18,7 +18,7 @@ from dicom_node.results import wording
 from dicom_node.results.errors import ResultError
 from dicom_node.series_analysis import AnalyzedSeries, RejectedSeries
 from dicom_node.series_folder import Choice, FolderSeries, choose, folder_series
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import PipelineError
 
 

@@ -24,8 +24,8 @@ from dicom_node.errors import PeerError, TlsFileError
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
-from dicom_node.settings import Settings, WebPeerSettings
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.schema import Settings, WebPeerSettings
+from dicom_node.settings.worklists import WorklistSettings
 from pipeline.errors import ModelBundleError
 
 _MEGABYTE = 2**20

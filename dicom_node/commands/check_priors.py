@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dicom_node.association.query import offers_retrieval
 from dicom_node.bootstrap import parts
 from dicom_node.errors import PeerError, QueryRefusedError
-from dicom_node.settings import PeerSettings, PriorsBy, Settings
-from dicom_node.settings_values import ANY_CALLER
+from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
+from dicom_node.settings.values import ANY_CALLER
 
 
 def prior_findings(settings: Settings) -> Iterator[tuple[str, bool, str]]:

@@ -22,7 +22,7 @@ from dicom_node.results.comparison_summary import SUMMARY_FILES
 from dicom_node.results.errors import ResultError
 from dicom_node.series_comparison import ComparedSeries, RefusedComparison
 from dicom_node.series_folder import FolderSeries, choose, folder_series
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:

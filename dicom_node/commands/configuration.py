@@ -17,8 +17,8 @@ from dicom_node.configuration.desk import ConfigurationDesk, UnknownChangeError
 from dicom_node.configuration.edits import SetValue
 from dicom_node.configuration.history import Change
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
+from dicom_node.settings.schema import Settings
 
 
 def run_show(table: str | None, *, changed: bool, as_json: bool, config: Path | None) -> int:

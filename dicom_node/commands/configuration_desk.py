@@ -13,7 +13,7 @@ from dicom_node.configuration.effects import effect_of
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings_file import SettingsError, find_settings_file
+from dicom_node.settings.file import SettingsError, find_settings_file
 
 
 def desk_of(config: Path | None) -> ConfigurationDesk:

@@ -31,7 +31,7 @@ from dicom_node.dicom_folder import dicom_files
 from dicom_node.errors import PeerError
 from dicom_node.jobs.state import JobState
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
 from dicom_node.status_view import EXPANSION_WORDS, SeriesRow
 
 #: What has to come back, by SOP Class, and its name for the reader.

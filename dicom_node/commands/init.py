@@ -17,13 +17,13 @@ from dicom_node.configuration.edits import AddEntry, Edit, SetValue
 from dicom_node.configuration.toml_text import edited
 from dicom_node.configuration.written import write_durably
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import DEFAULT_DATA_DIR, Settings
-from dicom_node.settings_file import (
+from dicom_node.settings.file import (
     CONFIG_VARIABLE,
     SettingsError,
     default_locations,
     parse_settings,
 )
+from dicom_node.settings.schema import DEFAULT_DATA_DIR, Settings
 
 #: Everybody may read the file: secrets lie in files of their own.
 _MODE = 0o644

@@ -21,8 +21,8 @@ from dicom_node.commands.site import settings_of
 from dicom_node.configuration.desk import NothingToChangeError
 from dicom_node.configuration.edits import SetValue
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
+from dicom_node.settings.schema import Settings
 from dicom_node.watch.view import shadow_section
 from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import load_card

@@ -15,7 +15,7 @@ from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.configuration.edits import AddEntry, ChangeEntry, RemoveEntry
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import CallerSettings, PeerSettings, Settings, WebPeerSettings
+from dicom_node.settings.schema import CallerSettings, PeerSettings, Settings, WebPeerSettings
 
 _ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")
 

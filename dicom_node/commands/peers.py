@@ -17,7 +17,7 @@ from dicom_node.operator_error import ExitCode, OperatorError
 if TYPE_CHECKING:
     from dicom_node.association.peer_trial import TrialStep
     from dicom_node.association.peers import Peer
-    from dicom_node.settings import Settings
+    from dicom_node.settings.schema import Settings
 
 #: A peer that is in no settings file, as ``AE@HOST:PORT``.
 _ADDRESS = re.compile(r"(?P<title>[^@]{1,16})@(?P<host>.+):(?P<port>\d{1,5})")

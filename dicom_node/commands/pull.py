@@ -29,7 +29,7 @@ from dicom_node.manual_runs.pull import Pull, advice
 from dicom_node.manual_runs.standing import SeriesStanding, Standings, Step
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
-from dicom_node.settings import PriorsBy, Settings
+from dicom_node.settings.schema import PriorsBy, Settings
 from dicom_node.status_view import series_row
 
 _LOOK_S: Final = 0.5

@@ -16,7 +16,7 @@ from dicom_node.dicom_folder import dicom_files
 from dicom_node.errors import UnknownEntryError
 from dicom_node.intake.selection_explained import Verdict
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 #: Lists of rules by the word for them.
 _LISTS = {

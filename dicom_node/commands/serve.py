@@ -28,8 +28,8 @@ from dicom_node.processes import (
     stop_on_signals,
     stop_with_supervisor,
 )
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
+from dicom_node.settings.schema import Settings
 from dicom_node.users.accounts import FIRST_USER, Accounts
 from pipeline.errors import PipelineError
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import PeerSettings, Settings
-from dicom_node.settings_file import SettingsError, find_settings_file, load_settings
+from dicom_node.settings.file import SettingsError, find_settings_file, load_settings
+from dicom_node.settings.schema import PeerSettings, Settings
 
 
 def settings_of(config: Path | None) -> tuple[Path, Settings]:

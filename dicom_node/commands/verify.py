@@ -23,7 +23,7 @@ from dicom_node.intake.spool import Spool
 from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _RESTORE = "Stop the node and restore the data directory from a backup; see the operation manual."
 

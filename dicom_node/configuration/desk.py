@@ -19,9 +19,9 @@ from dicom_node.configuration.toml_text import EditError, edited
 from dicom_node.configuration.written import write_durably
 from dicom_node.errors import NodeError
 from dicom_node.lockfile import LockHeldError, hold_lock
-from dicom_node.settings import DEFAULT_DATA_DIR, Settings
-from dicom_node.settings_contradictions import SettingsFault
-from dicom_node.settings_file import DATA_DIR_VARIABLE, SettingsError, parse_settings
+from dicom_node.settings.contradictions import SettingsFault
+from dicom_node.settings.file import DATA_DIR_VARIABLE, SettingsError, parse_settings
+from dicom_node.settings.schema import DEFAULT_DATA_DIR, Settings
 
 #: A change takes milliseconds; another process may be at it.
 _LOCK_PATIENCE_S = 10.0

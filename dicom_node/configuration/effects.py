@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 
 class Effect(StrEnum):

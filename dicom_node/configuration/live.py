@@ -13,8 +13,8 @@ from typing import Self
 
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.configuration.effects import waits_for_restart, with_kept
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
+from dicom_node.settings.schema import Settings
 
 LOGGER = logging.getLogger(__name__)
 

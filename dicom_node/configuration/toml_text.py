@@ -22,8 +22,8 @@ from dicom_node.configuration.edits import (
     RemoveEntry,
     SetValue,
 )
-from dicom_node.settings import Settings
-from dicom_node.settings_contradictions import SettingsFault
+from dicom_node.settings.contradictions import SettingsFault
+from dicom_node.settings.schema import Settings
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"\[\[?\s*([A-Za-z0-9_-]+)\s*\]\]?\s*(#.*)?")

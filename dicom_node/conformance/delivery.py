@@ -13,7 +13,7 @@ from dicom_node.association.presentation import (
     presentation_context_table,
 )
 from dicom_node.delivery.stow import ABOUT_OBJECTS
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _TEXT: Final = """
 #### 5.2.6 Storage Commitment service (Push Model, SCU and SCP)

@@ -24,7 +24,7 @@ from dicom_node.association.store_answer import (
 )
 from dicom_node.bootstrap.parts import ENCODING_UIDS
 from dicom_node.conformance.services import context_tables
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _CONFIGURATION: Final = """
 ## 6 Configuration

@@ -6,7 +6,7 @@ from dicom_node.association.presentation import QUERIED, presentation_context_ta
 from dicom_node.association.query import MOST_ANSWERS
 from dicom_node.intake.prior_choice import MOST_SERIES, MOST_STUDIES
 from dicom_node.manual_runs.offer import MOST_SERIES as MOST_MANUAL
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _TEXT: Final = """
 #### 5.2.7 Query/Retrieve service: search for earlier scans and studies that are asked for (SCU)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from dicom_node.association.tls_profiles import TLS_1_2_SUITES, TLS_1_3_SUITES, TlsProfile
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _TEXT = """
 ### 8.4 DICOM security profiles: secure transport

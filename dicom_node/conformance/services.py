@@ -7,7 +7,7 @@ from dicom_node.association.presentation import (
     PROPOSED,
     presentation_context_table,
 )
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 _MODEL: Final = """
 ## 4 Implementation model

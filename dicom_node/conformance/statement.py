@@ -15,7 +15,7 @@ from dicom_node.conformance.query import query_section
 from dicom_node.conformance.security import security_section
 from dicom_node.conformance.services import model_and_services
 from dicom_node.conformance.worklist import worklist_section
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline import __version__
 
 _HEADING: Final = re.compile(r"^(#{2,3}) ([\dA]\S*.*|Annex .*)$", re.MULTILINE)

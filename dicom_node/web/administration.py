@@ -11,7 +11,7 @@ from dicom_node.configuration.edits import Edit
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError
 from dicom_node.intake.selection_explained import Verdict
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 
 class NoSettingsFileError(NodeError):

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from dicom_node.configuration.desk import ConfigurationFile
 from dicom_node.configuration.edits import AddEntry, ChangeEntry, Edit, Plain, RemoveEntry
-from dicom_node.settings import CallerSettings, PeerSettings, Settings, WebPeerSettings
-from dicom_node.settings_contradictions import SettingsFault
+from dicom_node.settings.contradictions import SettingsFault
+from dicom_node.settings.schema import CallerSettings, PeerSettings, Settings, WebPeerSettings
 from dicom_node.web.words import mark
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")

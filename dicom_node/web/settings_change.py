@@ -16,7 +16,7 @@ from dicom_node.configuration.edits import Edit, SetValue
 from dicom_node.configuration.effects import effect_of
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError, UnknownEntryError
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
 from dicom_node.web.administration import NoSettingsFileError
 
 LONGEST_REASON: Final = 200

@@ -12,7 +12,7 @@ _Parameter = Any
 
 #: Where the command line of each program is, or what makes it.
 _MODULES = {
-    "ichnode": ("dicom_node.cli", "app"),
+    "ichnode": ("dicom_node.cli.app", "app"),
     "ichtrain": ("training.cli", "application"),
 }
 _KINDS = {"Path": "PATH", "int": "NUMBER", "float": "NUMBER"}

@@ -20,7 +20,7 @@ once.
 
 def settings_page() -> str:
     """Return the page in Markdown; that the manual knows every setting is another test's."""
-    from dicom_node.settings import Settings
+    from dicom_node.settings.schema import Settings
 
     schema = Settings.model_json_schema()
     meanings = _meanings()

@@ -11,7 +11,7 @@ from shell_of_docs import ready_shell
 
 from dicom_node.association.archive_scp import ArchiveScp
 from dicom_node.commands.demo_stage import free_ports
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
 
 #: Programs of the pages load networks; a busy machine may need minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -141,7 +141,7 @@ def commands_in(block):
 
 
 def application(program):
-    from dicom_node.cli import app
+    from dicom_node.cli.app import app
     from training.cli import application as training
 
     return typer.main.get_command(app if program == "ichnode" else training())

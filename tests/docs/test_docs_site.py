@@ -89,8 +89,8 @@ def test_a_page_fetches_nothing_from_elsewhere(site):
 
 def test_the_written_pages_know_every_setting_and_command(site):
     """They are made from the code, not beside it."""
-    from dicom_node.cli import app
-    from dicom_node.settings import Settings
+    from dicom_node.cli.app import app
+    from dicom_node.settings.schema import Settings
 
     settings = (site / "settings.html").read_text("utf-8")
     commands = (site / "commands_ichnode.html").read_text("utf-8")

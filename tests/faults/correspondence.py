@@ -31,7 +31,7 @@ from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.prior_seeker import PriorSeeker, PriorSource, SeekingRules
 from dicom_node.jobs.purge_ledger import PurgeLedger
 from dicom_node.jobs.retention import AgeRule, RetentionRules
-from dicom_node.settings import AuditSettings, NodeSettings, Settings
+from dicom_node.settings.schema import AuditSettings, NodeSettings, Settings
 
 #: The archive is asked again after ten minutes, for ever.
 COMMITMENT = CommitmentRules(answer_s=600.0, asks=10_000, retry=PATIENT)

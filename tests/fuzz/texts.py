@@ -23,7 +23,7 @@ from dicom_node.association.commitment import (
 from dicom_node.association.storage_scu import OutgoingFile
 from dicom_node.delivery.stow_answer import outcomes
 from dicom_node.errors import UnreadableCommitmentError
-from dicom_node.settings_file import SettingsError, load_settings
+from dicom_node.settings.file import SettingsError, load_settings
 
 _TOML = tokens(
     (

@@ -9,15 +9,15 @@ from pydantic import BaseModel
 from dicom_node.association.callers import Permission
 from dicom_node.intake import selection
 from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.settings import (
+from dicom_node.settings.file import load_settings
+from dicom_node.settings.schema import (
     CallerPermission,
     PeerSettings,
     SeriesAttribute,
     Settings,
     WebPeerSettings,
 )
-from dicom_node.settings_file import load_settings
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.worklists import WorklistSettings
 
 ROOT = Path(__file__).parents[2]
 NODE_TOML = ROOT / "config" / "node.toml"

@@ -8,7 +8,7 @@ from comparison_builder import LARGE, SMALL, KnowingModels, scan
 from growth_builder import growth_card
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.commands.compare import ScanChoice, run
 from dicom_node.operator_error import ExitCode, OperatorError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dicom_node.bootstrap.parts import bundle_path
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline.ct_series import read_ct_series
 from pipeline.model_bundle import load_bundle
 from pipeline.segmentation.segmenter import load_segmenter

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from pipeline.ct_series import read_ct_series
 from pipeline.model_bundle import save_bundle
 from pipeline.model_card import Intensity, ModelCard

@@ -18,7 +18,7 @@ from dicom_node.commands.check import findings_of
 from dicom_node.results.check_segmentation import unpack_frames
 from dicom_node.series_analysis import AnalyzedSeries, SeriesAnalyst
 from dicom_node.series_folder import folder_series
-from dicom_node.settings import NodeSettings, Settings, WebSettings, WorkerSettings
+from dicom_node.settings.schema import NodeSettings, Settings, WebSettings, WorkerSettings
 from pipeline.analysis import Step
 from pipeline.forecast_error import ForecastError
 from pipeline.model_bundle import save_bundle

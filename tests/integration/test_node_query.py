@@ -29,7 +29,7 @@ from dicom_node.errors import (
 )
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.spool import Spool, SpoolLimits
-from dicom_node.settings_file import parse_settings
+from dicom_node.settings.file import parse_settings
 
 PATIENT = PatientIdentity(patient_id="P1", birth_date="19340217", sex="M")
 QUERY = StudyQuery(patient=PATIENT, first_day=date(2026, 1, 2), last_day=date(2026, 1, 5))

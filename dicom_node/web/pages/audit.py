@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from dicom_node.errors import NodeError
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
 from dicom_node.web.house import House
 from dicom_node.web.words import mark

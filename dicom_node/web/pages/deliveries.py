@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from dicom_node.errors import IllegalTransitionError, UnknownEntryError
 from dicom_node.jobs.destination_ledger import DestinationStatus
 from dicom_node.jobs.state import DeliveryState
-from dicom_node.settings import PeerSettings, WebPeerSettings
+from dicom_node.settings.schema import PeerSettings, WebPeerSettings
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form, visitor_of
 from dicom_node.web.house import House

@@ -8,7 +8,7 @@ from fastapi.encoders import jsonable_encoder
 from dicom_node.configuration.edits import ChangeEntry, Edit
 from dicom_node.configuration.history import Change
 from dicom_node.errors import UnknownEntryError
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
 from dicom_node.web.administration import NoSettingsFileError
 from dicom_node.web.door import visitor_of

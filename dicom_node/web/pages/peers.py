@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from dicom_node.configuration.desk import NothingToChangeError, StaleConfigurationError
 from dicom_node.errors import NodeError, UnknownEntryError
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
 from dicom_node.web.administration import NoSettingsFileError
 from dicom_node.web.door import Form, visitor_of

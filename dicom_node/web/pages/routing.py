@@ -13,8 +13,8 @@ from fastapi.responses import RedirectResponse
 from dicom_node.configuration.edits import AddEntry, Edit, Plain, RemoveEntry
 from dicom_node.errors import IntakeError, NodeError, UnknownEntryError
 from dicom_node.intake.selection_explained import Verdict
-from dicom_node.settings import SeriesAttribute
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
+from dicom_node.settings.schema import SeriesAttribute
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form, visitor_of
 from dicom_node.web.house import House

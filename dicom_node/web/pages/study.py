@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from dicom_node.errors import IllegalTransitionError, UnknownEntryError
 from dicom_node.jobs.study_holds import StudyHold
 from dicom_node.jobs.study_search import StudyStatus
-from dicom_node.settings_web import STUDY_MARK
+from dicom_node.settings.web import STUDY_MARK
 from dicom_node.status_view import EventRow
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form, visitor_of

@@ -7,14 +7,14 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.standing import StandingAlerts
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.destination_ledger import BreakerRules
-from dicom_node.settings import (
+from dicom_node.settings.schema import (
     AlertSettings,
     AuditSettings,
     NodeSettings,
     Settings,
     SilenceSettings,
 )
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.worklists import WorklistSettings
 
 
 @pytest.fixture

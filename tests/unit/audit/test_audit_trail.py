@@ -29,7 +29,7 @@ from dicom_node.jobs.retention import RetentionRules
 from dicom_node.jobs.state import JobState, SearchState
 from dicom_node.jobs.tables import JobRow, PriorSearchRow
 from dicom_node.jobs.timeline import EventKind, record
-from dicom_node.settings import AuditSettings, NodeSettings, Settings, WebSettings
+from dicom_node.settings.schema import AuditSettings, NodeSettings, Settings, WebSettings
 
 QUEUED = {"state": JobState.QUEUED, "created_at": START, "available_at": START}
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from dicom_node.configuration.desk import (
 )
 from dicom_node.configuration.edits import AddEntry, RemoveEntry, SetValue
 from dicom_node.configuration.history import ConfigurationHistory
-from dicom_node.settings_file import SettingsError
+from dicom_node.settings.file import SettingsError
 
 NOW = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 SITE = '# Ours.\n[node]\nport = 11113  # moved\n\n[worker]\ndevice = "cpu"\n'

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.configuration.effects import EFFECTS, Effect, effect_of, with_kept
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 
 MANUAL = Path(__file__).parents[3] / "docs" / "configuration.md"
 

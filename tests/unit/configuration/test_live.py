@@ -8,7 +8,7 @@ from node_builders import wait_for
 
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.configuration.live import LiveSettings
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from dicom_node.bootstrap.live_analyst import LiveAnalyst
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.configuration.edits import SetValue
 from dicom_node.configuration.live import LiveSettings
-from dicom_node.settings import Settings
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import ModelBundleError
 
 NOW = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 
 from dicom_node.configuration.edits import AddEntry, ChangeEntry, RemoveEntry, SetValue
 from dicom_node.configuration.toml_text import EditError, edited
-from dicom_node.settings_file import parse_settings
+from dicom_node.settings.file import parse_settings
 
 SHIPPED = Path(__file__).parents[3] / "config" / "node.toml"
 PACS = {"name": "pacs", "ae_title": "PACS", "host": "10.0.0.7", "port": 104}

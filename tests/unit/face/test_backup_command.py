@@ -5,7 +5,7 @@ from node_builders import Clock, arrive, opened_ledger, small_series
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.operator_error import OperatorError
 
 

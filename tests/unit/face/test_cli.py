@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dicom_node import cli
+from dicom_node.cli import app as cli
 from dicom_node.commands.screen import show_table
 from dicom_node.dicom_folder import dicom_files
 from dicom_node.operator_error import OperatorError

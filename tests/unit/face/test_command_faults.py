@@ -6,7 +6,7 @@ import sys
 import pytest
 from node_builders import opened_ledger
 
-from dicom_node import cli
+from dicom_node.cli import app as cli
 
 SITE = """[node]
 data_dir = "{folder}"

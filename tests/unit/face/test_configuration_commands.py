@@ -9,7 +9,7 @@ from node_builders import Clock, arrive, opened_ledger, small_series
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.office import AssemblyOffice

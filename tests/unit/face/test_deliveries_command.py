@@ -7,7 +7,7 @@ from node_builders import Clock, arrive, opened_ledger, small_series, stored_obj
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.delivery_alarms import delivery_alarms
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES

@@ -9,7 +9,7 @@ from pynetdicom import AE
 from typer.testing import CliRunner
 
 from dicom_node.association.presentation import PROPOSED
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.operator_error import OperatorError
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -5,7 +5,7 @@ import sys
 import pytest
 from export_builder import FollowedSite
 
-from dicom_node import cli
+from dicom_node.cli import app as cli
 from dicom_node.commands import export_cohort as command
 
 

@@ -8,7 +8,7 @@ from web_builder import PASSWORD, QUICK
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.commands.serve import _welcome
 from dicom_node.processes import Role
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.entrance import Entrance, SessionRules
 
 

@@ -7,8 +7,8 @@ from node_builders import Clock, opened_ledger
 
 from dicom_node.bootstrap.follow_up import planning_rules, prior_seeker
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.settings import PriorsBy
-from dicom_node.settings_file import SettingsError, parse_settings
+from dicom_node.settings.file import SettingsError, parse_settings
+from dicom_node.settings.schema import PriorsBy
 
 
 def settings_of(**tables):

@@ -6,11 +6,11 @@ import sys
 import pytest
 from node_builders import opened_ledger, process_identity
 
-from dicom_node import cli
 from dicom_node.alerts.alert import Alert
 from dicom_node.alerts.book import Book, look
 from dicom_node.alerts.shelf import LedgerShelf
 from dicom_node.bootstrap.roles import utc_now
+from dicom_node.cli import app as cli
 from dicom_node.jobs.documents import Documents
 from dicom_node.operator_error import ExitCode
 

@@ -7,9 +7,9 @@ import pytest
 from pynetdicom import AE
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.operator_error import OperatorError
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
 
 HOST = "127.0.0.1"
 

@@ -14,7 +14,7 @@ from node_builders import opened_ledger, request_of, small_series
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.commands.models import run_list, run_show
 from dicom_node.intake.instance import receive
 from pipeline.model_bundle import builtin_bundle_paths
@@ -115,7 +115,7 @@ def test_completion_is_installed_and_completes(tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "ichnode"
-    script.write_text(f"#!{sys.executable}\nfrom dicom_node.cli import main\nmain()\n")
+    script.write_text(f"#!{sys.executable}\nfrom dicom_node.cli.app import main\nmain()\n")
     script.chmod(0o755)
     environment["PATH"] = f"{folder}:{environment['PATH']}"
     # typer asks the parent process which shell it is.

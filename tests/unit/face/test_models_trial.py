@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dicom_node import cli
+from dicom_node.cli import app as cli
 from dicom_node.configuration.edits import SetValue
 from dicom_node.configuration.toml_text import edited
 from pipeline.model_bundle import builtin_bundle_path, load_bundle, save_bundle

@@ -5,8 +5,8 @@ import pytest
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.settings import Settings
-from dicom_node.settings_file import parse_settings
+from dicom_node.settings.file import parse_settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import ModelBundleError
 
 

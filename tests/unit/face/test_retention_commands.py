@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.retention import retention_rules
 from dicom_node.bootstrap.status import LedgerStatus
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.jobs.retention import AgeRule
 from dicom_node.operator_error import OperatorError
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError, load_settings, parse_settings
+from dicom_node.settings.file import SettingsError, load_settings, parse_settings
+from dicom_node.settings.schema import Settings
 
 CONFIG = """
 [node]

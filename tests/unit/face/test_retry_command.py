@@ -6,7 +6,7 @@ from site_builder import ADMISSION, NEXT_DAY, PAIRING, Site, scan
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.state import JobState, SearchState
 from dicom_node.operator_error import OperatorError

@@ -2,13 +2,13 @@
 
 import pytest
 
-from dicom_node.settings import Settings
-from dicom_node.settings_file import (
+from dicom_node.settings.file import (
     SettingsError,
     find_settings_file,
     load_settings,
     parse_settings,
 )
+from dicom_node.settings.schema import Settings
 
 
 def faults_of(document):

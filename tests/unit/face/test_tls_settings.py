@@ -22,7 +22,7 @@ from dicom_node.configuration.live import LiveSettings
 from dicom_node.errors import TlsFileError
 from dicom_node.jobs.ledger import open_ledger
 from dicom_node.jobs.process_identity import ProcessIdentity
-from dicom_node.settings_file import SettingsError, parse_settings
+from dicom_node.settings.file import SettingsError, parse_settings
 
 
 @pytest.fixture(scope="module")

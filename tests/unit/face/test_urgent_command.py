@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.parts import urgency_rules
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.intake.instance import SeriesAttributes
 from dicom_node.intake.urgency import urgency
 from dicom_node.operator_error import OperatorError
-from dicom_node.settings import Settings
-from dicom_node.settings_file import parse_settings
+from dicom_node.settings.file import parse_settings
+from dicom_node.settings.schema import Settings
 
 
 @pytest.fixture

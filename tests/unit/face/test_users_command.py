@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.retention import last_scan
-from dicom_node.cli import app
+from dicom_node.cli.app import app
 from dicom_node.delivery.outbox import Outbox
 from dicom_node.delivery.purger import Folders, Purger
 from dicom_node.intake.assembly import AssemblyRules

@@ -4,7 +4,7 @@ import pytest
 
 from dicom_node.bootstrap.deliverers import web_carrier
 from dicom_node.bootstrap.parts import destination_names
-from dicom_node.settings_file import SettingsError, parse_settings
+from dicom_node.settings.file import SettingsError, parse_settings
 
 
 def parse(*web_peers, peers=()):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dicom_node import cli
+from dicom_node.cli import app as cli
 
 
 @pytest.fixture

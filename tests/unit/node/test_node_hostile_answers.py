@@ -24,7 +24,7 @@ from dicom_node.audit.message import AuditSource, encode_message
 from dicom_node.delivery.stow_answer import outcomes
 from dicom_node.errors import PeerError, PeerTimeoutError, UnaskablePatientError
 from dicom_node.intake.patient_identity import read_patient_identity
-from dicom_node.settings_file import SettingsError, load_settings
+from dicom_node.settings.file import SettingsError, load_settings
 from dicom_node.web_service import WebService, request
 from dicom_node.worklist.multipart import BrokenMultipartError, boundary_of
 from pipeline.card_json import card_from_json

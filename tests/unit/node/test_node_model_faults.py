@@ -11,7 +11,7 @@ from dicom_node.bootstrap.model_faults import note_models
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.process_identity import ProcessIdentity
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from pipeline.errors import ModelBundleError
 
 NOW = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)

@@ -27,7 +27,7 @@ from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import JobRow, ObjectRow
 from dicom_node.jobs.task import Analyzed, Rejected
 from dicom_node.jobs.worker import JobRules, Worker
-from dicom_node.settings import Settings, WorkerSettings
+from dicom_node.settings.schema import Settings, WorkerSettings
 from pipeline.errors import ModelBundleError
 
 

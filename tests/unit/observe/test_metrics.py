@@ -11,7 +11,7 @@ from site_builder import Site, scan
 from dicom_node.bootstrap.metrics import NodeMetrics
 from dicom_node.jobs.depth import depth
 from dicom_node.observe.metrics import exposition
-from dicom_node.settings import NodeSettings, Settings
+from dicom_node.settings.schema import NodeSettings, Settings
 
 
 def samples(text):

@@ -15,8 +15,8 @@ from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.timeline import EventKind
 from dicom_node.jobs.trace_ledger import EndedJob, Stretch, TraceLedger
 from dicom_node.observe.otlp import export_request, trace_id
-from dicom_node.settings import Settings
-from dicom_node.settings_file import SettingsError, parse_settings
+from dicom_node.settings.file import SettingsError, parse_settings
+from dicom_node.settings.schema import Settings
 
 ASSOCIATION = "0af7651916cd43dd8448eb211c80319c"
 

@@ -16,8 +16,8 @@ from dicom_node.jobs.pairs import PairLedger
 from dicom_node.jobs.planning import PlanningRules
 from dicom_node.jobs.state import JobKind
 from dicom_node.operator_error import ExitCode, OperatorError
-from dicom_node.settings import Settings, WatchSettings
-from dicom_node.settings_file import load_settings
+from dicom_node.settings.file import load_settings
+from dicom_node.settings.schema import Settings, WatchSettings
 
 
 @pytest.fixture

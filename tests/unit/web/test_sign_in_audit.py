@@ -8,7 +8,7 @@ from web_builder import PASSWORD
 from dicom_node.audit.message import Outcome
 from dicom_node.bootstrap.sign_in_office import SignInOffice
 from dicom_node.errors import AccountError
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.entrance import SessionRules
 
 

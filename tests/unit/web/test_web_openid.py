@@ -24,7 +24,7 @@ from web_builder import PASSWORD, post, toml, web_node
 from dicom_node.commands.check import _log_in_provider
 from dicom_node.errors import AccountError
 from dicom_node.jobs.user_ledger import SignIn
-from dicom_node.settings_file import SettingsError, load_settings
+from dicom_node.settings.file import SettingsError, load_settings
 from dicom_node.users.role import UserRole
 
 PUBLIC = "https://node.example"

@@ -12,7 +12,7 @@ from query_provider import QueryProvider
 from web_builder import csrf_of, post, web_node
 
 from dicom_node.manual_runs import archive
-from dicom_node.settings import Settings
+from dicom_node.settings.schema import Settings
 from dicom_node.users.role import UserRole
 from dicom_node.web.pages import upload as page
 

@@ -15,8 +15,8 @@ from dicom_node.bootstrap.worklists import worklist_alarms
 from dicom_node.jobs.state import WorkitemState
 from dicom_node.jobs.workitem_audit import WorkitemAudit
 from dicom_node.jobs.worklist_ledger import InputSeries, NewWorkitem
-from dicom_node.settings import Settings
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.schema import Settings
+from dicom_node.settings.worklists import WorklistSettings
 
 NEW = NewWorkitem(
     workitem_uid="1.2.77.1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_node.settings_file import SettingsError, parse_settings
+from dicom_node.settings.file import SettingsError, parse_settings
 
 PACS = {"name": "pacs", "ae_title": "PACS", "host": "10.0.0.7", "port": 104}
 #: Where a token lies, not the token.

@@ -9,23 +9,23 @@ from typing import Annotated
 
 import typer
 
-from dicom_node import (
-    alerts_cli,
-    configuration_cli,
-    custody_cli,
-    deliveries_cli,
-    export_cli,
-    folder_cli,
-    init_cli,
-    models_cli,
-    peers_cli,
-    pull_cli,
-    retention_cli,
-    rules_cli,
-    studies_cli,
-    users_cli,
+from dicom_node.cli import (
+    alerts,
+    configuration,
+    custody,
+    deliveries,
+    export,
+    folder,
+    init,
+    models,
+    peers,
+    pull,
+    retention,
+    rules,
+    studies,
+    users,
 )
-from dicom_node.config_option import ConfigOption
+from dicom_node.cli.config_option import ConfigOption
 from dicom_node.errors import NodeError, stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
 
@@ -49,16 +49,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(configuration_cli.app)
-app.add_typer(peers_cli.app)
-app.add_typer(peers_cli.callers_app)
-app.add_typer(rules_cli.app)
-app.add_typer(studies_cli.app)
-app.add_typer(models_cli.app)
-app.add_typer(deliveries_cli.app)
-app.add_typer(alerts_cli.app)
-app.add_typer(retention_cli.app)
-app.add_typer(users_cli.app)
+app.add_typer(configuration.app)
+app.add_typer(peers.app)
+app.add_typer(peers.callers_app)
+app.add_typer(rules.app)
+app.add_typer(studies.app)
+app.add_typer(models.app)
+app.add_typer(deliveries.app)
+app.add_typer(alerts.app)
+app.add_typer(retention.app)
+app.add_typer(users.app)
 
 
 @app.command()
@@ -89,16 +89,16 @@ def serve(
     run(config, only=only, supervised=supervised)
 
 
-app.command()(init_cli.init)
-app.command()(folder_cli.analyze)
-app.command()(folder_cli.compare)
-app.command()(pull_cli.pull)
-app.command("export-cohort")(export_cli.export_cohort)
-app.command()(custody_cli.verify)
-app.command()(custody_cli.backup)
-app.command()(retention_cli.hold)
-app.command()(retention_cli.unhold)
-app.command()(retention_cli.purge)
+app.command()(init.init)
+app.command()(folder.analyze)
+app.command()(folder.compare)
+app.command()(pull.pull)
+app.command("export-cohort")(export.export_cohort)
+app.command()(custody.verify)
+app.command()(custody.backup)
+app.command()(retention.hold)
+app.command()(retention.unhold)
+app.command()(retention.purge)
 
 
 @app.command()

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dicom_node.settings_table import SettingsTable
-from dicom_node.settings_values import FileName, Pattern, PeerName, Seconds, ServiceAddress
+from dicom_node.settings.table import SettingsTable
+from dicom_node.settings.values import FileName, Pattern, PeerName, Seconds, ServiceAddress
 
 #: Value of ``images_from`` that stands for WADO-RS at the worklist's own server.
 FROM_THE_SAME_SERVER = "web"

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.config_option import ConfigOption
-from dicom_node.configuration_cli import JsonOption, WhyOption
+from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption, WhyOption
 
 app = typer.Typer(
     name="peers",

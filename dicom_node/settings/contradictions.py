@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dicom_node.settings import (
+from dicom_node.settings.schema import (
     AssemblySettings,
     DeliverySettings,
     FollowUpSettings,
@@ -15,7 +15,7 @@ from dicom_node.settings import (
     WatchSettings,
     WorkerSettings,
 )
-from dicom_node.settings_worklists import FROM_THE_SAME_SERVER
+from dicom_node.settings.worklists import FROM_THE_SAME_SERVER
 from dicom_node.web_address import hides_a_secret
 
 

@@ -1,7 +1,7 @@
 """What a site can set, as frozen values.
 
 The models mirror ``config/node.toml`` one to one: a table is a model, a key is a field. They know
-what a value may be; `dicom_node.settings_file` reads the file and words the faults.
+what a value may be; `dicom_node.settings.file` reads the file and words the faults.
 """
 
 from enum import StrEnum
@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from dicom_node.settings_retention import RetentionSettings
-from dicom_node.settings_table import SettingsTable as _Table
-from dicom_node.settings_tracing import TracingSettings
-from dicom_node.settings_values import (
+from dicom_node.settings.retention import RetentionSettings
+from dicom_node.settings.table import SettingsTable as _Table
+from dicom_node.settings.tracing import TracingSettings
+from dicom_node.settings.values import (
     AeTitle,
     CallerCertificate,
     CallerTitle,
@@ -31,8 +31,8 @@ from dicom_node.settings_values import (
     Seconds,
     ServiceAddress,
 )
-from dicom_node.settings_web import WebSettings
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.web import WebSettings
+from dicom_node.settings.worklists import WorklistSettings
 
 #: The node itself and the command-line tools of DCMTK: on its loopback address the node can be
 #: tried out at once, and nobody else gets in.

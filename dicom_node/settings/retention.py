@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dicom_node.settings_table import SettingsTable
+from dicom_node.settings.table import SettingsTable
 
 #: 0 stands for good.
 Days = Annotated[float, Field(ge=0, le=36500)]

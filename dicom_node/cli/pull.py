@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.config_option import ConfigOption
-from dicom_node.configuration_cli import JsonOption
+from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption
 
 
 def pull(  # noqa: PLR0913 - each is an option

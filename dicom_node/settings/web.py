@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
-from dicom_node.settings_table import SettingsTable
-from dicom_node.settings_values import FileName, Host, Port
+from dicom_node.settings.table import SettingsTable
+from dicom_node.settings.values import FileName, Host, Port
 from dicom_node.web_address import hides_a_secret, web_address
 
 #: What the address of a viewer holds in the place of the study.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.config_option import ConfigOption
+from dicom_node.cli.config_option import ConfigOption
 
 
 def analyze(

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dicom_node.settings import (
+from dicom_node.settings.contradictions import SettingsFault, faults_between_keys
+from dicom_node.settings.schema import (
     CALLER_TAGS,
     CallerSettings,
     PeerSettings,
@@ -21,8 +22,7 @@ from dicom_node.settings import (
     SilenceSettings,
     WebPeerSettings,
 )
-from dicom_node.settings_contradictions import SettingsFault, faults_between_keys
-from dicom_node.settings_worklists import WorklistSettings
+from dicom_node.settings.worklists import WorklistSettings
 
 #: Environment variable that names the settings file.
 CONFIG_VARIABLE = "ICHNODE_CONFIG"
@@ -83,7 +83,7 @@ def default_locations() -> tuple[Path, ...]:
     """
     return (
         Path.cwd() / "config" / "node.toml",
-        Path(__file__).parents[1] / "config" / "node.toml",
+        Path(__file__).parents[2] / "config" / "node.toml",
         Path(sys.prefix) / "share" / "ichnode" / "node.toml",
     )
 

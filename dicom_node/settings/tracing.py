@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from dicom_node.settings_table import SettingsTable
-from dicom_node.settings_values import FileName
+from dicom_node.settings.table import SettingsTable
+from dicom_node.settings.values import FileName
 from dicom_node.web_address import web_address
 
 #: Empty for none.

@@ -1,0 +1,1 @@
+"""The command line: arguments and help; nothing heavy is imported here."""
