@@ -21,6 +21,7 @@ from dicom_node.web.entry_fields import (
     removal,
 )
 from dicom_node.web.house import House
+from dicom_node.web.peer_test import tested_peer
 from dicom_node.web.settings_change import NewValues, Why, answered
 
 _Kind = Annotated[str, Path(pattern="^(dicom|web|caller)$")]
@@ -59,14 +60,7 @@ def _add_reading(house: House) -> None:
     @house.door.answer("/peers/{name}/test", UserRole.OPERATOR, method="POST")
     def test(request: Request, name: _Name) -> Any:  # noqa: ANN401 - JSON
         """Try a peer step by step; nothing is stored there."""
-        try:
-            steps = house.sources.trials.peer(house.sources.desk.settings(), name)
-        except UnknownEntryError as error:
-            raise HTTPException(404, str(error)) from error
-        except SettingsError as error:
-            raise HTTPException(409, str(error)) from error
-        house.sources.audit.intervened(visitor_of(request), f"peer {name} tested", [])
-        return jsonable_encoder({"peer": name, "steps": steps})
+        return jsonable_encoder({"peer": name, "steps": tested_peer(house, request, name)})
 
 
 def _changed(house: House, request: Request, edit: Edit, why: str, digest: str | None) -> Change:

@@ -30,6 +30,7 @@ from dicom_node.web.entry_fields import (
     values_of,
 )
 from dicom_node.web.house import House
+from dicom_node.web.peer_test import tested_peer
 from dicom_node.web.settings_change import effects_of, reason_of, status_of
 
 _SEE_OTHER, _STALE = 303, 409
@@ -182,13 +183,7 @@ def _add_trial(house: House) -> None:
     @house.door.action("/peers/test", UserRole.OPERATOR)
     def test(request: Request, form: Form) -> Response:
         name = form.get("name", "")
-        try:
-            steps = house.sources.trials.peer(house.sources.desk.settings(), name)
-        except UnknownEntryError as error:
-            raise HTTPException(404, str(error)) from error
-        except SettingsError as error:
-            raise HTTPException(409, str(error)) from error
-        house.sources.audit.intervened(visitor_of(request), f"peer {name} tested", [])
+        steps = tested_peer(house, request, name)
         return house.pages.render(request, "peer_trial.html", name=name, steps=steps)
 
 
