@@ -3,9 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Final
 
+from dicom_node.audit.codes import (
+    FILES,
+    NODE_ID,
+    PATIENT_NUMBER,
+    SOP_CLASS_UID,
+    STUDY_UID,
+    URI,
+    Event,
+    EventType,
+    RoleCode,
+    SubjectRole,
+    SubjectType,
+)
 from dicom_node.audit.message import (
     AccessPoint,
     Action,
@@ -15,53 +26,6 @@ from dicom_node.audit.message import (
     Participant,
     Subject,
 )
-
-
-class Event(Enum):
-    """Event identifiers (PS3.16, CID 400)."""
-
-    APPLICATION_ACTIVITY = "110100", "Application Activity"
-    ACCESSED = "110103", "DICOM Instances Accessed"
-    TRANSFERRED = "110104", "DICOM Instances Transferred"
-    STUDY_DELETED = "110105", "DICOM Study Deleted"
-    EXPORT = "110106", "Export"
-    PROCEDURE_RECORD = "110111", "Procedure Record"
-    QUERY = "110112", "Query"
-    SECURITY_ALERT = "110113", "Security Alert"
-    USER_AUTHENTICATION = "110114", "User Authentication"
-
-
-class EventType(Enum):
-    """Kinds of events (PS3.16, CID 401)."""
-
-    START = "110120", "Application Start"
-    STOP = "110121", "Application Stop"
-    LOGIN = "110122", "Login"
-    LOGOUT = "110123", "Logout"
-    NODE_AUTHENTICATION = "110126", "Node Authentication"
-    SOFTWARE_CONFIGURATION = "110131", "Software Configuration"
-    RESTRICTED_FUNCTION = "110132", "Use of Restricted Function"
-    USER_ATTRIBUTES = "110137", "User Security Attributes Changed"
-
-
-class RoleCode(Enum):
-    """What a participant did (PS3.16, CID 402)."""
-
-    APPLICATION = "110150", "Application"
-    DESTINATION = "110152", "Destination Role ID"
-    SOURCE = "110153", "Source Role ID"
-    DESTINATION_MEDIA = "110154", "Destination Media"
-
-
-_STUDY: Final = Code(value="110180", scheme="DCM", meaning="Study Instance UID")
-_CLASS: Final = Code(value="110181", scheme="DCM", meaning="SOP Class UID")
-_NODE: Final = Code(value="110182", scheme="DCM", meaning="Node ID")
-_PATIENT: Final = Code(value="2", scheme="RFC-3881", meaning="Patient Number")
-_URI: Final = Code(value="12", scheme="RFC-3881", meaning="URI")
-_FILES: Final = Code(value="110037", scheme="DCM", meaning="URI")
-
-_PERSON, _SYSTEM = "1", "2"
-_ROLE_PATIENT, _ROLE_REPORT, _ROLE_SECURITY = "1", "3", "13"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +120,9 @@ def queried(
         subjects=(
             Subject(
                 object_id=sop_class_uid,
-                id_type=_CLASS,
-                type_code=_SYSTEM,
-                role=_ROLE_REPORT,
+                id_type=SOP_CLASS_UID,
+                type_code=SubjectType.SYSTEM,
+                role=SubjectRole.REPORT,
                 query=b"",
             ),
         ),
@@ -180,9 +144,9 @@ def refused(node: Party, caller: Party, reason: str, number: int, at: datetime) 
         subjects=(
             Subject(
                 object_id=caller.ae_title or caller.address or "unknown",
-                id_type=_NODE,
-                type_code=_SYSTEM,
-                role=_ROLE_SECURITY,
+                id_type=NODE_ID,
+                type_code=SubjectType.SYSTEM,
+                role=SubjectRole.SECURITY_RESOURCE,
                 name="caller",
                 details={"Alert Description": reason, "Associations": str(number)},
             ),
@@ -201,9 +165,9 @@ def configured(node: Party, tables: Sequence[str], at: datetime) -> AuditMessage
         subjects=(
             Subject(
                 object_id="node.toml",
-                id_type=_URI,
-                type_code=_SYSTEM,
-                role=_ROLE_SECURITY,
+                id_type=URI,
+                type_code=SubjectType.SYSTEM,
+                role=SubjectRole.SECURITY_RESOURCE,
                 name="settings",
                 details={"Alert Description": f"changed: {', '.join(tables)}"},
             ),
@@ -217,7 +181,7 @@ def exported(node: Party, user: str, place: str, patients: int, at: datetime) ->
     Studies and patients are told by their number only: a list of them would undo the export's
     pseudonyms for whoever reads it.
     """
-    media = Participant(user_id=place, roles=(code_of(RoleCode.DESTINATION_MEDIA),), media=_FILES)
+    media = Participant(user_id=place, roles=(code_of(RoleCode.DESTINATION_MEDIA),), media=FILES)
     return AuditMessage(
         event=code_of(Event.EXPORT),
         action=Action.READ,
@@ -230,9 +194,9 @@ def exported(node: Party, user: str, place: str, patients: int, at: datetime) ->
         subjects=(
             Subject(
                 object_id=place,
-                id_type=_URI,
-                type_code=_SYSTEM,
-                role=_ROLE_REPORT,
+                id_type=URI,
+                type_code=SubjectType.SYSTEM,
+                role=SubjectRole.REPORT,
                 name="export",
                 details={"Patients": str(patients)},
                 anonymized=True,
@@ -245,9 +209,9 @@ def study_and_patient(part: StudyPart) -> tuple[Subject, ...]:
     """Return a study, and its patient if the site wants that in its trail, as participants."""
     study = Subject(
         object_id=part.study_uid,
-        id_type=_STUDY,
-        type_code=_SYSTEM,
-        role=_ROLE_REPORT,
+        id_type=STUDY_UID,
+        type_code=SubjectType.SYSTEM,
+        role=SubjectRole.REPORT,
         name="study",
         instances=part.instances,
     )
@@ -256,7 +220,12 @@ def study_and_patient(part: StudyPart) -> tuple[Subject, ...]:
     number = part.patient
     return (
         study,
-        Subject(object_id=number, id_type=_PATIENT, type_code=_PERSON, role=_ROLE_PATIENT),
+        Subject(
+            object_id=number,
+            id_type=PATIENT_NUMBER,
+            type_code=SubjectType.PERSON,
+            role=SubjectRole.PATIENT,
+        ),
     )
 
 

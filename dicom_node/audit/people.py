@@ -6,36 +6,28 @@ Each message is one of PS3.15, section A.5.3. None names more of a patient than 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from dicom_node.audit.events import (
+from dicom_node.audit.codes import (
+    FILES,
+    NODE_ID,
+    STUDY_UID,
+    URI,
+    USER_ID,
     Event,
     EventType,
-    Party,
     RoleCode,
-    StudyPart,
-    code_of,
-    party_as,
-    study_and_patient,
+    SubjectRole,
+    SubjectType,
 )
+from dicom_node.audit.events import Party, StudyPart, code_of, party_as, study_and_patient
 from dicom_node.audit.message import (
     AccessPoint,
     Action,
     AuditMessage,
-    Code,
     Outcome,
     Participant,
     Subject,
 )
-
-_URI: Final = Code(value="12", scheme="RFC-3881", meaning="URI")
-_USER: Final = Code(value="11", scheme="RFC-3881", meaning="User Identifier")
-_NODE: Final = Code(value="110182", scheme="DCM", meaning="Node ID")
-_STUDY: Final = Code(value="110180", scheme="DCM", meaning="Study Instance UID")
-_FILES: Final = Code(value="110037", scheme="DCM", meaning="URI")
-
-_PERSON, _SYSTEM = "1", "2"
-_ROLE_REPORT, _ROLE_SECURITY_USER, _ROLE_SECURITY = "3", "11", "13"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +88,9 @@ def reconfigured(
         kind=EventType.SOFTWARE_CONFIGURATION,
         subject=Subject(
             object_id=change,
-            id_type=_URI,
-            type_code=_SYSTEM,
-            role=_ROLE_SECURITY,
+            id_type=URI,
+            type_code=SubjectType.SYSTEM,
+            role=SubjectRole.SECURITY_RESOURCE,
             name="settings",
             details={"Alert Description": what},
         ),
@@ -119,9 +111,9 @@ def account_changed(
         kind=EventType.USER_ATTRIBUTES,
         subject=Subject(
             object_id=whose,
-            id_type=_USER,
-            type_code=_PERSON,
-            role=_ROLE_SECURITY_USER,
+            id_type=USER_ID,
+            type_code=SubjectType.PERSON,
+            role=SubjectRole.SECURITY_USER,
             name=whose,
             details={"Alert Description": what},
         ),
@@ -146,9 +138,9 @@ def intervened(
     subjects = [
         Subject(
             object_id=study,
-            id_type=_STUDY,
-            type_code=_SYSTEM,
-            role=_ROLE_REPORT,
+            id_type=STUDY_UID,
+            type_code=SubjectType.SYSTEM,
+            role=SubjectRole.REPORT,
             name="study",
             details=details,
         )
@@ -156,9 +148,9 @@ def intervened(
     ] or [
         Subject(
             object_id=node.ae_title,
-            id_type=_NODE,
-            type_code=_SYSTEM,
-            role=_ROLE_SECURITY,
+            id_type=NODE_ID,
+            type_code=SubjectType.SYSTEM,
+            role=SubjectRole.SECURITY_RESOURCE,
             name="node",
             details=details,
         )
@@ -195,7 +187,7 @@ def downloaded(node: Party, person: Person, part: StudyPart, at: datetime) -> Au
     media = Participant(
         user_id=person.address or "unknown",
         roles=(code_of(RoleCode.DESTINATION_MEDIA),),
-        media=_FILES,
+        media=FILES,
         address=person.address,
         point=person.point,
     )

@@ -10,14 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from dicom_node.audit.clerk import Parties
-from dicom_node.audit.events import Event, Party, RoleCode, code_of, party_as
-from dicom_node.audit.message import Action, AuditMessage, Code, Outcome, Subject
+from dicom_node.audit.codes import STUDY_UID, Event, RoleCode, SubjectRole, SubjectType
+from dicom_node.audit.events import Party, code_of, party_as
+from dicom_node.audit.message import Action, AuditMessage, Outcome, Subject
 from dicom_node.audit.trail import AuditTrail
 from dicom_node.jobs.state import WorkitemState
 from dicom_node.jobs.workitem_audit import AuditedStep, WorkitemAudit
-
-_STUDY: Final = Code(value="110180", scheme="DCM", meaning="Study Instance UID")
-_SYSTEM, _REPORT = "2", "3"
 
 _OUTCOMES: Final[Mapping[WorkitemState, Outcome]] = {
     WorkitemState.CANCELED: Outcome.MINOR_FAILURE,
@@ -40,9 +38,9 @@ def performed(node: Party, worklist: Party, step: AuditedStep) -> AuditMessage:
         subjects=tuple(
             Subject(
                 object_id=study_uid,
-                id_type=_STUDY,
-                type_code=_SYSTEM,
-                role=_REPORT,
+                id_type=STUDY_UID,
+                type_code=SubjectType.SYSTEM,
+                role=SubjectRole.REPORT,
                 name="study",
                 details=details,
             )

@@ -12,11 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydicom.sr.codedict import codes
 
+from dicom_node.audit.codes import Event, EventType, RoleCode
 from dicom_node.audit.events import (
-    Event,
-    EventType,
     Party,
-    RoleCode,
     StudyPart,
     application,
     configured,
