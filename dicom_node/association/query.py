@@ -9,9 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
-from dicom_node.association.negotiation import Negotiated, negotiate
+from dicom_node.association.negotiation import negotiate
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import (
     PLAIN,
@@ -19,9 +18,14 @@ from dicom_node.association.presentation import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
+from dicom_node.association.query_service import (
+    aborted_by,
+    check_service,
+    no_answer,
+    status_words,
+)
 from dicom_node.errors import (
     AssociationAbortedError,
-    PeerTimeoutError,
     QueryRefusedError,
     UnaskablePatientError,
 )
@@ -33,26 +37,8 @@ if TYPE_CHECKING:
 _SUCCESS: Final = 0x0000
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 
-#: Words for statuses (PS3.4, tables C.4-1 to C.4-3, and PS3.7, annex C), first fitting range wins.
-_STATUSES: Final[tuple[tuple[range, str], ...]] = (
-    (range(0x0122, 0x0123), "SOP class not supported"),
-    (range(0x0124, 0x0125), "not authorised"),
-    (range(0xA700, 0xA701), "out of resources"),
-    (range(0xA701, 0xA702), "out of resources, cannot count the matches"),
-    (range(0xA702, 0xA703), "out of resources, cannot send the images"),
-    (range(0xA801, 0xA802), "it does not know our AE title as a move destination"),
-    (range(0xA900, 0xA901), "the identifier does not match the SOP class"),
-    (range(0xAA00, 0xAA05), "cannot send these images"),
-    (range(0xB000, 0xB001), "some images could not be sent"),
-    (range(0xC000, 0xD000), "unable to process"),
-    (range(0xFE00, 0xFE01), "cancelled"),
-)
-
 #: More answers than a patient has head scans in a few days; the rest is not waited for.
 MOST_ANSWERS: Final = 200
-
-#: How often it is looked whether an association shall be aborted.
-_WATCH_S: Final = 0.2
 
 #: A Patient ID with one of these would be a pattern (PS3.4, section C.2.2.2.4), with a backslash a
 #: list.
@@ -164,21 +150,95 @@ def find_ct_series(
     QueryRefusedError
         If the peer takes part, but not in queries, or answers with a failure.
     """
+    found = find_series(
+        peer,
+        _study_keys(query),
+        series_keys=_series_keys,
+        is_wanted=lambda study: _is_wanted(study, query),
+        stop=stop,
+        timer=timer,
+    )
+    return tuple(
+        remote_series(study, answer)
+        for study, answer in found
+        if text_of(answer, "Modality") == "CT"
+    )
+
+
+def find_series(
+    peer: Peer,
+    study_keys: Dataset,
+    *,
+    series_keys: Callable[[Dataset], Dataset],
+    is_wanted: Callable[[Dataset], bool],
+    stop: threading.Event,
+    timer: Callable[[], float] = time.monotonic,
+) -> list[tuple[Dataset, Dataset]]:
+    """Return what a peer answers for each series of the studies that are wanted.
+
+    One association serves for all of it.
+
+    Parameters
+    ----------
+    peer
+        Who is asked.
+    study_keys
+        Which studies are asked for.
+    series_keys
+        Returns what is asked for of the series of a study that was answered.
+    is_wanted
+        Judges the answer for a study once more.
+    stop
+        Aborts the association once it is set.
+    timer
+        Returns seconds on a clock that never goes back.
+
+    Returns
+    -------
+    list of (Dataset, Dataset)
+        Answers for study and series, in the order the peer tells them; every series has a UID.
+
+    Raises
+    ------
+    PeerError
+        If there is no association, or it breaks.
+    QueryRefusedError
+        If the peer takes part, but not in queries, or answers with a failure.
+    """
+    with _asking(peer, stop=stop, timer=timer) as ask:
+        studies = [study for study in ask(study_keys, MOST_ANSWERS) if is_wanted(study)]
+        return [
+            (study, answer)
+            for study in studies
+            for answer in ask(series_keys(study), MOST_ANSWERS)
+            if text_of(answer, "SeriesInstanceUID")
+        ]
+
+
+def find_answers(
+    peer: Peer,
+    keys: Dataset,
+    *,
+    most: int,
+    stop: threading.Event,
+    timer: Callable[[], float] = time.monotonic,
+) -> Sequence[Dataset]:
+    """Return what a peer answers to one query, at most so many. Raises as `find_series`."""
+    with _asking(peer, stop=stop, timer=timer) as ask:
+        return ask(keys, most)
+
+
+@contextmanager
+def _asking(
+    peer: Peer, *, stop: threading.Event, timer: Callable[[], float]
+) -> Iterator[Callable[[Dataset, int], Sequence[Dataset]]]:
+    """Open an association for queries; yields what asks over it, for at most so many answers."""
     contexts = [(str(STUDY_ROOT_FIND), str(syntax)) for syntax in PLAIN]
     with negotiate(peer, contexts, timer=timer) as negotiated:
         check_service(peer, negotiated, STUDY_ROOT_FIND)
-        with aborted_by(stop, negotiated.association):
-            studies = [
-                answer
-                for answer in ask_all(peer, negotiated.association, _study_keys(query), timer)
-                if _is_wanted(answer, query)
-            ]
-            return tuple(
-                remote_series(study, answer)
-                for study in studies
-                for answer in ask_all(peer, negotiated.association, _series_keys(study), timer)
-                if text_of(answer, "Modality") == "CT" and text_of(answer, "SeriesInstanceUID")
-            )
+        association = negotiated.association
+        with aborted_by(stop, association):
+            yield lambda keys, most: _answers(peer, association, keys, most=most, timer=timer)
 
 
 def offers_retrieval(
@@ -200,63 +260,15 @@ def offers_retrieval(
             check_service(peer, negotiated, service)
 
 
-def check_service(peer: Peer, negotiated: Negotiated, service: UID) -> None:
-    """Make sure that the peer takes part in a service. Raises QueryRefusedError."""
-    if not any(sop_class == service for sop_class, _ in negotiated.accepted):
-        raise QueryRefusedError(f"{peer.name} does not offer {service.name}")
-
-
-@contextmanager
-def aborted_by(stop: threading.Event, association: "Association") -> Iterator[None]:
-    """Abort an association from outside when `stop` is set: an answer may be minutes away."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_WATCH_S):
-            if stop.is_set():
-                association.abort()
-                # Whoever waits for an answer is not told by pynetdicom that there will be none.
-                association.dimse.msg_queue.put((None, None))
-                return
-
-    watcher = threading.Thread(target=watch, name="association-watch", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-
-
-def status_words(status: int) -> str:
-    """Return what a status of C-FIND, C-MOVE or C-GET means, in words."""
-    words = next((text for span, text in _STATUSES if status in span), "failed")
-    return f"{words} (0x{status:04X})"
-
-
-def no_answer(
-    peer: Peer, request: str, *, seconds: float
-) -> PeerTimeoutError | AssociationAbortedError:
-    """Return the error for a response that did not come."""
-    if seconds >= peer.dimse_timeout_s:
-        return PeerTimeoutError(
-            f"{peer.name} did not answer {request} within {peer.dimse_timeout_s:g} s"
-        )
-    return AssociationAbortedError(f"{peer.name} aborted the association during {request}")
-
-
-def ask_all(
-    peer: Peer, association: "Association", keys: Dataset, timer: Callable[[], float]
+def _answers(
+    peer: Peer,
+    association: "Association",
+    keys: Dataset,
+    *,
+    most: int,
+    timer: Callable[[], float],
 ) -> Sequence[Dataset]:
-    """Return what a peer answers to a query, at most `MOST_ANSWERS`.
-
-    Raises
-    ------
-    PeerError
-        If the association breaks or no answer comes.
-    QueryRefusedError
-        If the peer answers with a failure.
-    """
+    """Return what a peer answers to a query, at most so many. Raises as `find_series`."""
     found: list[Dataset] = []
     asked = timer()
     try:
@@ -266,7 +278,7 @@ def ask_all(
                 raise no_answer(peer, "C-FIND", seconds=timer() - asked)
             asked = timer()
             if status.Status in _PENDING:
-                if answer is not None and len(found) < MOST_ANSWERS:
+                if answer is not None and len(found) < most:
                     found.append(answer)
                 continue
             if status.Status != _SUCCESS:

@@ -23,8 +23,8 @@ from dicom_node.association.presentation import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
-from dicom_node.association.query import (
-    RemoteSeries,
+from dicom_node.association.query import RemoteSeries
+from dicom_node.association.query_service import (
     aborted_by,
     check_service,
     no_answer,

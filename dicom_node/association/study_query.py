@@ -8,17 +8,8 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from dicom_node.association.negotiation import negotiate
 from dicom_node.association.peers import Peer
-from dicom_node.association.presentation import PLAIN, STUDY_ROOT_FIND
-from dicom_node.association.query import (
-    RemoteSeries,
-    aborted_by,
-    ask_all,
-    check_service,
-    remote_series,
-    text_of,
-)
+from dicom_node.association.query import RemoteSeries, find_series, remote_series, text_of
 from dicom_node.errors import UnaskablePatientError
 
 #: A value with one of these would be a pattern (PS3.4, section C.2.2.2.4) or a list.
@@ -118,26 +109,22 @@ def find_studies(
     QueryRefusedError
         If the peer takes part, but not in queries, or answers with a failure.
     """
-    contexts = [(str(STUDY_ROOT_FIND), str(syntax)) for syntax in PLAIN]
-    with negotiate(peer, contexts, timer=timer) as negotiated:
-        check_service(peer, negotiated, STUDY_ROOT_FIND)
-        association = negotiated.association
-        with aborted_by(stop, association):
-            studies = [
-                answer
-                for answer in ask_all(peer, association, _study_keys(wish), timer)
-                if _is_wanted(answer, wish)
-            ]
-            return tuple(
-                FoundSeries(
-                    series=remote_series(study, answer),
-                    modality=text_of(answer, "Modality"),
-                    study_description=text_of(study, "StudyDescription"),
-                )
-                for study in studies
-                for answer in ask_all(peer, association, _series_keys(study), timer)
-                if text_of(answer, "SeriesInstanceUID")
-            )
+    found = find_series(
+        peer,
+        _study_keys(wish),
+        series_keys=_series_keys,
+        is_wanted=lambda study: _is_wanted(study, wish),
+        stop=stop,
+        timer=timer,
+    )
+    return tuple(
+        FoundSeries(
+            series=remote_series(study, answer),
+            modality=text_of(answer, "Modality"),
+            study_description=text_of(study, "StudyDescription"),
+        )
+        for study, answer in found
+    )
 
 
 def _study_keys(wish: StudyWish) -> Dataset:
