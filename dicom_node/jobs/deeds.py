@@ -9,7 +9,7 @@ from sqlalchemy import select
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.tables import EventRow
 from dicom_node.jobs.timeline import EventKind
-from dicom_node.jobs.user_ledger import SignIn, SignInEntry
+from dicom_node.jobs.user_ledger import SignInEntry, sign_in_entry
 from dicom_node.jobs.user_tables import SignInRow
 
 #: Entries of timelines behind which somebody stands.
@@ -46,16 +46,7 @@ class Deeds:
             rows = session.scalars(
                 select(SignInRow).order_by(SignInRow.sign_in_id.desc()).limit(limit)
             )
-            return tuple(
-                SignInEntry(
-                    sign_in_id=row.sign_in_id,
-                    at=row.at,
-                    name=row.name,
-                    address=row.address,
-                    outcome=SignIn(row.outcome),
-                )
-                for row in rows
-            )
+            return tuple(map(sign_in_entry, rows))
 
     def interventions(self, *, limit: int) -> tuple[Intervention, ...]:
         """Return what was last done to series because somebody, or a rule of the site, said so."""

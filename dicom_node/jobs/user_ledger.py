@@ -77,6 +77,17 @@ class SignInEntry:
     outcome: SignIn
 
 
+def sign_in_entry(row: SignInRow) -> SignInEntry:
+    """Return what a row says."""
+    return SignInEntry(
+        sign_in_id=row.sign_in_id,
+        at=row.at,
+        name=row.name,
+        address=row.address,
+        outcome=SignIn(row.outcome),
+    )
+
+
 class UserLedger:
     """Keeps accounts and what they hold. Every method raises LedgerUnavailableError."""
 
@@ -313,16 +324,7 @@ class UserLedger:
                 .order_by(SignInRow.sign_in_id)
                 .limit(limit)
             )
-            return tuple(
-                SignInEntry(
-                    sign_in_id=row.sign_in_id,
-                    at=row.at,
-                    name=row.name,
-                    address=row.address,
-                    outcome=SignIn(row.outcome),
-                )
-                for row in rows
-            )
+            return tuple(map(sign_in_entry, rows))
 
     def mark_audited(self, sign_in_ids: Sequence[int]) -> None:
         """Note that these log-ins are in the audit trail."""

@@ -5,7 +5,7 @@ that wrote them, and compared with the source images and the analysis.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Final
 
@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
 from dicom_node.results import wording
+from dicom_node.results.broken_rules import Rules, broken
 from dicom_node.results.bundle import ResultObjects
 from dicom_node.results.check_documents import key_object_faults, pdf_faults
 from dicom_node.results.check_forecast import forecast_faults
@@ -167,7 +168,7 @@ def object_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
 
 def _capture_faults(capture: Dataset, frames: SourceFrames) -> Iterator[str]:
     """Yield what is wrong with a secondary capture."""
-    rules: tuple[tuple[str, Callable[[], bool]], ...] = (
+    rules: Rules = (
         ("BurnedInAnnotation must be YES", lambda: capture.BurnedInAnnotation == "YES"),
         (
             f"ImageComments must say {wording.RESEARCH_USE_ONLY}",
@@ -182,12 +183,7 @@ def _capture_faults(capture: Dataset, frames: SourceFrames) -> Iterator[str]:
             lambda: frames.lies_within(capture.SourceImageSequence[0], capture),
         ),
     )
-    for name, holds in rules:
-        try:
-            if not holds():
-                yield name
-        except (AttributeError, IndexError):
-            yield f"{name}; an attribute is missing"
+    yield from broken(rules)
 
 
 def _pixels_fit(capture: Dataset) -> bool:

@@ -1,21 +1,20 @@
 """Whether page and key objects are what they must be, read from the objects themselves."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, SecondaryCaptureImageStorage
 
+from dicom_node.results.broken_rules import Rules, broken
 from dicom_node.results.source_frames import SourceFrames
 
 _CT: Final = (CTImageStorage, EnhancedCTImageStorage)
 
-_Rules = Sequence[tuple[str, Callable[[], bool]]]
-
 
 def pdf_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
     """Yield what is wrong with the Encapsulated PDF."""
-    rules: _Rules = (
+    rules: Rules = (
         ("the MIME type must be application/pdf", lambda: _mime(result) == "application/pdf"),
         ("the document must be a whole PDF of its stated length", lambda: _is_whole(result)),
         ("BurnedInAnnotation must be NO", lambda: result.BurnedInAnnotation == "NO"),
@@ -24,7 +23,7 @@ def pdf_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
             lambda: _referenced(result.SourceInstanceSequence) <= frames.sop_instance_uids,
         ),
     )
-    yield from _broken(rules)
+    yield from broken(rules)
 
 
 def key_object_faults(
@@ -32,7 +31,7 @@ def key_object_faults(
 ) -> Iterator[str]:
     """Yield what is wrong with the selection: it names all captures and one source image."""
     drawn = {str(capture.SOPInstanceUID) for capture in captures}
-    rules: _Rules = (
+    rules: Rules = (
         (
             "the title must be Of Interest",
             lambda: result.ConceptNameCodeSequence[0].CodeValue == "113000",
@@ -44,16 +43,7 @@ def key_object_faults(
         ),
         ("its evidence must be what it selects", lambda: _evidence(result) == _selected(result)),
     )
-    yield from _broken(rules)
-
-
-def _broken(rules: _Rules) -> Iterator[str]:
-    for name, holds in rules:
-        try:
-            if not holds():
-                yield name
-        except (AttributeError, IndexError):
-            yield f"{name}; an attribute is missing"
+    yield from broken(rules)
 
 
 def _mime(result: Dataset) -> str:

@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-from highdicom.sr import (
-    CodedConcept,
-    DeviceObserverIdentifyingAttributes,
-    ObserverContext,
-)
 from pydicom.dataset import Dataset
 
 from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
+from dicom_node.results.report_document import device_observer
 from dicom_node.results.source import SourceImage, SourceSeries
 from pipeline.analysis import HematomaFound
 
@@ -39,7 +35,7 @@ def encode_key_objects(
         content=KeyObjectSelection(
             document_title=codes.OF_INTEREST,
             referenced_objects=chosen,
-            observer_device_context=_observer(context),
+            observer_device_context=device_observer(context),
             description=f"{wording.KEY_OBJECTS}. {wording.RESEARCH_STATEMENT}",
         ),
         series_instance_uid=identity.uid(ResultRole.KEY_OBJECTS_SERIES),
@@ -68,19 +64,6 @@ def _of_source(source: SourceSeries, index: int, image: SourceImage) -> Dataset:
     header = source.slice_header(index)
     header.SOPClassUID = image.sop_class_uid
     return header
-
-
-def _observer(context: ResultContext) -> ObserverContext:
-    return ObserverContext(
-        observer_type=CodedConcept.from_code(codes.DEVICE),
-        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=context.observer_uid,
-            name=context.model_name,
-            manufacturer_name=context.manufacturer,
-            model_name=context.model_name,
-            serial_number=context.device_serial_number,
-        ),
-    )
 
 
 def _say_nothing_of_purposes(result: Dataset) -> None:

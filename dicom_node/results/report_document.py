@@ -106,10 +106,9 @@ def document(
     return result
 
 
-def opening(context: ResultContext) -> list[ContentItem]:
-    """Return language, observer and procedure; the observer is the device, never a person."""
-    language = LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH))
-    observer = ObserverContext(
+def device_observer(context: ResultContext) -> ObserverContext:
+    """Return who observes: the device (PS3.16, TID 1004)."""
+    return ObserverContext(
         observer_type=CodedConcept.from_code(codes.DEVICE),
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
             uid=context.observer_uid,
@@ -119,6 +118,11 @@ def opening(context: ResultContext) -> list[ContentItem]:
             serial_number=context.device_serial_number,
         ),
     )
+
+
+def opening(context: ResultContext) -> list[ContentItem]:
+    """Return language, observer and procedure; the observer is the device, never a person."""
+    language = LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH))
     procedure = CodeContentItem(
         name=codes.PROCEDURE_REPORTED,
         value=codes.CT_UNSPECIFIED,
@@ -126,7 +130,7 @@ def opening(context: ResultContext) -> list[ContentItem]:
     )
     return [
         *language,
-        *ObservationContext(observer_device_context=observer),
+        *ObservationContext(observer_device_context=device_observer(context)),
         procedure,
     ]
 

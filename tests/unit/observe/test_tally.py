@@ -13,12 +13,6 @@ from dicom_node.jobs.tally import (
 )
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
-
-
 def values(ledger, tally):
     """Return the counts of one tally by their labels."""
     return {

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from ct_builder import POISON_BIRTH_DATE, POISON_ID, POISON_NAME
-from node_builders import Clock, opened_ledger, stored_objects
+from node_builders import Clock, stored_objects
 from otlp_collector import Collector, spans_of
 from site_builder import Site, scan
 
@@ -19,17 +19,6 @@ from dicom_node.settings.file import SettingsError, parse_settings
 from dicom_node.settings.schema import Settings
 
 ASSOCIATION = "0af7651916cd43dd8448eb211c80319c"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def settings_of(url, **options):

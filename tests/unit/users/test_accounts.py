@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from node_builders import Clock, opened_ledger
+from node_builders import Clock
 
 from dicom_node.errors import AccountError
 from dicom_node.jobs.user_ledger import SignIn
@@ -28,24 +28,18 @@ QUICK = Passwords(memory_kib=32, rounds=1)
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def users(ledger):
+    return ledger.users
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger.users
+def accounts(users, clock):
+    return Accounts(users, clock=clock)
 
 
 @pytest.fixture
-def accounts(ledger, clock):
-    return Accounts(ledger, clock=clock)
-
-
-@pytest.fixture
-def entrance(ledger, clock):
-    return Entrance(ledger, passwords=QUICK, rules=SessionRules(), clock=clock)
+def entrance(users, clock):
+    return Entrance(users, passwords=QUICK, rules=SessionRules(), clock=clock)
 
 
 @pytest.fixture
@@ -108,7 +102,7 @@ def test_a_weak_password_is_refused_in_words(password):
     assert password not in words
 
 
-def test_what_is_stored_opens_nothing(anna, ledger, accounts, tmp_path):
+def test_what_is_stored_opens_nothing(anna, users, accounts, tmp_path):
     """Neither passwords nor codes, sessions or tokens stand in the file."""
     code = accounts.add("bert", UserRole.VIEWER, by="test")
     token = accounts.add_token("robot", UserRole.VIEWER, days=1, by="test")
@@ -118,7 +112,7 @@ def test_what_is_stored_opens_nothing(anna, ledger, accounts, tmp_path):
     for secret in (PASSWORD, anna, code, code.replace("-", ""), token):
         assert secret.encode() not in stored
     assert digest_of(anna).encode() in stored
-    assert ledger.account("anna").password.startswith("$argon2id$")
+    assert users.account("anna").password.startswith("$argon2id$")
 
 
 @pytest.mark.usefixtures("anna")
@@ -218,12 +212,12 @@ def test_a_role_counts_from_the_next_request(anna, accounts, entrance):
     assert entrance.session(anna).role is UserRole.ADMIN
 
 
-def test_log_out_ends_the_session_on_the_server(anna, entrance, ledger):
+def test_log_out_ends_the_session_on_the_server(anna, entrance, users):
     """The cookie alone is worth nothing."""
     entrance.log_out(anna, address=HERE)
 
     assert entrance.session(anna) is None
-    assert [one.outcome for one in ledger.unaudited()] == [SignIn.IN, SignIn.OUT]
+    assert [one.outcome for one in users.unaudited()] == [SignIn.IN, SignIn.OUT]
 
 
 def test_the_last_admin_stays(accounts):
@@ -301,10 +295,10 @@ def test_a_code_is_read_as_it_is_heard():
     assert digest_of_code("abcd-EFGH jklm") == digest_of_code("ABCDEFGHJKLM")
 
 
-def test_what_is_old_is_forgotten(anna, ledger, clock):
+def test_what_is_old_is_forgotten(anna, users, clock):
     """Sessions of yesterday, log-ins of last year."""
     clock.turn(500 * 86400)
-    tidy(ledger, SessionRules(), clock())
+    tidy(users, SessionRules(), clock())
 
-    assert ledger.session(digest_of(anna)) is None
-    assert ledger.unaudited() == ()
+    assert users.session(digest_of(anna)) is None
+    assert users.unaudited() == ()

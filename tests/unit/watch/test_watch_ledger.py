@@ -20,17 +20,6 @@ from dicom_node.settings.file import load_settings
 from dicom_node.settings.schema import Settings, WatchSettings
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with opened_ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
-
-
 def analyzed(site, number, *, patient, at, facts=None):
     """Send a scan and finish its analysis with a whole record."""
     site.send(scan(number, patient_id=patient))

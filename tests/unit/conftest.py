@@ -1,4 +1,4 @@
-"""A clock that stands still and an empty ledger, for every test of the node's parts."""
+"""What most tests of the node begin with: a clock that only they turn, and an empty ledger."""
 
 import pytest
 from node_builders import Clock, opened_ledger
