@@ -8,6 +8,9 @@ _PRIVATE = 0o700
 
 PICTURE_NAME = "summary.png"
 
+#: The slice of largest area with its outline, beside it.
+KEY_SLICE_NAME = "largest.png"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataLayout:

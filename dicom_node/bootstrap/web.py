@@ -1,14 +1,14 @@
 """The pages of a node: its ledger and settings, put together and served."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.manual_runs import ManualRuns
 from dicom_node.bootstrap.metrics import NodeMetrics
+from dicom_node.bootstrap.node_results import NodeResults
 from dicom_node.bootstrap.overview import LedgerOverview
 from dicom_node.bootstrap.page_trials import PageTrials
 from dicom_node.bootstrap.status import LedgerStatus
@@ -16,9 +16,7 @@ from dicom_node.bootstrap.watch import NodeWatch
 from dicom_node.bootstrap.web_audit import PageAudit
 from dicom_node.bootstrap.web_rules import openid_sign_in, session_rules
 from dicom_node.configuration.desk import ConfigurationDesk
-from dicom_node.errors import UnaskablePatientError
 from dicom_node.jobs.deeds import Deeds
-from dicom_node.jobs.holdings import Holdings
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.rerun import Rerun
 from dicom_node.jobs.study_holds import StudyHolds
@@ -31,7 +29,6 @@ from dicom_node.web.administration import Following, SettingsDesk, Unfollowed
 from dicom_node.web.app import create_app
 from dicom_node.web.house import Sources
 from dicom_node.web.site import Site
-from dicom_node.web.source import ResultFile
 from pipeline import __version__
 
 
@@ -133,53 +130,6 @@ def _entrance(
     return Entrance(
         ledger.users, passwords=passwords, rules=session_rules(settings.web), clock=clock
     )
-
-
-class NodeResults:
-    """Pictures and objects of results, as they lie in the data directory.
-
-    Parameters
-    ----------
-    ledger, layout
-        Of the node.
-    """
-
-    def __init__(self, ledger: Ledger, layout: DataLayout) -> None:
-        self._ledger = ledger
-        self._holdings = Holdings(ledger.database)
-        self._layout = layout
-
-    def picture(self, job_id: int) -> Path | None:
-        """Return the summary picture of an analysis or comparison, None if there is none."""
-        return self._layout.picture(job_id)
-
-    def objects(self, job_id: int) -> Sequence[ResultFile]:
-        """Return the result objects of a job, in the order they are sent."""
-        found = []
-        for one in self._ledger.reports.objects(job_id):
-            path = self._layout.outbox / one.path
-            found.append(
-                ResultFile(
-                    kind=one.kind,
-                    sop_class_uid=one.sop_class_uid,
-                    sop_instance_uid=one.sop_instance_uid,
-                    path=path,
-                    is_here=path.is_file(),
-                )
-            )
-        return found
-
-    def patient_id(self, study_instance_uid: str) -> str:
-        """Return the Patient ID of a study as an image says it; empty if none can be read."""
-        from dicom_node.intake.patient_identity import read_patient_identity
-
-        image = self._holdings.image_of_study(study_instance_uid)
-        if image is None:
-            return ""
-        try:
-            return read_patient_identity(self._layout.spool / image).patient_id
-        except UnaskablePatientError:
-            return ""
 
 
 def site_of(settings: Settings) -> Site:

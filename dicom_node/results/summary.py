@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dicom_node.results.key_slice import draw_key_slice
 from dicom_node.results.record import analysis_record, rejection_record
 from dicom_node.results.summary_page import summary_page
 from dicom_node.results.summary_picture import draw_summary
-from pipeline.analysis import IchAnalysis
+from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.volume import CtVolume
 
 __all__ = ["analysis_record", "rejection_record", "write_summary"]
@@ -21,6 +22,8 @@ def write_summary(
     record: Mapping[str, Any],
 ) -> None:
     """Write `summary.png`, `summary.html` and `analysis.json` into a folder.
+
+    With a hematoma also `largest.png`, the slice of its largest area.
 
     Parameters
     ----------
@@ -36,6 +39,10 @@ def write_summary(
     output.mkdir(parents=True, exist_ok=True)
     picture = output / "summary.png"
     draw_summary(analysis, volume, record).save(picture, optimize=True)
+    if isinstance(analysis, HematomaFound) and volume is not None:
+        is_demonstration = any(model["demonstration"] for model in record["model"].values())
+        key_slice = draw_key_slice(analysis, volume, is_demonstration=is_demonstration)
+        key_slice.save(output / "largest.png", optimize=True)
     page = summary_page(record, picture.read_bytes())
     (output / "summary.html").write_text(page, encoding="utf-8")
     (output / "analysis.json").write_text(

@@ -17,11 +17,12 @@ from dicom_node.results import wording
 from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.picture import font, heat_color, overlay
 from dicom_node.results.record import RecordStatus
+from dicom_node.results.slice_view import head_window, upright
 from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREEN, GREY, RED, WHITE
 from dicom_node.results.summary_page import title_of
 from pipeline.analysis import HematomaFound, IchAnalysis
 from pipeline.quality_flags import QualityFlag
-from pipeline.volume import CtVolume, VoxelGrid
+from pipeline.volume import CtVolume
 from pipeline.windowing import brain_window
 
 _WIDTH: Final = 1500
@@ -31,10 +32,6 @@ _PANEL: Final = (_WIDTH - 2 * _MARGIN - 2 * _GAP) // 3
 _HEADER: Final = 190
 _CAPTION: Final = 70
 _LINE: Final = 34
-#: Air round the head that stays in the picture, as a part of the head's size.
-_AIR: Final = 0.06
-#: Half way between air and water.
-_TISSUE_HU: Final = -500
 #: Where the key slices lie when there is no hematoma, as parts of the stack.
 _KEY_PARTS: Final = (0.35, 0.5, 0.65)
 _COLOR: Final = {
@@ -115,56 +112,16 @@ def _forecast_on(analysis: HematomaFound, index: int) -> NDArray[np.bool_] | Non
 def _draw_panels(
     image: Image.Image, draw: ImageDraw.ImageDraw, panels: Sequence[_Panel], volume: CtVolume
 ) -> None:
-    window = _head_window(volume)
+    window = head_window(volume)
     for number, panel in enumerate(panels):
         x = _MARGIN + number * (_PANEL + _GAP)
-        image.paste(_view(panel.pixels[window], volume.grid), (x, _HEADER))
+        image.paste(upright(panel.pixels[window], volume.grid, side=_PANEL), (x, _HEADER))
         draw.rectangle([x, _HEADER, x + _PANEL - 1, _HEADER + _PANEL - 1], outline=(60, 68, 78))
         for side, place in (("R", x + 8), ("L", x + _PANEL - 24)):
             draw.text((place, _HEADER + _PANEL // 2 - 12), side, font=font(20), fill=GREY)
         y = _HEADER + _PANEL + 8
         draw.text((x, y), panel.heading, font=font(21, bold=True), fill=WHITE)
         draw.text((x, y + 28), panel.caption, font=font(18), fill=GREY)
-
-
-def _head_window(volume: CtVolume) -> tuple[slice, slice]:
-    """Return rows and columns of a square round the head, in physical size."""
-    rows, columns = np.nonzero((volume.hu_zyx > _TISSUE_HU).any(axis=0))
-    shape = volume.grid.shape_zyx[1:]
-    if rows.size == 0:
-        return (slice(0, shape[0]), slice(0, shape[1]))
-    spacing = volume.grid.pixel_spacing_yx_mm
-    bounds = ((rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1))
-    side_mm = max((high - low) * mm for (low, high), mm in zip(bounds, spacing, strict=True))
-    slices = []
-    for (low, high), mm, size in zip(bounds, spacing, shape, strict=True):
-        half = side_mm * (1 + 2 * _AIR) / mm / 2
-        middle = (low + high) / 2
-        slices.append(slice(max(0, round(middle - half)), min(size, round(middle + half))))
-    return (slices[0], slices[1])
-
-
-def _view(pixels: NDArray[np.uint8], grid: VoxelGrid) -> Image.Image:
-    """Return the slice as radiologists look at it, fitted into a square panel."""
-    turned = pixels
-    if abs(grid.row_cosine_lps[0]) < abs(grid.column_cosine_lps[0]):
-        turned = turned.transpose(1, 0, 2)
-        right, down = grid.column_cosine_lps, grid.row_cosine_lps
-        mm_down, mm_right = grid.pixel_spacing_yx_mm[::-1]
-    else:
-        right, down = grid.row_cosine_lps, grid.column_cosine_lps
-        mm_down, mm_right = grid.pixel_spacing_yx_mm
-    if right[0] < 0:
-        turned = turned[:, ::-1]
-    if down[1] < 0:
-        turned = turned[::-1]
-    height_mm, width_mm = turned.shape[0] * mm_down, turned.shape[1] * mm_right
-    scale = _PANEL / max(height_mm, width_mm)
-    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
-    fitted = Image.fromarray(np.ascontiguousarray(turned)).resize(size, Image.Resampling.BICUBIC)
-    panel = Image.new("RGB", (_PANEL, _PANEL))
-    panel.paste(fitted, ((_PANEL - size[0]) // 2, (_PANEL - size[1]) // 2))
-    return panel
 
 
 def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:

@@ -97,6 +97,25 @@ class ResultFile:
     is_here: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyImage:
+    """A single image of a result.
+
+    Attributes
+    ----------
+    name : str
+        In its address.
+    shows : str
+        What is to be seen in it, in words of `dicom_node.web.words.IMAGES`.
+    is_here : bool
+        Whether it was not purged.
+    """
+
+    name: str
+    shows: str
+    is_here: bool
+
+
 class ResultSource(Protocol):
     """Answers where pictures and objects of results lie, and what a study is called."""
 
@@ -105,6 +124,12 @@ class ResultSource(Protocol):
 
     def objects(self, job_id: int) -> Sequence[ResultFile]:
         """Return the result objects of a job, in the order they are sent."""
+
+    def key_images(self, job_id: int) -> Sequence[KeyImage]:
+        """Return the single images of a job: the largest slice, then its captures."""
+
+    def key_picture(self, job_id: int, name: str) -> bytes | None:
+        """Return a single image as PNG, None if there is none or it was purged."""
 
     def patient_id(self, study_instance_uid: str) -> str:
         """Return the Patient ID of a study as an image says it; empty if none can be read."""

@@ -116,6 +116,18 @@ KINDS: Final = (
     mark("key-objects"),
 )
 
+#: What single images show.
+LARGEST_SLICE: Final = mark("Slice of largest hematoma area with its outline")
+CAPTURE: Final = mark("Capture")
+IMAGES: Final = (
+    LARGEST_SLICE,
+    CAPTURE,
+    mark("Grad-CAM overlay, slice below the largest"),
+    mark("Grad-CAM overlay, slice of largest hematoma area"),
+    mark("Grad-CAM overlay, slice above the largest"),
+    mark("Baseline and follow-up side by side"),
+)
+
 #: Roles of users.
 ROLES: Final = (mark("viewer"), mark("operator"), mark("admin"))
 

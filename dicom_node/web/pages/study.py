@@ -18,7 +18,7 @@ from dicom_node.status_view import EventRow
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form, visitor_of
 from dicom_node.web.house import House
-from dicom_node.web.source import ResultFile
+from dicom_node.web.source import KeyImage, ResultFile
 from dicom_node.web.study_view import StudyRow, study_row
 from dicom_node.web.visitor import Visitor
 
@@ -55,9 +55,9 @@ def add(house: House) -> None:
 def _add_page(house: House) -> None:
     @house.door.page("/studies/{study_uid}", UserRole.VIEWER)
     def page(request: Request, study_uid: str, fault: str = "") -> Response:
-        study = _study(house, study_uid)
+        study = known_study(house, study_uid)
         site = house.sources.site()
-        row = _row(house, study)
+        row = row_of(house, study)
         patient_id = house.sources.results.patient_id(study_uid) if site.shows_patient else ""
         asks_by_itself = "hx-request" in request.headers
         if not asks_by_itself and any(one.has_picture for one in row.series):
@@ -68,6 +68,7 @@ def _add_page(house: House) -> None:
             study=row,
             events=_events(house, study),
             objects=_objects(house, row),
+            images=images_of(house, row),
             hold=_hold(house, study_uid),
             viewer=site.viewer_url.replace(STUDY_MARK, quote(study_uid, safe="")),
             patient_id=patient_id,
@@ -77,20 +78,7 @@ def _add_page(house: House) -> None:
     @house.door.answer("/studies/{study_uid}", UserRole.VIEWER)
     def answer(study_uid: str) -> Any:  # noqa: ANN401 - JSON
         """Return a study with its series, timeline and result objects."""
-        study = _study(house, study_uid)
-        row = _row(house, study)
-        objects = _objects(house, row)
-        hold = _hold(house, study_uid)
-        facts = row.as_dict() | {
-            "timeline": [(uid, event) for uid, event in _events(house, study)],
-            "objects": [
-                {"kind": one.kind, "sop_instance_uid": one.sop_instance_uid, "here": one.is_here}
-                for _, files in objects
-                for one in files
-            ],
-            "hold": hold,
-        }
-        return jsonable_encoder(facts)
+        return jsonable_encoder(_facts(house, known_study(house, study_uid)))
 
     @house.door.page("/series/{series_uid}", UserRole.VIEWER)
     def series(series_uid: str) -> Response:
@@ -111,7 +99,7 @@ def _add_files(house: House) -> None:
 
     @house.door.file("/studies/{study_uid}/objects/{sop_uid}", UserRole.VIEWER)
     def download(request: Request, study_uid: str, sop_uid: str) -> Response:
-        row = _row(house, _study(house, study_uid))
+        row = row_of(house, known_study(house, study_uid))
         for _, files in _objects(house, row):
             for one in files:
                 if one.sop_instance_uid == sop_uid and one.is_here:
@@ -189,14 +177,35 @@ def _perform(
     house.sources.audit.intervened(visitor, act.words, [study_uid])
 
 
-def _study(house: House, study_uid: str) -> StudyStatus:
+def _facts(house: House, study: StudyStatus) -> dict[str, Any]:
+    """Return everything that is known of a study, for programs."""
+    row = row_of(house, study)
+    objects = _objects(house, row)
+    return row.as_dict() | {
+        "timeline": [(uid, event) for uid, event in _events(house, study)],
+        "objects": [
+            {"kind": one.kind, "sop_instance_uid": one.sop_instance_uid, "here": one.is_here}
+            for _, files in objects
+            for one in files
+        ],
+        "images": {
+            str(job): [one.name for one in found if one.is_here]
+            for job, found in images_of(house, row).items()
+        },
+        "hold": _hold(house, study.study_instance_uid),
+    }
+
+
+def known_study(house: House, study_uid: str) -> StudyStatus:
+    """Return a study. Raises HTTPException."""
     study = house.sources.studies.study(study_uid) if _UID.fullmatch(study_uid) else None
     if study is None:
         raise HTTPException(404, _NO_STUDY)
     return study
 
 
-def _row(house: House, study: StudyStatus) -> StudyRow:
+def row_of(house: House, study: StudyStatus) -> StudyRow:
+    """Return a study as the page shows it."""
     results = house.sources.results
     return study_row(study, has_picture=lambda job: results.picture(job) is not None)
 
@@ -213,10 +222,19 @@ def _events(house: House, study: StudyStatus) -> list[tuple[str, EventRow]]:
 
 def _objects(house: House, row: StudyRow) -> list[tuple[int, tuple[ResultFile, ...]]]:
     """Return the result objects of each latest analysis and comparison, by the job's number."""
-    jobs = [one.job_id for one in row.series if one.job_id is not None]
-    jobs += [one.comparison.job_id for one in row.series if one.comparison is not None]
-    found = [(job, tuple(house.sources.results.objects(job))) for job in jobs]
+    found = [(job, tuple(house.sources.results.objects(job))) for job in _jobs(row)]
     return [(job, files) for job, files in found if files]
+
+
+def _jobs(row: StudyRow) -> list[int]:
+    """Return the latest analysis and comparison of each series."""
+    jobs = [one.job_id for one in row.series if one.job_id is not None]
+    return jobs + [one.comparison.job_id for one in row.series if one.comparison is not None]
+
+
+def images_of(house: House, row: StudyRow) -> dict[int, tuple[KeyImage, ...]]:
+    """Return the single images of each latest analysis and comparison, by the job's number."""
+    return {job: tuple(house.sources.results.key_images(job)) for job in _jobs(row)}
 
 
 def _hold(house: House, study_uid: str) -> StudyHold | None:
