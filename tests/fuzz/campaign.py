@@ -81,7 +81,7 @@ class Outcome:
     worst_mb : float
         The most memory that a few cases in a row took beside what there was before them.
     grown_mb : float
-        How much more memory the process had at the end than after its good inputs.
+        How much more memory the process had in use at the end than after its good inputs.
     """
 
     cases: int = 0

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import warnings
 
 from dicom_node.observe.log_lines import JsonLines, TextLines
 
@@ -47,7 +48,12 @@ WATCH = LogWatch()
 
 
 def watch_logs() -> None:
-    """Send every log line of this process to the watch, and none anywhere else."""
+    """Send every log line of this process to the watch, and none anywhere else.
+
+    Warnings of libraries are left out as in the node's own processes (`bootstrap.logs`): Python
+    keeps each of those it shows, with the damaged value, for ever.
+    """
     root = logging.getLogger()
     root.handlers[:] = [WATCH]
     root.setLevel(logging.INFO)
+    warnings.simplefilter("ignore")

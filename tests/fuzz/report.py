@@ -45,7 +45,8 @@ Cases: good inputs, the corpus and mutations of both. A failure is anything but 
 refusal, a death of a thread, a case of more than 10 s, a log line that a sender began. Steps seen:
 transitions between lines of our own parser that were reached; inputs that reach a new one are
 mutated further. Worst MB: highest peak of resident memory of twenty cases in a row above what was
-there before. Grown MB: what the process has more at the end than after the good inputs. Seconds
+there before. Grown MB: what the process has more in use at the end than after the good inputs
+(what the allocator keeps of pages that big cases touched is given back before it is read). Seconds
 include the start.""".splitlines()
 
 
