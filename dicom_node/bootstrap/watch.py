@@ -16,9 +16,11 @@ from dicom_node.watch.history import drift_history
 from dicom_node.watch.model_version import version_of
 from dicom_node.watch.report import known_statistics, watch
 from dicom_node.watch.rules import WatchRules
+from dicom_node.watch.shadow import ShadowComparison
 from dicom_node.watch.watched import Watched
 from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import load_card
+from pipeline.model_card import ModelCard
 from pipeline.training_statistics import TrainingStatistics
 
 LOGGER = logging.getLogger(__name__)
@@ -97,6 +99,28 @@ class NodeWatch:
             report=report, history=drift_history(analyses, self._rules, statistics=known)
         )
 
+    def trial(self) -> tuple[ShadowComparison, ...]:
+        """Return what the models on trial and others have said of the same scans."""
+        wanted = {
+            card.weights_sha256
+            for name in (
+                self._settings.worker.shadow_segmentation_bundle,
+                self._settings.worker.shadow_classification_bundle,
+            )
+            if name and (card := _card(name)) is not None
+        }
+        if not wanted:
+            return ()
+        return tuple(one for one in self.look().report.shadows if wanted <= one.shadow.weights)
+
+    def needs(self) -> tuple[str, ...]:
+        """Return how many more patients with an outcome a useful answer takes."""
+        versions = self.look().report.versions
+        return tuple(
+            f"patients for {need.wish}: {need.more} more ({need.patients} in all)"
+            for need in (versions[0].performance.needs if versions else ())
+        )
+
     def standing(self) -> tuple[str, ...]:
         """Return the sentences of the alarms that stood when the office last looked."""
         names = self._memory.standing()
@@ -138,10 +162,15 @@ def bundle_statistics(settings: Settings) -> Mapping[str, TrainingStatistics]:
     found = {}
     worker = settings.worker
     for name in (worker.segmentation_bundle, worker.classification_bundle):
-        try:
-            card = load_card(parts.bundle_path(name))
-        except ModelBundleError:
-            continue
-        if card.training_statistics is not None:
+        card = _card(name)
+        if card is not None and card.training_statistics is not None:
             found[card.weights_sha256] = card.training_statistics
     return found
+
+
+def _card(name: str) -> ModelCard | None:
+    """Return the card of a bundle, None if it cannot be read."""
+    try:
+        return load_card(parts.bundle_path(name))
+    except ModelBundleError:
+        return None

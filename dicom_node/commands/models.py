@@ -2,17 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dicom_node.bootstrap import parts
 from dicom_node.commands.screen import say, show_table
+from dicom_node.model_scores import scores_of, tells_of_simulation
+from dicom_node.model_view import facts_of, size_of
 from dicom_node.operator_error import ExitCode, OperatorError
 from pipeline.errors import ModelBundleError
-from pipeline.model_bundle import CARD_FILE, WEIGHTS_FILE, builtin_bundle_paths, load_card
+from pipeline.model_bundle import CARD_FILE, builtin_bundle_paths, load_card
 from pipeline.model_card import ModelCard
-
-_MEGABYTE = 10**6
 
 _HEADERS = ("name", "version", "task", "architecture", "size", "demonstration", "folder")
 
@@ -29,7 +29,7 @@ def run_list(folders: Sequence[Path], *, as_json: bool) -> int:
         try:
             rows.append(_row(path, load_card(path)))
         except ModelBundleError as error:
-            rows.append(("unreadable", "", "", "", _size(path), "", str(path)))
+            rows.append(("unreadable", "", "", "", size_of(path), "", str(path)))
             faults.append(str(error))
     if as_json:
         models = [dict(zip(_HEADERS, row, strict=True)) for row in rows]
@@ -52,21 +52,24 @@ def run_show(bundle: str, *, as_json: bool) -> int:
         document = {"folder": str(path), "card": json.loads((path / CARD_FILE).read_text("utf-8"))}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return ExitCode.OK
+    simulated = tells_of_simulation(card.training_cohort)
     rows = [
         ("folder", str(path)),
         ("name", f"{card.name} {card.version}"),
         ("task", card.task),
-        ("architecture", f"{card.architecture} {_arguments(card)}"),
-        ("classes", ", ".join(card.class_names)),
-        ("weights", f"{_size(path)}, SHA-256 {card.weights_sha256}"),
+        ("architecture", card.architecture),
+        ("weights", f"{size_of(path)}, SHA-256 {card.weights_sha256}"),
         ("demonstration only", "yes" if card.demonstration else "no"),
+        ("names simulated data in its training", "YES" if simulated else "no"),
+        *facts_of(card),
     ]
-    rows += [(name.replace("_", " "), value) for name, value in _numbers(card)]
     show_table(("field", "value"), rows, title="Model card")
     for name in _LONG_FIELDS:
         say(f"{name.replace('_', ' ')}: {getattr(card, name)}")
-    for name, value in card.metrics.items():
-        _tell_metric(name, value)
+    for cohort in scores_of(card.metrics):
+        say(f"{cohort.name}{' (SIMULATED DATA)' if cohort.simulated else ''}:")
+        for line in cohort.lines:
+            say(f"  {line.what}: {line.found}" if line.what else f"  {line.found}")
     return ExitCode.OK
 
 
@@ -98,72 +101,7 @@ def _row(path: Path, card: ModelCard) -> tuple[str, ...]:
         card.version,
         card.task,
         card.architecture,
-        _size(path),
+        size_of(path),
         "yes" if card.demonstration else "no",
         str(path),
     )
-
-
-def _size(path: Path) -> str:
-    weights = path / WEIGHTS_FILE
-    if not weights.is_file():
-        return "weights missing"
-    return f"{weights.stat().st_size / _MEGABYTE:.1f} MB"
-
-
-def _tell_metric(name: str, value: object, *, depth: int = 0) -> None:
-    """Print a score or a table of scores, one line each, those within others further right."""
-    margin = "  " * depth
-    if isinstance(value, Mapping):
-        say(f"{margin}{name}:")
-        for key, inner in value.items():
-            _tell_metric(str(key), inner, depth=depth + 1)
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        for number, item in enumerate(value, start=1):
-            _tell_metric(f"{name} {number}", item, depth=depth)
-    else:
-        say(f"{margin}{name}: {value}")
-
-
-def _arguments(card: ModelCard) -> str:
-    return ", ".join(
-        f"{name}={_in_short(value)}" for name, value in card.architecture_arguments.items()
-    )
-
-
-def _in_short(value: object) -> object:
-    """Return an argument as it is; of an ensemble's members what they are called."""
-    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-        return " and ".join(f"{one.get('name')} ({one.get('architecture')})" for one in value)
-    return value
-
-
-def _numbers(card: ModelCard) -> Iterator[tuple[str, str]]:
-    """Yield the card's fields that hold numbers and are given."""
-    for name in (
-        "sampling",
-        "spacing_zyx_mm",
-        "patch_size_zyx",
-        "input_size",
-        "threshold",
-        "probability_cutoff",
-        "minimum_component_ml",
-    ):
-        value = getattr(card, name)
-        if value is not None:
-            yield name, " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    if card.training_statistics is not None:
-        known = (*card.training_statistics.measures, *card.training_statistics.traits)
-        yield "training_statistics", ", ".join(one.value for one in known)
-    if card.window is not None:
-        level, width = card.window
-        yield "window", f"level {level:g}, width {width:g} HU"
-    if card.intensity is not None:
-        scale = card.intensity
-        window = f"{scale.clip_low_hu:g}..{scale.clip_high_hu:g} HU"
-        yield "intensity", f"{window}, minus {scale.mean:g}, divided by {scale.sd:g}"
-    for error in (card.volume_error, card.forecast_error):
-        if error is not None:
-            kind = "volume" if card.task == "segmentation" else "forecast"
-            fitted = f"fitted on {error.patients} patients: {error.cohort}"
-            yield f"95 % range of the {kind}", fitted

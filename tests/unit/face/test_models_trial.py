@@ -121,7 +121,7 @@ def test_a_bundle_that_cannot_be_loaded_does_not_take_over(call, config, rival, 
 def test_nobody_is_promoted_unasked(call, config, rival, monkeypatch):
     """Without a terminal --yes is needed; a terminal is asked, and no is the default."""
     set_worker(config, "shadow_classification_bundle", str(rival))
-    monkeypatch.setattr("dicom_node.commands.models_trial._check_models", lambda _: None)
+    monkeypatch.setattr("dicom_node.commands.models_trial._check", lambda _: None)
     before = config.read_text()
 
     assert call("promote")[0] == 2
@@ -139,7 +139,7 @@ def test_what_cannot_be_tried_is_refused_with_the_reason(call, config, tmp_path)
     before = config.read_text()
 
     for arguments, code, words in (
-        (("shadow", "demo-classification"), 1, "in use already"),
+        (("shadow", "demo-classification"), 2, "in use already"),
         (("shadow", "compact-segmentation", "compact-segmentation"), 2, "two bundles"),
         (("shadow",), 2, "name one or two bundles"),
         (("shadow", tmp_path / "nothing"), 1, "nothing"),
