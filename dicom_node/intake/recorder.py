@@ -9,7 +9,7 @@ nobody asks for it: whoever does, calls `settle` first, and so does the end of a
 import logging
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,18 +22,36 @@ LOGGER = logging.getLogger(__name__)
 
 #: How long a row may wait for others, and how many may wait.
 _PAUSE_S = 0.05
-_MOST = 64
-
-#: Larger objects are recorded at once: they would wait in memory.
-_LARGE_BYTES = 4 * 2**20
+_MOST = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An instance whose file is on the disk."""
+    """An instance whose file is on the disk.
+
+    Attributes
+    ----------
+    instance : ReceivedInstance
+        Without the bytes of its data set.
+    path : Path
+        Its file, relative to the spool.
+    size_bytes : int
+        Length of its data set.
+    """
 
     instance: ReceivedInstance
     path: Path
+    size_bytes: int
+
+
+def stored_of(instance: ReceivedInstance, path: Path) -> Stored:
+    """Return what rows need of an instance, which may wait in memory."""
+    request = replace(instance.request, data_set=b"")
+    return Stored(
+        instance=replace(instance, request=request),
+        path=path,
+        size_bytes=len(instance.request.data_set),
+    )
 
 
 class Stream(NamedTuple):
@@ -103,7 +121,7 @@ class Recorder:
 
     def add(self, instance: ReceivedInstance, path: Path) -> None:
         """Record an instance now, or soon if that is enough. Raises LedgerError."""
-        stored = Stored(instance=instance, path=path)
+        stored = stored_of(instance, path)
         if not self._add_later(stored):
             self._record([stored])
 
@@ -135,7 +153,7 @@ class Recorder:
     def _add_later(self, stored: Stored) -> bool:
         request = stored.instance.request
         stream = Stream(request.sender.association_id, stored.instance.series_instance_uid)
-        if len(request.data_set) > _LARGE_BYTES or not self._thread.is_alive():
+        if not self._thread.is_alive():
             return False
         with self._lock:
             if stream not in self._may_wait or len(self._waiting) >= _MOST:

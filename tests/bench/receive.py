@@ -94,7 +94,11 @@ def _measure(receiver: Receiver, folders: list[Path]) -> Iterable[tuple[str, flo
 
 
 def _send_raw(receiver: Receiver, folders: list[Path]) -> tuple[int, float]:
-    """Send each folder by a process of its own; return the images and how many in a second."""
+    """Send each folder by a process of its own; return the images and how many in a second.
+
+    The second is one on the wall: from when all senders may begin to the last answer. A receiver
+    that serves one sender after the other is not praised for each of them.
+    """
     senders = [
         subprocess.Popen(
             [
@@ -106,16 +110,28 @@ def _send_raw(receiver: Receiver, folders: list[Path]) -> tuple[int, float]:
                 folder,
                 "1",
             ],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         for folder in folders
     ]
-    images, rate = 0, 0.0
     for sender in senders:
-        times = json.loads(sender.communicate()[0])["images"]
-        images += len(times)
-        rate += len(times) / sum(times)
-    return images, rate
+        if sender.stdout is None or not sender.stdout.readline():
+            raise RuntimeError("A sender did not begin")
+    told = [sender.communicate()[0] for sender in _begun(senders)]
+    found = [json.loads(one) for one in told]
+    images = sum(len(one["images"]) for one in found)
+    seconds = max(one["last"] for one in found) - min(one["first"] for one in found)
+    return images, images / seconds
+
+
+def _begun(senders: list[subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:
+    """Let all senders begin."""
+    for sender in senders:
+        if sender.stdin is not None:
+            sender.stdin.write(b"\n")
+            sender.stdin.flush()
+    return senders
 
 
 def _storescu(receiver: Receiver, folder: Path, extra: dict[str, str]) -> float:

@@ -113,10 +113,10 @@ def test_without_its_thread_everything_is_recorded_at_once(rows):
 
 def test_no_more_than_a_few_wait(rows, recorder):
     """Then senders wait for the ledger."""
-    add(recorder, *[0] * 65)
+    add(recorder, *[0] * 513)
     assert len(rows.paths) == 1
     add(recorder, 1)
-    assert len(rows.paths) == 66
+    assert len(rows.paths) == 514
 
 
 def test_a_ledger_that_refuses_loses_nothing(rows, recorder):
