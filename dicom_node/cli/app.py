@@ -174,6 +174,10 @@ def status(
 @app.command()
 def health(
     *,
+    only: Annotated[
+        str | None,
+        typer.Option(help="One process on this machine alone: receiver, worker or office."),
+    ] = None,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
@@ -182,13 +186,18 @@ def health(
     For probes: it reads the ledger and asks no running process.
     Exit code 0: images that are sent now will be taken and analysed. 1: not, or no node has worked
     here yet. 2: the settings file has faults.
+    With --only it tells whether such a process of this machine was seen lately, and nothing else.
 
-    Example:
+    For example:
 
         ichnode health --config /etc/ichnode/node.toml
-    """
-    from dicom_node.commands.health import run
 
+        ichnode health --only worker
+    """
+    from dicom_node.commands.health import run, run_only
+
+    if only is not None:
+        raise typer.Exit(run_only(only, config=config))
     raise typer.Exit(run(config=config, as_json=as_json))
 
 

@@ -1,15 +1,17 @@
 """``ichnode health``: whether the node lives and can work, for probes and scripts."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
-from dicom_node.bootstrap.status import LedgerStatus
+from dicom_node.bootstrap.status import SEEN_WITHIN_S, LedgerStatus, is_alive, seen_ages
 from dicom_node.commands.screen import say
 from dicom_node.commands.site import settings_of
-from dicom_node.operator_error import ExitCode
+from dicom_node.operator_error import ExitCode, OperatorError
+from dicom_node.processes import Role
 
 
 def run(*, config: Path | None, as_json: bool) -> int:
@@ -26,3 +28,20 @@ def run(*, config: Path | None, as_json: bool) -> int:
         for warning in health.warnings:
             say(warning, style="yellow")
     return ExitCode.OK if health.healthy else ExitCode.FAILED
+
+
+def run_only(role: str, *, config: Path | None, host: str | None = None) -> int:
+    """Tell whether a process of one role was seen lately on a host, by default on this one."""
+    if role not in set(Role):
+        raise OperatorError(
+            f"--only takes {', '.join(Role)}; got {role!r}", exit_code=ExitCode.USAGE
+        )
+    _, settings = settings_of(config)
+    here = host or socket.gethostname()
+    with ledger_for_reading(settings) as ledger:
+        processes = [one for one in ledger.reports.processes() if one.host == here]
+    if is_alive(Role(role), seen_ages(processes, utc_now())):
+        say(f"the {role} on {here} lives")
+        return ExitCode.OK
+    say(f"the {role} on {here} has not been seen for {SEEN_WITHIN_S:.0f} s", style="red")
+    return ExitCode.FAILED
