@@ -24,6 +24,7 @@ from dicom_node.cli import (
     rules,
     studies,
     users,
+    version,
 )
 from dicom_node.cli.config_option import ConfigOption
 from dicom_node.errors import NodeError, stack_of
@@ -49,6 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.callback()(version.root)
 app.add_typer(configuration.app)
 app.add_typer(peers.app)
 app.add_typer(peers.callers_app)

@@ -49,7 +49,26 @@ def run(config: Path | None, *, only: str | None, supervised: bool) -> None:
         raise OperatorError(
             f"--only takes {', '.join(Role)}; got {only!r}", exit_code=ExitCode.USAGE
         )
-    serve_role(settings, Role(only), run=RUNS[Role(only)], supervised=supervised, path=path)
+    role = Role(only)
+    if not supervised:
+        *command, _ = role_commands(path)[role]
+        in_environment(command, environment_of_children(settings))
+    serve_role(settings, role, run=RUNS[role], supervised=supervised, path=path)
+
+
+def in_environment(
+    command: list[str],
+    wanted: Mapping[str, str],
+    *,
+    execute: Callable[[str, list[str], Mapping[str, str]], object] = os.execve,
+) -> None:
+    """Become this command anew if the environment is not the one that a supervisor would give.
+
+    OpenSSL reads the site's TLS profile once, before anything else: too late for a process that
+    was started alone.
+    """
+    if dict(wanted) != dict(os.environ):
+        execute(command[0], command, wanted)
 
 
 def settings_again(config: Path | None) -> tuple[Path, Settings]:

@@ -9,6 +9,7 @@ from dicom_node.cli import app as cli
 from dicom_node.commands.screen import show_table
 from dicom_node.dicom_folder import dicom_files
 from dicom_node.operator_error import OperatorError
+from pipeline import __version__
 
 
 @pytest.fixture
@@ -35,6 +36,13 @@ def config(tmp_path):
         "connect_timeout_s = 2\n"
     )
     return path
+
+
+def test_the_program_says_which_version_it_is(call):
+    """Without any settings, as an installer asks."""
+    code, out, _ = call("--version")
+
+    assert (code, out) == (0, f"ichnode {__version__}\n")
 
 
 def test_faults_of_the_settings_are_exit_code_2(call, tmp_path):

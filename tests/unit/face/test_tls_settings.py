@@ -18,6 +18,7 @@ from dicom_node.bootstrap.child_environment import environment_of_children, prof
 from dicom_node.bootstrap.roles import Duty, run_receiver
 from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.commands.check import findings_of
+from dicom_node.commands.serve import in_environment
 from dicom_node.configuration.live import LiveSettings
 from dicom_node.errors import TlsFileError
 from dicom_node.jobs.ledger import open_ledger
@@ -158,6 +159,26 @@ def test_processes_are_started_with_the_file_of_the_modified_profile(tmp_path, m
     assert parts.scp_settings(modified).tls.profile is TlsProfile.MODIFIED
     monkeypatch.setenv("OPENSSL_CONF", "/etc/ssl/site.cnf")
     assert environment_of_children(modified)["OPENSSL_CONF"] == "/etc/ssl/site.cnf"
+
+
+def test_a_process_that_is_started_alone_begins_anew_with_that_file(tmp_path, monkeypatch):
+    """Once, and only where the profile wants it: nobody else told OpenSSL in time."""
+    authority = Authority(tmp_path)
+    table = tls_table(authority, authority.issue("node"), profile="modified")
+    monkeypatch.delenv("OPENSSL_CONF", raising=False)
+    calls = []
+
+    def execute(program, command, environment):
+        calls.append((program, command))
+        monkeypatch.setenv("OPENSSL_CONF", environment["OPENSSL_CONF"])
+
+    command = ["python", "-m", "dicom_node", "serve", "--only", "receiver"]
+    in_environment(command, environment_of_children(settings_of()), execute=execute)
+    assert calls == []
+    for _ in range(2):
+        wanted = environment_of_children(settings_of(tls=table))
+        in_environment(command, wanted, execute=execute)
+    assert calls == [("python", command)]
 
 
 def test_the_check_says_that_a_file_of_openssl_will_not_do(tmp_path, monkeypatch):
