@@ -95,6 +95,10 @@ class Deliverers:
         """Tell senders that have hung up what the node vouches for; for the timetable."""
         self._reporter.tick()
 
+    def wake(self) -> None:
+        """Look for results to be delivered now; may be called from any thread."""
+        self._courier.wake()
+
     def start(self) -> None:
         """Begin to serve all destinations."""
         self._courier.start()

@@ -61,6 +61,11 @@ class DataLayout:
         """Audit messages that the repository does not have yet."""
         return self.root / "audit"
 
+    @property
+    def bells(self) -> Path:
+        """Named pipes by which the processes wake one another."""
+        return self.root / "bells"
+
     def lock(self, purpose: str) -> Path:
         """Return the lock file for a purpose."""
         return self.root / f"{purpose}.lock"

@@ -20,6 +20,7 @@ from dicom_node.delivery.outbox import Outbox
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.office import AssemblyOffice, Sweeper
 from dicom_node.jobs.timetable import Tick
+from dicom_node.jobs.wake import Bells
 from dicom_node.settings.schema import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -35,7 +36,12 @@ _CERTIFICATES_EVERY_S = 24 * 3600.0
 
 
 def office_ticks(
-    live: LiveSettings, settings: Settings, ledger: Ledger, outbox: Outbox, deliverers: Deliverers
+    live: LiveSettings,
+    settings: Settings,
+    ledger: Ledger,
+    outbox: Outbox,
+    deliverers: Deliverers,
+    bells: Bells,
 ) -> list[Tick]:
     """Return the ticks of the office while these settings are in force.
 
@@ -47,15 +53,17 @@ def office_ticks(
         In force; with others the office begins anew.
     ledger, outbox, deliverers
         Of the node.
+    bells
+        By which workers are called.
     """
     return [
-        *_work(settings, ledger, deliverers),
+        *_work(settings, ledger, deliverers, bells),
         *_care(settings, ledger, outbox),
         *_reports(live, settings, ledger),
     ]
 
 
-def _work(settings: Settings, ledger: Ledger, deliverers: Deliverers) -> list[Tick]:
+def _work(settings: Settings, ledger: Ledger, deliverers: Deliverers, bells: Bells) -> list[Tick]:
     """Return what brings series and results on."""
     assembly = AssemblyOffice(
         ledger=ledger,
@@ -63,6 +71,8 @@ def _work(settings: Settings, ledger: Ledger, deliverers: Deliverers) -> list[Ti
         selection=parts.selection_rules(settings),
         clock=utc_now,
         urgent=parts.urgency_rules(settings),
+        bells=bells,
+        ahead_s=_ASSEMBLY_EVERY_S,
     )
     sweeper = Sweeper(
         ledger=ledger,

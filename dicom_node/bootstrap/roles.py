@@ -9,18 +9,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.configuration.live import LiveSettings
+from dicom_node.jobs.pipe_bells import PipeBells
+from dicom_node.jobs.wake import Bells, Topic
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.refusals import RefusalCount
+    from dicom_node.association.store_request import Intake
+    from dicom_node.intake.custody import Custody
+    from dicom_node.intake.recorder import Recorder
+    from dicom_node.intake.spool import Spool
     from dicom_node.jobs.ledger import Ledger
     from dicom_node.jobs.worker import Analyst
 
@@ -80,7 +87,6 @@ def run_receiver(duty: Duty) -> None:
     from dicom_node.bootstrap.receiver import LiveListeners
     from dicom_node.bootstrap.receiver_report import ReceiverReport
     from dicom_node.intake.counted import CountedIntake
-    from dicom_node.intake.custody import Custody
     from dicom_node.intake.recorder import Recorder
     from dicom_node.intake.spool import Spool
     from dicom_node.jobs.timetable import Tick, Timetable
@@ -88,11 +94,13 @@ def run_receiver(duty: Duty) -> None:
     with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger, duty.live as live:
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
         recorder = Recorder(ledger.arrivals)
-        custody = Custody(spool=spool, register=recorder, patient_salt=ledger.patient_salt)
-        custody.recover(utc_now())
-        intake = CountedIntake(custody)
+        intake = CountedIntake(_custody(ledger, spool, recorder))
         listeners = LiveListeners(
-            duty.settings, ledger=ledger, intake=intake, clock=utc_now, settle=recorder.settle
+            duty.settings,
+            ledger=ledger,
+            intake=_announced(duty, name, intake),
+            clock=utc_now,
+            settle=recorder.settle,
         )
 
         def on_refused(counts: Sequence["RefusalCount"]) -> None:
@@ -122,6 +130,22 @@ def run_receiver(duty: Duty) -> None:
             report.tick()
 
 
+def _custody(ledger: "Ledger", spool: "Spool", recorder: "Recorder") -> "Custody":
+    """Return what takes custody, once spool and ledger agree."""
+    from dicom_node.intake.custody import Custody
+
+    custody = Custody(spool=spool, register=recorder, patient_salt=ledger.patient_salt)
+    custody.recover(utc_now())
+    return custody
+
+
+def _announced(duty: Duty, name: str, intake: "Intake") -> "Intake":
+    """Return an intake that calls whoever waits for the end of an association."""
+    from dicom_node.intake.announced import AnnouncedIntake
+
+    return AnnouncedIntake(intake, partial(_bells(duty, name).ring, Topic.IMAGES))
+
+
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
     from dicom_node.bootstrap.follow_up import planning_rules
@@ -145,6 +169,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
                 "The %s before this one held %s jobs; they are free again", name, released
             )
         duty.ready(pid=os.getpid())
+        bells = _bells(duty, name)
         while not duty.stop.is_set():
             turn = live.turn()
             worker = Worker(
@@ -156,10 +181,12 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
                 destinations=parts.routes(turn.settings),
                 rules=parts.job_rules(turn.settings),
                 plans=planning_rules(turn.settings),
+                bells=bells,
                 clock=utc_now,
                 on_overrun=lambda: os._exit(os.EX_SOFTWARE),
             )
-            worker.run(turn.over)
+            with bells.listen(Topic.JOBS, worker.wake):
+                worker.run(turn.over)
 
 
 def run_office(duty: Duty) -> None:
@@ -201,19 +228,26 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
     deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
     seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
     performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
-    timetable = Timetable(office_ticks(duty.live, settings, ledger, outbox, deliverers))
+    bells = _bells(duty, name)
+    timetable = Timetable(office_ticks(duty.live, settings, ledger, outbox, deliverers, bells))
     log_certificates(settings, utc_now)
     timetable.start()
     deliverers.start()
     seeker.start()
     performers.start()
     try:
-        yield
+        with bells.listen(Topic.RESULTS, deliverers.wake):
+            yield
     finally:
         timetable.stop()
         performers.stop()
         seeker.stop()
         deliverers.stop()
+
+
+def _bells(duty: Duty, name: str) -> Bells:
+    """Return what wakes the other processes of the node, and is heard by this one."""
+    return PipeBells(duty.layout.bells, name)
 
 
 @contextmanager

@@ -102,6 +102,24 @@ class SeriesLedger:
                 studies.setdefault(row.study_uid, []).append(row)
         return tuple(uid for uid, series in studies.items() if _is_due(series, rules, now))
 
+    def next_due(self, rules: AssemblyRules, now: datetime) -> datetime | None:
+        """Return when the next series or study becomes due if nothing more comes.
+
+        None if nothing will. What is due already but waits for others is left out.
+        """
+        arriving = (SeriesState.RECEIVING, SeriesState.COMPLETE)
+        with self._database.read() as session:
+            rows = session.scalars(select(SeriesRow).where(SeriesRow.state.in_(arriving))).all()
+        times: list[datetime] = []
+        for row in rows:
+            if row.state is SeriesState.RECEIVING and row.look_at is not None:
+                quiet_at = row.last_received_at + timedelta(seconds=rules.quiet_s)
+                times.append(max(quiet_at, row.look_at))
+            elif row.complete_at is not None:
+                times.append(row.last_received_at + timedelta(seconds=rules.study_quiet_s))
+                times.append(row.complete_at + timedelta(seconds=rules.study_limit_s))
+        return min((time for time in times if time > now), default=None)
+
     def decide(
         self,
         study_uid: str,

@@ -26,6 +26,7 @@ from dicom_node.jobs.task import (
     ResultObject,
     StoredObject,
 )
+from dicom_node.jobs.wake import SILENCE, Bells, Topic
 from dicom_node.trace import tracing
 from pipeline.errors import PipelineError, SeriesRejectedError
 
@@ -129,8 +130,10 @@ class Worker:
         Called when the time limit is exceeded, after the job was given up.
     plans
         What follows an analysis that has results.
+    bells
+        Rung when there are results to be delivered.
     poll_s
-        Pause when nothing waits.
+        Longest pause when nothing waits; `wake` ends it.
     """
 
     def __init__(  # noqa: PLR0913 - the worker's whole world, put together by bootstrap
@@ -146,6 +149,7 @@ class Worker:
         clock: Callable[[], datetime],
         on_overrun: Callable[[], None],
         plans: PlanningRules = NO_PLANS,
+        bells: Bells = SILENCE,
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
@@ -158,18 +162,32 @@ class Worker:
         self._clock = clock
         self._on_overrun = on_overrun
         self._plans = plans
+        self._bells = bells
         self._poll_s = poll_s
+        self._waker = threading.Event()
+
+    def wake(self) -> None:
+        """Look for a job now; may be called from any thread."""
+        self._waker.set()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the job in hand is finished."""
+        threading.Thread(
+            target=self._wake_at, args=(stop,), name="worker-stop", daemon=True
+        ).start()
         while not stop.is_set():
+            self._waker.clear()
             try:
                 busy = self.work_once()
             except LedgerError as error:
                 LOGGER.error("%s cannot reach the ledger: %s", self._name, error)  # noqa: TRY400
                 busy = False
-            if not busy:
-                stop.wait(self._poll_s)
+            if not busy and not stop.is_set():
+                self._waker.wait(self._poll_s)
+
+    def _wake_at(self, stop: threading.Event) -> None:
+        stop.wait()
+        self.wake()
 
     def work_once(self) -> bool:
         """Take one job to its end; return whether there was one. Raises LedgerError."""
@@ -229,6 +247,7 @@ class Worker:
             now=self._clock(),
             plans=self._plans,
         )
+        self._bells.ring(Topic.RESULTS)
         LOGGER.info("Job %s has %s results", claim.task.job_id, len(stored))
 
     def _end(self, claim: Claim, rejected: Rejected) -> None:
@@ -241,6 +260,7 @@ class Worker:
                 now=self._clock(),
                 leaflet=leaflet,
             )
+            self._bells.ring(Topic.RESULTS)
             LOGGER.info("Job %s: series rejected", claim.task.job_id)
         except LostLeaseError as error:
             LOGGER.warning("%s drops its rejection: %s", self._name, error)

@@ -1,6 +1,7 @@
 """The ledger from the first image to the job."""
 
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.ledger import open_ledger
 from dicom_node.jobs.office import AssemblyOffice, Sweeper
 from dicom_node.jobs.state import JobState, SeriesState
+from dicom_node.jobs.wake import Silence, Topic
 from dicom_node.jobs.worker import JobRules
 
 RULES = AssemblyRules(quiet_s=5, force_s=60, study_quiet_s=5, study_limit_s=30)
@@ -61,6 +63,45 @@ def test_a_series_becomes_a_job_five_seconds_after_its_last_image(ledger, office
     assert found.job.state is JobState.QUEUED
     assert found.images == 12
     assert kinds(ledger, series[0]) == ["first_image", "complete", "chosen"]
+
+
+def test_the_office_knows_when_it_must_look_next(ledger, office, clock):
+    """Quiet time after the last image, of series and study; the force time; then nothing."""
+    series = small_series()
+    assert ledger.series.next_due(RULES, clock()) is None
+    arrive(ledger, series, clock, is_closed=False)
+    last = clock()
+
+    assert ledger.series.next_due(RULES, clock()) == last + timedelta(seconds=5)
+    clock.turn(5)
+    office.tick()
+    assert ledger.series.next_due(RULES, clock()) == last + timedelta(seconds=60)
+    ledger.arrivals.close_association(sender(), clock())
+    office.tick()
+    assert ledger.series.next_due(RULES, clock()) is None
+
+
+def test_a_punctual_office_waits_for_what_is_due_before_its_next_tick(ledger):
+    """With real time: quiet for 0.2 s, one tick that looks 60 s ahead makes the job and rings."""
+    rings = []
+    bells = Silence()
+    bells.ring = rings.append
+    now = lambda: datetime.now(UTC)  # noqa: E731 - the one clock that goes by itself
+    rules = AssemblyRules(quiet_s=0.2, study_quiet_s=0.2)
+    series = small_series()
+    arrive(ledger, series, now)
+
+    AssemblyOffice(
+        ledger=ledger,
+        assembly=rules,
+        selection=DEFAULT_RULES,
+        clock=now,
+        bells=bells,
+        ahead_s=60,
+    ).tick()
+
+    assert status(ledger, series[0]).job.state is JobState.QUEUED
+    assert rings == [Topic.JOBS]
 
 
 def test_an_open_association_holds_the_series_back(ledger, office, clock):

@@ -12,6 +12,7 @@ from dicom_node.errors import LedgerUnavailableError, LostLeaseError, OutboxErro
 from dicom_node.jobs.retry import RetryPolicy
 from dicom_node.jobs.routing import Route
 from dicom_node.jobs.task import AnalysisTask, Claim, Rejected
+from dicom_node.jobs.wake import Silence, Topic
 from dicom_node.jobs.worker import JobRules, Worker
 from pipeline.errors import ModelBundleError, SeriesRejectedError
 from pipeline.rejection import RejectionCode, RejectionReason
@@ -259,6 +260,43 @@ def test_run_survives_a_ledger_that_is_away_and_stops_when_told(tmp_path, clock)
     thread.join(10)
 
     assert not thread.is_alive()
+
+
+def test_a_call_ends_the_pause_of_a_worker(tmp_path, clock):
+    """A worker that would look once an hour takes a job as soon as it is called, and rings."""
+    (tmp_path / "image.dcm").write_bytes(b"12345")
+    queue = FakeQueue()
+    queue.waiting, later = [], queue.waiting
+    looked, rings, stop = threading.Event(), [], threading.Event()
+    claim = queue.claim
+    queue.claim = lambda *names, **facts: claim(*names, **facts) or looked.set()
+    bells = Silence()
+    bells.ring = rings.append
+    worker = Worker(
+        name="worker-0",
+        queue=queue,
+        spool_root=tmp_path,
+        analyst=FakeAnalyst(),
+        store=MemoryStore(),
+        destinations=(),
+        rules=RULES,
+        clock=clock,
+        on_overrun=lambda: None,
+        bells=bells,
+        poll_s=3600,
+    )
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    assert looked.wait(60)
+
+    queue.waiting += later
+    worker.wake()
+    wait_for(lambda: bool(queue.ends))
+    stop.set()
+    thread.join(60)
+
+    assert not thread.is_alive()
+    assert rings == [Topic.RESULTS]
 
 
 @pytest.mark.parametrize("wrong", [{"lease_s": 0}, {"time_limit_s": -1}])
