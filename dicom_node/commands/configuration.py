@@ -2,7 +2,6 @@
 
 import json
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from dicom_node.commands.site import settings_of
 from dicom_node.configuration.desk import ConfigurationDesk, UnknownChangeError
 from dicom_node.configuration.edits import SetValue
 from dicom_node.configuration.history import Change
+from dicom_node.configuration.setting_keys import parsed_value
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import Settings
@@ -47,7 +47,7 @@ def run_set(name: str, value: str | None, *, why: str, config: Path | None) -> i
         raise OperatorError(
             f"{name!r} is no key; they look like node.port", exit_code=ExitCode.USAGE
         )
-    wanted = None if value is None else _parsed(value)
+    wanted = None if value is None else parsed_value(value)
     return make(config, [SetValue(table=table, key=key, value=wanted)], why=why)
 
 
@@ -157,14 +157,6 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - whatever a setting may be
         return str(one)
 
     return json.dumps(value, default=plain, ensure_ascii=False)
-
-
-def _parsed(value: str) -> Any:  # noqa: ANN401 - whatever TOML may hold
-    """Return a value as TOML reads it; what is no TOML is a text."""
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
 
 
 def _moment(change: Change) -> str:

@@ -26,6 +26,7 @@ from dicom_node.web.pages import (
     peer_answers,
     peers,
     routing,
+    setting,
     sign_in,
     studies,
     study,
@@ -59,6 +60,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     peer_answers.add,
     routing.add,
     deliveries.add,
+    setting.add,  # before the changes, whose address is a number
     configuration.add,
     audit.add,
     users.add,

@@ -45,6 +45,14 @@ _Decimal = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 #: A value of a key; none gives it its default back.
 Value = bool | _Number | _Decimal | Text | list[Text] | None
 
+_Single = bool | _Number | _Decimal | Text
+_Table = Annotated[
+    dict[Key, _Single | Annotated[list[Text], Field(max_length=100)]], Field(max_length=40)
+]
+
+#: A value of whatever key there is: a single one, a list of such or of tables, or a table.
+AnyValue = _Single | Annotated[list[_Single | _Table], Field(max_length=500)] | _Table | None
+
 
 class Reasoned(BaseModel):
     """What every change of the settings may say."""
@@ -92,12 +100,17 @@ def answered(change: Callable[[], Change]) -> JSONResponse:
     try:
         made = change()
     except (SettingsError, NodeError) as error:
-        faults = error.faults if isinstance(error, SettingsError) else ()
-        document = {
-            "detail": str(error),
-            "faults": [
-                {"key": one.key, "found": one.found, "expected": one.expected} for one in faults
-            ],
-        }
-        return JSONResponse(document, status_code=status_of(error))
+        return fault_answer(error)
     return JSONResponse(made.as_dict())
+
+
+def fault_answer(error: Exception) -> JSONResponse:
+    """Say to a program why nothing was changed, every fault by its key."""
+    faults = error.faults if isinstance(error, SettingsError) else ()
+    document = {
+        "detail": str(error),
+        "faults": [
+            {"key": one.key, "found": one.found, "expected": one.expected} for one in faults
+        ],
+    }
+    return JSONResponse(document, status_code=status_of(error))

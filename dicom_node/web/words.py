@@ -202,3 +202,14 @@ ATTRIBUTES: Final = (
     mark("station"),
     mark("study"),
 )
+
+#: What a value of the settings is; `dicom_node.configuration.setting_keys.ValueShape`.
+SHAPES: Final = (
+    mark("whole number"),
+    mark("decimal number"),
+    mark("yes or no"),
+    mark("one of a few"),
+    mark("text"),
+    mark("list"),
+    mark("table"),
+)

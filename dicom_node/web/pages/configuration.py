@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from dicom_node.configuration.desk import NothingToChangeError, UnknownChangeError
 from dicom_node.configuration.history import Change
+from dicom_node.configuration.setting_keys import setting_keys
 from dicom_node.errors import NodeError
 from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
@@ -28,7 +29,7 @@ def add(house: House) -> None:
 
 def _add_pages(house: House) -> None:
     @house.door.page("/configuration", UserRole.ADMIN)
-    def page(request: Request, done: str = "") -> Response:
+    def page(request: Request, done: str = "", changed: str = "") -> Response:
         desk = house.sources.desk
         try:
             found = desk.read()
@@ -42,6 +43,7 @@ def _add_pages(house: House) -> None:
             changes=list(reversed(changes)),
             following=desk.following,
             done=done == "1",
+            changed=setting_keys().get(changed),
         )
 
     @house.door.page("/configuration/{number}", UserRole.ADMIN)
