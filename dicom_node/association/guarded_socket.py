@@ -5,6 +5,7 @@ would hang on every caller that stops in the middle.
 """
 
 import contextlib
+import select
 import socket as transport
 import ssl
 import struct
@@ -46,7 +47,7 @@ _TLS_HANDSHAKE = b"\x16\x03"
 _SHORTEST_WAIT_S = 0.001
 
 #: Linux acknowledges the next segments at once instead of after up to 40 ms; elsewhere there is no
-#: such switch. It falls back by itself and is set anew before each read.
+#: such switch. It falls back by itself and is set anew before each wait.
 _QUICK_ACKNOWLEDGEMENT = getattr(transport, "TCP_QUICKACK", None)
 
 #: What waits to be served: the next message is read when the last one has been taken up, since
@@ -84,6 +85,9 @@ class GuardedSocket(AssociationSocket):
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(association, client_socket=plug)
+        # The waits are here: a socket with a time-out asks the system before each read whether
+        # there is anything.
+        plug.setblocking(False)
         self._limits = limits
         self._on_violation = on_violation
         self._timer = timer
@@ -106,7 +110,7 @@ class GuardedSocket(AssociationSocket):
     @property
     def has_data(self) -> bool:
         """Whether what has arrived is data of the caller: TLS has messages of its own."""
-        return not isinstance(self.socket, ssl.SSLSocket) or self._has_data(self.socket)
+        return not isinstance(self.socket, ssl.SSLSocket) or self.read_ahead()
 
     @property
     def may_read(self) -> bool:
@@ -169,10 +173,46 @@ class GuardedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send a PDU; a caller that takes nothing is given up after the time for a PDU."""
-        if self.socket is not None:
-            with contextlib.suppress(OSError):  # closed meanwhile; super() says so
-                self.socket.settimeout(self._limits.pdu_s)
-        super().send(bytestream)
+        plug, sent = self.socket, 0
+        if plug is None:
+            return
+        with contextlib.suppress(OSError):  # super() meets the same fault and reports it
+            sent = plug.send(bytestream)
+        if sent == len(bytestream):
+            return
+        with contextlib.suppress(OSError):
+            plug.settimeout(self._limits.pdu_s)
+        super().send(bytestream[sent:])
+        with contextlib.suppress(OSError):
+            plug.setblocking(False)
+
+    def acknowledge(self) -> None:
+        """Tell the caller at once what has arrived.
+
+        Many senders write a message in two pieces and hold the second back until the first is
+        acknowledged (Nagle's algorithm).
+        """
+        if self.socket is not None and _QUICK_ACKNOWLEDGEMENT is not None:
+            with contextlib.suppress(OSError):
+                self.socket.setsockopt(transport.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
+
+    def read_ahead(self) -> bool:
+        """Read what has arrived without waiting; returns whether there is something to take.
+
+        A connection that broke is something: whoever takes it meets the fault and reports it.
+        """
+        plug = self.socket
+        if self.has_ahead or plug is None:
+            return True
+        self._make_room(_HEADER.size)
+        try:
+            with memoryview(self._ahead) as view:
+                self._end += plug.recv_into(view[self._end :])
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def close(self) -> None:
         """Close the connection; a caller that never asked for an association is told of."""
@@ -221,15 +261,18 @@ class GuardedSocket(AssociationSocket):
         return True
 
     def _make_room(self, count: int) -> None:
-        """Have a buffer that holds so many bytes, and the next read at its beginning."""
-        waiting = self._ahead[self._start : self._end]
-        longest = self._limits.max_pdu + _HEADER_SLACK + _HEADER.size
-        if len(self._ahead) < max(count, longest):
-            self._ahead = bytearray(max(count, longest))
-        elif self._start + count <= len(self._ahead) and waiting:
+        """Have a buffer that holds so many bytes from where the next PDU begins."""
+        held = self._end - self._start
+        longest = max(count, self._limits.max_pdu + _HEADER_SLACK + _HEADER.size)
+        if len(self._ahead) < longest:
+            larger = bytearray(longest)
+            larger[:held] = self._ahead[self._start : self._end]
+            self._ahead = larger
+        elif held and self._start + count <= len(self._ahead):
             return
-        self._ahead[: len(waiting)] = waiting
-        self._start, self._end = 0, len(waiting)
+        elif held:
+            self._ahead[:held] = self._ahead[self._start : self._end]
+        self._start, self._end = 0, held
 
     def _read(self, count: int) -> bytearray:
         """Return so many bytes, fewer if the connection ended."""
@@ -252,19 +295,28 @@ class GuardedSocket(AssociationSocket):
         plug = self.socket
         if plug is None:
             raise ConnectionError("The connection is closed")
+        while True:
+            try:
+                return plug.recv_into(view)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(plug, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                self._wait(plug, select.POLLOUT)
+            except OSError:
+                self._wake_the_waiting()
+                raise
+
+    def _wait(self, plug: socket, what: int) -> None:
+        """Wait until the caller has sent something, or takes something; until the deadline."""
+        self.acknowledge()
+        sleeper = select.poll()
         try:
-            if _QUICK_ACKNOWLEDGEMENT is not None:
-                # Many senders write a message in two pieces and hold the second back until the
-                # first is acknowledged (Nagle's algorithm).
-                plug.setsockopt(transport.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
-            # A time-out of zero would not wait, and not be one either.
-            plug.settimeout(max(self._deadline - self._timer(), _SHORTEST_WAIT_S))
-            return plug.recv_into(view)
-        except TimeoutError:
+            sleeper.register(plug, what)
+        except ValueError:
+            raise ConnectionError("The connection is closed") from None
+        left_s = max(self._deadline - self._timer(), _SHORTEST_WAIT_S)
+        if not sleeper.poll(left_s * 1e3):
             self._too_slow()
-        except OSError:
-            self._wake_the_waiting()
-            raise
 
     def _too_slow(self) -> NoReturn:
         what = "the association request" if self._is_first else "a PDU"
@@ -295,17 +347,3 @@ class GuardedSocket(AssociationSocket):
         """End an association that still waits for its request, instead of at its time-out."""
         if self.assoc.requestor.primitive is None:
             self.assoc.dul.to_user_queue.put(A_P_ABORT())
-
-    def _has_data(self, plug: ssl.SSLSocket) -> bool:
-        """Return whether there is data of the caller: TLS has messages of its own."""
-        if plug.pending():
-            return True
-        self._make_room(_HEADER.size)
-        try:
-            plug.settimeout(0.0)
-            self._end = self._start + plug.recv_into(memoryview(self._ahead)[self._start :])
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
-        except OSError:
-            return True  # `recv` meets the same fault and reports it
-        return True

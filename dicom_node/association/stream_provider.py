@@ -19,6 +19,8 @@ from dicom_node.association.refusals import RefusalKind
 from dicom_node.association.stream_reader import BrokenMessageError, StreamReader
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from pynetdicom.association import Association
 
 #: States of the upper layer (PS3.8, section 9.2.1): ready for transfer; waiting for the close.
@@ -121,6 +123,7 @@ class StreamProvider(DULServiceProvider):
         on_violation: Callable[[RefusalKind, str], None],
     ) -> None:
         self._bell = _Bell()
+        self._sleepers: dict[int, select.poll] = {}
         self._is_told_to_stop = False
         super().__init__(association)
         self._open_reader = open_reader
@@ -176,12 +179,13 @@ class StreamProvider(DULServiceProvider):
         may_read = plug.may_read
         if may_read and plug.has_ahead:
             return True
-        sleeper = select.poll()
-        sleeper.register(self._bell, select.POLLIN)
-        connection = plug.socket if may_read else None
+        if self._reader is not None and not self._reader.is_between:
+            if may_read and plug.read_ahead():
+                return True
+            plug.acknowledge()
         try:
-            if connection is not None:
-                sleeper.register(connection, select.POLLIN)
+            connection = plug.socket if may_read else None
+            sleeper = self._sleeper_for(connection)
             ready = sleeper.poll(_SLEEP_MS if may_read else _SHORT_SLEEP_MS)
         except (OSError, ValueError):  # closed meanwhile
             return True
@@ -189,6 +193,19 @@ class StreamProvider(DULServiceProvider):
             self._bell.hush()
             return False
         return bool(ready) and plug.has_data
+
+    def _sleeper_for(self, connection: "socket | None") -> "select.poll":
+        """Return what waits for the bell, and for a connection if there is one."""
+        descriptor = -1 if connection is None else connection.fileno()
+        if connection is not None and descriptor < 0:
+            raise ValueError("The connection is closed")
+        if descriptor not in self._sleepers:
+            sleeper = select.poll()
+            sleeper.register(self._bell, select.POLLIN)
+            if descriptor >= 0:
+                sleeper.register(descriptor, select.POLLIN)
+            self._sleepers[descriptor] = sleeper
+        return self._sleepers[descriptor]
 
     def _pass_by(self, plug: GuardedSocket) -> bool:
         """Read a PDU of a storage request; return whether it was one."""

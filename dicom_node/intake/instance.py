@@ -164,7 +164,7 @@ def _patient_key(header: dict[HeaderTag, bytes], salt: bytes) -> str:
         header.get(tag, b"").strip(b" \0")
         for tag in (HeaderTag.PATIENT_ID, HeaderTag.ISSUER_OF_PATIENT_ID)
     )
-    return hmac.new(salt, identity, hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(salt, identity, "sha256").hex()[:32]
 
 
 def patient_id_key(patient_id: str, *, patient_salt: bytes) -> str:
@@ -181,7 +181,7 @@ def _key(header: dict[HeaderTag, bytes], tag: HeaderTag, salt: bytes) -> str:
     if not value:
         return ""
     named = tag.name.encode() + b"\0" + value
-    return hmac.new(salt, named, hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(salt, named, "sha256").hex()[:32]
 
 
 def _slice_attributes(header: dict[HeaderTag, bytes]) -> SliceAttributes:

@@ -21,7 +21,7 @@ from dicom_node.intake.instance import ReceivedInstance
 LOGGER = logging.getLogger(__name__)
 
 #: How long a row may wait for others, and how many may wait.
-_PAUSE_S = 0.05
+_PAUSE_S = 0.2
 _MOST = 512
 
 
