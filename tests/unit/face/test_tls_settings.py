@@ -161,11 +161,21 @@ def test_processes_are_started_with_the_file_of_the_modified_profile(tmp_path, m
     assert environment_of_children(modified)["OPENSSL_CONF"] == "/etc/ssl/site.cnf"
 
 
+def test_processes_share_two_arenas_unless_the_site_says_otherwise(monkeypatch):
+    """MALLOC_ARENA_MAX (mallopt(3)): with one for each thread, freed memory piles up in them."""
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert environment_of_children(settings_of())["MALLOC_ARENA_MAX"] == "2"
+
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "16")
+    assert environment_of_children(settings_of())["MALLOC_ARENA_MAX"] == "16"
+
+
 def test_a_process_that_is_started_alone_begins_anew_with_that_file(tmp_path, monkeypatch):
     """Once, and only where the profile wants it: nobody else told OpenSSL in time."""
     authority = Authority(tmp_path)
     table = tls_table(authority, authority.issue("node"), profile="modified")
     monkeypatch.delenv("OPENSSL_CONF", raising=False)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     calls = []
 
     def execute(program, command, environment):
