@@ -169,8 +169,8 @@ def prepare(folder: Path) -> None:
 
 
 @contextmanager
-def web_node(folder: Path, **web):
-    """Run the pages of a node on a data directory that was prepared."""
+def web_node(folder: Path, *, try_models=lambda _: None, **web):
+    """Run the pages of a node on a data directory that was prepared; no network is loaded."""
     file = folder / "node.toml"
     file.write_text(SETTINGS.format(folder=json.dumps(str(folder)), web=_lines(web)))
     desk = ConfigurationDesk(file, environment={})
@@ -180,7 +180,14 @@ def web_node(folder: Path, **web):
     with opened_ledger(DataLayout(root=folder).ledger) as ledger:
         latest, first = StudySearch(ledger.database).find(StudyQuery()).studies
         yield WebNode(
-            pages=NodePages(settings, ledger=ledger, clock=clock, desk=desk, passwords=QUICK),
+            pages=NodePages(
+                settings,
+                ledger=ledger,
+                clock=clock,
+                desk=desk,
+                passwords=QUICK,
+                try_models=try_models,
+            ),
             desk=desk,
             ledger=ledger,
             clock=clock,

@@ -24,6 +24,7 @@ from dicom_node.configuration.edits import Edit, SetValue
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError
 from dicom_node.settings.schema import Settings
+from dicom_node.web.model_source import ModelEvent, WrongMomentError
 from pipeline.errors import ModelBundleError
 from pipeline.model_bundle import CARD_FILE, load_card
 from pipeline.model_card import ModelCard
@@ -64,7 +65,7 @@ class ModelChoiceError(NodeError):
     """Models that were named cannot be tried, whatever they are worth; says why."""
 
 
-class NothingOnTrialError(NodeError):
+class NothingOnTrialError(WrongMomentError):
     """There is no trial that could be promoted."""
 
 
@@ -176,23 +177,29 @@ def write_step(
     return made
 
 
-def model_history(settings: Settings, *, most: int) -> tuple[Mapping[str, Any], ...]:
+def model_history(settings: Settings, *, most: int) -> tuple[ModelEvent, ...]:
     """Return what happened to the models, the latest first, without damaged lines."""
     path = DataLayout(root=settings.node.data_dir).model_history
-    found = []
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             lines = deque(stream, maxlen=most)
     except OSError:
         return ()
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            found.append(event)
-    return tuple(found)
+    return tuple(event for line in reversed(lines) if (event := _event(line)) is not None)
+
+
+def _event(line: str) -> ModelEvent | None:
+    """Return what a line of the history says, None if it is damaged."""
+    try:
+        told = json.loads(line)
+        at = datetime.fromisoformat(told["at"])
+        models = tuple((str(key), str(one["to"])) for key, one in told["models"].items())
+        event, who = str(told["event"]), str(told.get("who", ""))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if at.tzinfo is None:
+        return None
+    return ModelEvent(at=at, event=event, who=who, models=models)
 
 
 def bundle_name(name: str) -> str:

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.manual_runs import ManualRuns
 from dicom_node.bootstrap.metrics import NodeMetrics
+from dicom_node.bootstrap.model_desk import ModelDesk
+from dicom_node.bootstrap.model_warm_up import try_models_apart
 from dicom_node.bootstrap.node_results import NodeResults
 from dicom_node.bootstrap.overview import LedgerOverview
 from dicom_node.bootstrap.page_trials import PageTrials
@@ -45,6 +47,8 @@ class NodePages:
         Changes the settings file; None if there is none.
     passwords
         Compares passwords.
+    try_models
+        Loads models somewhere else and lets them see something, before they are put on trial.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class NodePages:
         following: Following | None = None,
         desk: ConfigurationDesk | None = None,
         passwords: Passwords | None = None,
+        try_models: Callable[[Settings], None] = try_models_apart,
     ) -> None:
         self._settings = settings
         following = following or Unfollowed()
@@ -68,11 +73,11 @@ class NodePages:
         self._audit = PageAudit(settings, clock=clock)
         self._watch = NodeWatch(ledger.database, settings)
         self._metrics = NodeMetrics(ledger, settings=settings, clock=clock)
-        self._manual_runs = ManualRuns(settings, ledger=ledger, clock=clock)
-        self._manual_runs.tidy()
+        self._manual_runs = _manual_runs(settings, ledger, clock)
         self._site = site_of(settings)
         self._clock = clock
         self._openid = openid_sign_in(settings.web, clock)
+        self._desk = self._settings_desk(desk, following)
         self.accounts = Accounts(ledger.users, clock=clock)
         self.entrance = _entrance(settings, ledger, passwords or Passwords(), clock)
         self.sources = Sources(
@@ -89,13 +94,14 @@ class NodePages:
             holds=StudyHolds(ledger.database),
             clock=clock,
             version=__version__,
-            desk=self._settings_desk(desk, following),
+            desk=self._desk,
             trials=PageTrials(ledger),
             deliveries=ledger.delivery_queue,
             destinations=ledger.destinations,
             worklists=ledger.worklists,
             deeds=Deeds(ledger.database),
             manual_runs=self._manual_runs,
+            models=self._model_desk(ledger, try_models),
             watch=self._watch,
             metrics=self._metrics.exposition,
             openid=lambda: self._openid,
@@ -105,6 +111,15 @@ class NodePages:
     def _settings_desk(self, desk: ConfigurationDesk | None, following: Following) -> SettingsDesk:
         return SettingsDesk(
             desk, in_force=lambda: self._settings, following=following, clock=self._clock
+        )
+
+    def _model_desk(self, ledger: Ledger, try_models: Callable[[Settings], None]) -> ModelDesk:
+        return ModelDesk(
+            self._desk,
+            ledger=ledger,
+            watch=self._watch,
+            clock=self._clock,
+            try_models=try_models,
         )
 
     def use(self, settings: Settings) -> None:
@@ -122,6 +137,12 @@ class NodePages:
         if settings.web != self._settings.web:
             self._openid = openid_sign_in(settings.web, self._clock)
         self._settings = settings
+
+
+def _manual_runs(settings: Settings, ledger: Ledger, clock: Callable[[], datetime]) -> ManualRuns:
+    runs = ManualRuns(settings, ledger=ledger, clock=clock)
+    runs.tidy()
+    return runs
 
 
 def _entrance(

@@ -22,6 +22,7 @@ from dicom_node.web.pages import (
     configuration,
     deliveries,
     key_images,
+    models,
     overview,
     peer_answers,
     peers,
@@ -60,6 +61,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     peer_answers.add,
     routing.add,
     deliveries.add,
+    models.add,
     setting.add,  # before the changes, whose address is a number
     configuration.add,
     audit.add,

@@ -18,6 +18,7 @@ from dicom_node.users.entrance import Entrance
 from dicom_node.web.administration import SettingsDesk, Trials
 from dicom_node.web.door import Door
 from dicom_node.web.entry import Entry
+from dicom_node.web.model_source import ModelSource
 from dicom_node.web.rendering import Pages
 from dicom_node.web.run_source import RunSource
 from dicom_node.web.site import Site
@@ -71,6 +72,8 @@ class Sources:
         What people did lately.
     manual_runs : RunSource
         Uploads and pulls.
+    models : ModelSource
+        Models in use and on trial.
     watch : WatchSource or None
         Predictions against outcomes.
     metrics : Callable or None
@@ -99,6 +102,7 @@ class Sources:
     worklists: WorklistLedger
     deeds: Deeds
     manual_runs: RunSource
+    models: ModelSource
     watch: WatchSource | None = None
     metrics: Callable[[], bytes] | None = None
     openid: Callable[[], OpenIdSignIn | None] = lambda: None

@@ -23,6 +23,7 @@ NAVIGATION: Final = (
     NavigationEntry(path="/deliveries", title=mark("Deliveries"), role=UserRole.VIEWER),
     NavigationEntry(path="/peers", title=mark("AE titles"), role=UserRole.OPERATOR),
     NavigationEntry(path="/routing", title=mark("Routing"), role=UserRole.OPERATOR),
+    NavigationEntry(path="/models", title=mark("Models"), role=UserRole.VIEWER),
     NavigationEntry(path="/watch", title=mark("Watch"), role=UserRole.VIEWER),
     NavigationEntry(path="/configuration", title=mark("Configuration"), role=UserRole.ADMIN),
     NavigationEntry(path="/audit", title=mark("Audit"), role=UserRole.ADMIN),

@@ -213,3 +213,16 @@ SHAPES: Final = (
     mark("list"),
     mark("table"),
 )
+
+#: What happens to models, and what is said of it; the words of `ichnode models`.
+MODELS: Final = (
+    mark("classification"),
+    mark("growth"),
+    mark("on trial"),
+    mark("trial ended"),
+    mark("promoted"),
+    mark("on trial: every new analysis is repeated by these models, and nothing of it is sent"),
+    mark("no model is on trial any more"),
+    mark("the models on trial have taken over; results of earlier series stay as they are"),
+    mark("a running worker loads the models before its next job"),
+)
