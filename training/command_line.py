@@ -26,8 +26,11 @@ class Bar:
 
 
 @contextmanager
-def bar() -> Iterator[Bar]:
-    """Show a progress bar on stderr: what libraries print to stdout may go to a log."""
+def bar(*, shown: bool = True) -> Iterator[Bar]:
+    """Show a progress bar on stderr: what libraries print to stdout may go to a log.
+
+    One of several processes that do one thing together shows it.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -45,7 +48,7 @@ def bar() -> Iterator[Bar]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
         yield Bar(progress)
 
 

@@ -15,6 +15,7 @@ from training.segmentation.experiment import Budget, Experiment, Patch
 from training.segmentation.patches import CasePool
 from training.segmentation.peak_memory import PeakMemory
 from training.segmentation.progress_picture import draw_progress
+from training.segmentation.ranks import ALONE, Ranks
 from training.segmentation.recipe import Recipe, Sampling, Schedule
 from training.segmentation.run_record import (
     WEIGHTS_FILE,
@@ -108,8 +109,11 @@ def train_light(
     folder: Path,
     device: str,
     on_progress: Callable[[RunProgress], None],
+    ranks: Ranks = ALONE,
 ) -> RunRecord:
     """Train by a recipe, or go on, and return the record of the run.
+
+    Of several processes the leader alone writes and tells of progress.
 
     Raises
     ------
@@ -127,14 +131,15 @@ def train_light(
         split=cohort.split,
     )
     memory = PeakMemory(torch.device(device).type)
-    trainer = Trainer(recipe, pool, folder=folder, device=device)
+    trainer = Trainer(recipe, pool, folder=folder, device=device, ranks=ranks)
     pool.refresh()
     follower = _Follower(recipe=recipe, tell=on_progress)
     trainer.run(on_progress=follower)
-    draw_progress(folder / "log.csv", folder / "log.png")
-    _write_weights(folder)
     record = _record(recipe, cohort, trainer, memory, scores=follower.scores)
-    write_record(folder, record)
+    if ranks.leads:
+        draw_progress(folder / "log.csv", folder / "log.png")
+        _write_weights(folder)
+        write_record(folder, record)
     return record
 
 

@@ -28,6 +28,10 @@ class Schedule:
         Of the averaged weights, which are the ones that are kept.
     validate_every, checkpoint_every : int
         In steps.
+    batch_size : int
+        Patches in a step, over all processes that train together. With one, the patches of a
+        training follow from each other; with more, each from its number in its step, so that
+        they are the same however many processes draw them.
     """
 
     steps: int = 6000
@@ -38,6 +42,7 @@ class Schedule:
     ema_decay: float = 0.995
     validate_every: int = 400
     checkpoint_every: int = 100
+    batch_size: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from training.segmentation.run_result import RunProgress, RunResult
 
 if TYPE_CHECKING:
     from training.cohort.folder import Cohort
+    from training.segmentation.ranks import Ranks
     from training.segmentation.run_record import RunRecord
     from training.segmentation.slex.recipe import SlexRecipe
 
@@ -48,6 +49,7 @@ class _Order:
     device: str
     on_preparation: OnPreparation
     on_progress: OnProgress
+    ranks: "Ranks"
 
 
 def train_architecture(  # noqa: PLR0913  all that decides a training, by keyword
@@ -61,6 +63,7 @@ def train_architecture(  # noqa: PLR0913  all that decides a training, by keywor
     device: str = "cpu",
     on_preparation: OnPreparation = ignore_preparation,
     on_progress: OnProgress = ignore_progress,
+    ranks: "Ranks | None" = None,
 ) -> RunResult:
     """Train an architecture and return what came of it; called again, training goes on.
 
@@ -85,14 +88,17 @@ def train_architecture(  # noqa: PLR0913  all that decides a training, by keywor
         A torch device.
     on_preparation, on_progress : callable
         Told about the data being prepared, and about every optimiser step.
+    ranks : Ranks, optional
+        Processes that train this together; default this one alone. Only the light loop knows it.
 
     Raises
     ------
     ValueError
         If the name is unknown, the patch does not fit the architecture, the cohort lacks a
-        part, or the folder holds another training.
+        part, the folder holds another training, or the loop cannot be shared by processes.
     """
     from training.cohort.folder import load_cohort
+    from training.segmentation.ranks import ALONE
     from training.segmentation.run_release import release_run
 
     order = _Order(
@@ -105,10 +111,17 @@ def train_architecture(  # noqa: PLR0913  all that decides a training, by keywor
         device=device,
         on_preparation=on_preparation,
         on_progress=on_progress,
+        ranks=ranks or ALONE,
     )
+    if order.ranks.size > 1 and order.architecture.loop is not Loop.LIGHT:
+        raise ValueError(
+            f"{name} is trained by one process; compact by several, and nnU-Net's own networks by "
+            "nnUNetv2_train -num_gpus"
+        )
     output.mkdir(parents=True, exist_ok=True)
     record = _LOOPS[order.architecture.loop](order)
-    release_run(output, output / BUNDLE, facts={})
+    if order.ranks.leads:
+        release_run(output, output / BUNDLE, facts={})
     return RunResult(
         architecture=name,
         folder=output,
@@ -161,6 +174,7 @@ def _train_light(order: _Order) -> "RunRecord":
         folder=order.folder,
         device=order.device,
         on_progress=order.on_progress,
+        ranks=order.ranks,
     )
 
 

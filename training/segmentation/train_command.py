@@ -1,5 +1,8 @@
 """The command `ichtrain segmentation train`."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +11,10 @@ import typer
 from training.command_line import bar, told
 
 if TYPE_CHECKING:
+    import torch
+
     from training.segmentation.experiment import Budget, Experiment
+    from training.segmentation.ranks import Ranks
     from training.segmentation.recipe import Recipe
     from training.segmentation.run_result import RunProgress
     from training.segmentation.slex.recipe import SlexRecipe
@@ -98,6 +104,7 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     its own recipe, compact in a light loop for a CPU. The run's folder then holds run.json,
     weights.safetensors, the curves (curves.csv and curves.png, or log.csv) and a draft bundle;
     `ichtrain release` makes the bundle that others get. Ctrl-C loses at most one epoch.
+    Several processes may train compact (torchrun); schedule.batch_size counts their patches.
 
     Examples
     --------
@@ -112,7 +119,6 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     import torch
 
     from pipeline.kept_memory import keep_freed_memory
-    from pipeline.models import choose_device
     from training.segmentation.run import train_architecture
 
     torch.set_num_threads(threads)
@@ -120,11 +126,11 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
     changes: dict[str, Any] = {"spacing_zyx_mm": spacing, "patch_size_zyx": patch}
     changes |= {"width": width, "batch_size": batch, "recompute": recompute or None}
     lengths = {"epochs": epochs, "iterations": iterations, "minutes": minutes}
-    with told():
+    with told(), _joined(device) as (own, ranks):
         name, values = _read(experiment or recipe, architecture)
         values = _changed(values, changes, name)
         budget = _budget({**lengths, "validation_iterations": validation_iterations})
-        with bar() as shown:
+        with bar(shown=ranks.leads) as shown:
             result = train_architecture(
                 name,
                 cohort=cohort,
@@ -132,15 +138,29 @@ def train(  # noqa: PLR0913, PLR0917  one parameter for each option
                 experiment=values,
                 budget=budget,
                 seed=seed,
-                device=str(choose_device(device)),
+                device=str(own),
                 on_preparation=lambda what, done, total: shown.count(done, total, what=what),
                 on_progress=lambda now: shown.follow(_state(now), now.share),
+                ranks=ranks,
             )
+    if not ranks.leads:
+        return
     typer.echo(
         f"{result.architecture}: {result.parameters / 1e6:.2f} M parameters, "
         f"{result.epochs} epochs, {result.iterations} steps, {result.seconds / 60:.1f} min, "
         f"{result.peak_memory_mb / 1000:.1f} GB at most\nBundle: {result.bundle}"
     )
+
+
+@contextmanager
+def _joined(device: str) -> Iterator[tuple["torch.device", "Ranks"]]:
+    """Meet the other processes, if there are any; yields this one's device and who it is."""
+    from pipeline.models import choose_device
+    from training.segmentation.ranks import joined, own_device
+
+    own = own_device(choose_device(device), os.environ)
+    with joined(os.environ, own) as ranks:
+        yield own, ranks
 
 
 def _read(

@@ -20,6 +20,7 @@ from training.saved_state import save_whole
 from training.segmentation.loss import dice_and_cross_entropy
 from training.segmentation.patches import CasePool, draw_patch, normalise
 from training.segmentation.precision import training_type
+from training.segmentation.ranks import ALONE, Ranks
 from training.segmentation.recipe import Recipe
 
 #: Probability from which a voxel counts as found while validating.
@@ -52,6 +53,13 @@ class Trainer:
         A torch device.
     clock : callable
         Seconds, rising; for the time limit.
+    ranks : Ranks
+        Who trains with this process; the leader alone writes and validates.
+
+    Raises
+    ------
+    ValueError
+        If the processes cannot share the patches of a step, or do not see one folder.
     """
 
     def __init__(
@@ -62,12 +70,19 @@ class Trainer:
         folder: Path,
         device: str = "cpu",
         clock: Callable[[], float] = time.monotonic,
+        ranks: Ranks = ALONE,
     ) -> None:
+        if recipe.schedule.batch_size % ranks.size:
+            raise ValueError(
+                f"schedule.batch_size is {recipe.schedule.batch_size}; {ranks.size} processes "
+                f"need a multiple of {ranks.size}"
+            )
         self.recipe = recipe
         self.pool = pool
         self.folder = folder
         self.device = torch.device(device)
         self._clock = clock
+        self._ranks = ranks
         torch.manual_seed(recipe.seed)
         self.network = _build(recipe).to(self.device)
         self.average = _build(recipe).to(self.device)
@@ -84,6 +99,9 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._resume()
+        if ranks.agreed(self.step) != self.step:
+            raise ValueError(f"{folder} must be one folder for all processes that train together")
+        self._trained = ranks.together(self.network)
 
     @property
     def _checkpoint(self) -> Path:
@@ -105,15 +123,16 @@ class Trainer:
         """Train until the schedule ends, calling back after every step."""
         schedule = self.recipe.schedule
         self.pool.refresh()
-        while self.finished_share < 1:
-            rate = self._set_learning_rate()
-            loss = self._take_step()
+        while (share := self._ranks.agreed(self.finished_share)) < 1:
+            rate = self._set_learning_rate(share)
+            loss = self._ranks.mean(self._take_step())
             self.step += 1
             scores: dict[str, float] = {}
             if self.step % schedule.validate_every == 0:
                 self.pool.refresh()
-                scores = self.validate()
-                save_weights(self.average, self.folder / "average.pt")
+                if self._ranks.leads:
+                    scores = self.validate()
+                    save_weights(self.average, self.folder / "average.pt")
             if self.step % schedule.checkpoint_every == 0:
                 self.save()
             progress = Progress(
@@ -123,10 +142,12 @@ class Trainer:
                 loss=loss,
                 scores=scores,
             )
-            self._log(progress)
-            on_progress(progress)
+            if self._ranks.leads:
+                self._log(progress)
+                on_progress(progress)
         self.save()
-        save_weights(self.average, self.folder / "average.pt")
+        if self._ranks.leads:
+            save_weights(self.average, self.folder / "average.pt")
 
     def validate(self) -> dict[str, float]:
         """Return the mean Dice of the averaged weights per source of held-out patients."""
@@ -143,7 +164,9 @@ class Trainer:
         return scores
 
     def save(self) -> None:
-        """Write everything that a later run needs to go on."""
+        """Write everything that a later run needs to go on; the leader does it for all."""
+        if not self._ranks.leads:
+            return
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -164,30 +187,45 @@ class Trainer:
         self.step = int(state["step"])
         self._earlier_seconds = float(state["seconds"])
 
-    def _set_learning_rate(self) -> float:
+    def _set_learning_rate(self, share: float) -> float:
         schedule = self.recipe.schedule
         warm_up = min(1.0, (self.step + 1) / max(schedule.warm_up_steps, 1))
-        cosine = (1 + math.cos(math.pi * self.finished_share)) / 2
+        cosine = (1 + math.cos(math.pi * share)) / 2
         rate = schedule.learning_rate * warm_up * max(cosine, 0.01)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         return rate
 
     def _take_step(self) -> float:
-        image, label = draw_patch(self.pool, self.recipe, self.rng)
-        images = torch.from_numpy(image)[None, None].to(self.device)
-        labels = torch.from_numpy(label)[None].to(self.device)
+        patches = [draw_patch(self.pool, self.recipe, rng) for rng in self._generators()]
+        images = torch.from_numpy(np.stack([image for image, _ in patches]))[:, None]
+        labels = torch.from_numpy(np.stack([label for _, label in patches])).to(self.device)
         self.network.train()
         with _precision(self.device):
-            logits = self.network(images)
+            logits = self._trained(images.to(self.device)).float()
         voxel_ml = math.prod(self.recipe.spacing_zyx_mm) / 1000
-        loss = dice_and_cross_entropy(logits.float(), labels, voxel_ml=voxel_ml)
+        # Patch by patch, so that it does not matter which of them one process has.
+        losses = [
+            dice_and_cross_entropy(logits[one : one + 1], labels[one : one + 1], voxel_ml=voxel_ml)
+            for one in range(len(patches))
+        ]
+        loss = torch.stack(losses).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self._update_average()
         return float(loss.detach())
+
+    def _generators(self) -> list[np.random.Generator]:
+        """Return what draws each of this process's patches in this step."""
+        batch = self.recipe.schedule.batch_size
+        if batch == 1:
+            return [self.rng]
+        return [
+            np.random.default_rng((self.recipe.seed, self.step, number))
+            for number in self._ranks.share_of(batch)
+        ]
 
     @torch.no_grad()
     def _update_average(self) -> None:
