@@ -49,11 +49,20 @@ class TrialStep:
     seconds: float = 0.0
 
 
+#: Is told each step as soon as it is done.
+Told = Callable[[TrialStep], None]
+
+
+def told_nobody(_: TrialStep) -> None:
+    """Tell nobody."""
+
+
 def try_peer(
     peer: Peer,
     *,
     results: bool = True,
     unsent: frozenset[str] = frozenset(),
+    told: Told = told_nobody,
     timer: Callable[[], float] = time.monotonic,
 ) -> tuple[TrialStep, ...]:
     """Try a peer; the first step that fails is the last, but for classes of objects.
@@ -66,6 +75,8 @@ def try_peer(
         Whether it shall take results: then every class that the node makes is negotiated.
     unsent
         SOP Class UIDs of those that this site does not make.
+    told
+        Is told each step as soon as it is done.
     timer
         Returns seconds on a clock that never goes back.
     """
@@ -73,6 +84,7 @@ def try_peer(
     steps: list[TrialStep] = []
     for step in _steps(peer, [one for one in made if one not in unsent], timer):
         steps.append(step)
+        told(step)
         if not step.ok and step.name in _NEEDED:
             break
     return tuple(steps)

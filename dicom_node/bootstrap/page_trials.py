@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dicom_node.association.peer_trial import TrialStep
+from dicom_node.association.peer_trial import Told, TrialStep
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.own_card import OwnCard, own_card
 from dicom_node.bootstrap.peer_trial import try_destination
@@ -29,9 +29,9 @@ class PageTrials:
         """Return what to enter at the other side."""
         return own_card(settings)
 
-    def peer(self, settings: Settings, name: str) -> Sequence[TrialStep]:
-        """Return what came of trying a peer. Raises UnknownEntryError."""
-        return try_destination(settings, name)
+    def peer(self, settings: Settings, name: str, *, told: Told) -> Sequence[TrialStep]:
+        """Return what came of trying a peer, each step told at once. Raises UnknownEntryError."""
+        return try_destination(settings, name, told=told)
 
     def rules(self, settings: Settings) -> Mapping[str, Sequence[RuleRow]]:
         """Return the rules in force by their lists, the node's own where the file has none."""

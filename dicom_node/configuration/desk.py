@@ -114,6 +114,19 @@ class ConfigurationDesk:
         except EditError as error:
             return (error.fault,)
 
+    def rehearse(self, edits: Sequence[Edit]) -> ConfigurationFile:
+        """Return the file as it would be after these edits; nothing is written.
+
+        Raises
+        ------
+        SettingsError
+            If the file cannot be read at all, or an edit does not fit it.
+        """
+        try:
+            return self._parsed(edited(self._text(), edits))
+        except EditError as error:
+            raise SettingsError(str(self.path), (error.fault,)) from error
+
     def preview(self, edits: Sequence[Edit]) -> str:
         """Return what these edits would change, as unified text; nothing is written.
 

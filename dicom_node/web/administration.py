@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from dicom_node.association.peer_trial import TrialStep
+from dicom_node.association.peer_trial import Told, TrialStep
 from dicom_node.configuration.desk import ConfigurationDesk, ConfigurationFile
 from dicom_node.configuration.edits import Edit
 from dicom_node.configuration.history import Change
@@ -44,8 +44,8 @@ class Trials(Protocol):
     def card(self, settings: Settings) -> Card:
         """Return what to enter at the other side."""
 
-    def peer(self, settings: Settings, name: str) -> Sequence[TrialStep]:
-        """Return what came of trying a peer. Raises UnknownEntryError."""
+    def peer(self, settings: Settings, name: str, *, told: Told) -> Sequence[TrialStep]:
+        """Return what came of trying a peer, each step told at once. Raises UnknownEntryError."""
 
     def rules(self, settings: Settings) -> Mapping[str, Sequence[RuleRow]]:
         """Return the rules in force by their lists."""

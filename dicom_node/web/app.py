@@ -25,6 +25,7 @@ from dicom_node.web.pages import (
     models,
     overview,
     peer_answers,
+    peer_tests,
     peers,
     routing,
     setting,
@@ -58,6 +59,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     key_images.add,
     upload.add,
     peers.add,
+    peer_tests.add,
     peer_answers.add,
     routing.add,
     deliveries.add,
@@ -118,6 +120,7 @@ def create_app(sources: Sources) -> FastAPI:
     app.add_middleware(BodyLimit, limits=house.longest_bodies)
     app.add_middleware(SecurityHeaders, is_secure=lambda: sources.site().is_secure)
     app.state.door = house.door
+    app.state.trial_room = house.trial_room
     return app
 
 

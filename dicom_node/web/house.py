@@ -23,6 +23,7 @@ from dicom_node.web.rendering import Pages
 from dicom_node.web.run_source import RunSource
 from dicom_node.web.site import Site
 from dicom_node.web.source import AuditNotes, OverviewSource, ResultSource, StatusSource
+from dicom_node.web.trial_room import TrialRoom
 from dicom_node.web.watch_source import WatchSource
 
 
@@ -118,3 +119,5 @@ class House:
     sources: Sources
     #: What a page may add to the limits of the length of a request, by the beginning of its path.
     longest_bodies: dict[str, int] = field(default_factory=dict)
+    #: Where peers are tried while pages wait.
+    trial_room: TrialRoom = field(default_factory=TrialRoom)

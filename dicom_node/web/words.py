@@ -181,6 +181,13 @@ EFFECTS: Final = (
     mark("after a restart of `ichnode serve`"),
 )
 
+#: Steps of a test of a peer; the names of classes of objects stay as DICOM has them.
+STEPS: Final = (
+    mark("connection"),
+    mark("association"),
+    mark("storage commitment"),
+)
+
 #: What there is to choose in forms.
 CHOICES: Final = (
     mark("all"),

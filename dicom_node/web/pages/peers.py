@@ -1,4 +1,4 @@
-"""AE titles: whom the node calls, who may call it, a test of each, and its own card."""
+"""AE titles: whom the node calls, who may call it, and its own card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from dicom_node.configuration.desk import NothingToChangeError, StaleConfigurationError
+from dicom_node.configuration.edits import Edit
 from dicom_node.errors import NodeError, UnknownEntryError
 from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
@@ -30,8 +31,9 @@ from dicom_node.web.entry_fields import (
     values_of,
 )
 from dicom_node.web.house import House
-from dicom_node.web.peer_test import tested_peer
+from dicom_node.web.peer_test import begun_test
 from dicom_node.web.settings_change import effects_of, reason_of, status_of
+from dicom_node.web.trial_room import TrialView
 
 _SEE_OTHER, _STALE = 303, 409
 _MARK = "mark_"
@@ -53,7 +55,6 @@ def add(house: House) -> None:
     _add_list(house)
     _add_forms(house)
     _add_removal(house)
-    _add_trial(house)
 
 
 def _add_list(house: House) -> None:
@@ -108,7 +109,36 @@ def _add_forms(house: House) -> None:
             marks=marks,
             why=reason_of(form.get("why", "")),
         )
+        if form.get("step") == "test":
+            return _test(house, request, filled)
         return _save(house, request, filled, digest=form.get("digest", ""))
+
+
+def _test(house: House, request: Request, filled: Filled) -> Response:
+    """Try a peer as it was typed, or show what is wrong with it; nothing is written."""
+    place = 0
+    try:
+        edit, place = _edit(house, filled)
+        found = house.sources.desk.desk.rehearse([edit])
+    except SettingsError as error:
+        return _refused(house, request, filled, placed(error.faults, filled.kind, place), 422)
+    except NodeError as error:
+        faults = PlacedFaults(others=(str(error),))
+        return _refused(house, request, filled, faults, status_of(error))
+    if found.settings is None:
+        return _refused(house, request, filled, placed(found.faults, filled.kind, place), 422)
+    name = str(filled.values.get(filled.kind.marks[0]))
+    number = begun_test(house, request, name, found.settings, typed=True)
+    return _show(house, request, filled, trial=house.trial_room.look(number))
+
+
+def _edit(house: House, filled: Filled) -> tuple[Edit, int]:
+    """Return what a form changes, and where the entry stands; see `_place`."""
+    present = entries(house.sources.desk.read(), filled.kind)
+    if not filled.marks:
+        return addition(filled.kind, filled.values), len(present)
+    place = _place(present, filled.marks)
+    return alteration(filled.kind, present[place], filled.values), place
 
 
 def _save(house: House, request: Request, filled: Filled, *, digest: str) -> Response:
@@ -116,13 +146,7 @@ def _save(house: House, request: Request, filled: Filled, *, digest: str) -> Res
     kind, desk = filled.kind, house.sources.desk
     place = 0
     try:
-        present = entries(desk.read(), kind)
-        place = len(present)
-        if filled.marks:
-            place = _place(present, filled.marks)
-            edit = alteration(kind, present[place], filled.values)
-        else:
-            edit = addition(kind, filled.values)
+        edit, place = _edit(house, filled)
         desk.change([edit], who=visitor_of(request).name, why=filled.why, digest=digest or None)
     except NothingToChangeError:
         return _back(done="nothing")
@@ -149,13 +173,26 @@ def _refused(
     return _show(house, request, again, status=status)
 
 
-def _show(house: House, request: Request, filled: Filled, *, status: int = 200) -> Response:
+def _show(
+    house: House,
+    request: Request,
+    filled: Filled,
+    *,
+    status: int = 200,
+    trial: TrialView | None = None,
+) -> Response:
     try:
         digest = house.sources.desk.read().digest
     except (NoSettingsFileError, SettingsError) as error:
         raise HTTPException(409, str(error)) from error
     return house.pages.render(
-        request, "peer_form.html", status=status, filled=filled, kind=filled.kind, digest=digest
+        request,
+        "peer_form.html",
+        status=status,
+        filled=filled,
+        kind=filled.kind,
+        digest=digest,
+        trial=trial,
     )
 
 
@@ -177,14 +214,6 @@ def _add_removal(house: House) -> None:
         except (SettingsError, NodeError) as error:
             return _back(fault=str(error))
         return _back(done=effects_of([edit])[0])
-
-
-def _add_trial(house: House) -> None:
-    @house.door.action("/peers/test", UserRole.OPERATOR)
-    def test(request: Request, form: Form) -> Response:
-        name = form.get("name", "")
-        steps = tested_peer(house, request, name)
-        return house.pages.render(request, "peer_trial.html", name=name, steps=steps)
 
 
 def _kind(name: str) -> Kind:

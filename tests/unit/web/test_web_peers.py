@@ -1,5 +1,6 @@
 """AE titles in the browser: list, forms with their faults, lock, removal, test and card."""
 
+import re
 import socket
 
 import pytest
@@ -122,18 +123,55 @@ def test_what_was_removed_meanwhile_is_told(node):
     assert set(peers(node)) == {"pacs"}
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return str(closed.getsockname()[1])
+
+
+def room(node):
+    return node.pages.app.state.trial_room
+
+
 def test_a_test_says_what_is_wrong_and_what_to_do(node):
     """Nobody listens at this port."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    fields = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": str(port)}
+    fields = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": free_port()}
     post(node.client("anna"), "/peers/dicom/form", mark_name="pacs", **fields)
+    client = node.client("otto")
 
-    answer = post(node.client("otto"), "/peers/test", name="pacs")
+    begun = post(client, "/peers/test", name="pacs")
+    room(node).wait(int(begun.headers["location"].removeprefix("/peers/tests/")))
+    page = client.get(begun.headers["location"]).text
 
-    assert answer.status_code == 200
-    assert "connection" in answer.text
-    assert "Something must be put right" in answer.text
+    assert begun.status_code == 303
+    assert "connection" in page
+    assert "ask whether the DICOM service runs" in page
+    assert "Something must be put right" in page
+    assert "hx-trigger" not in page
+    assert post(client, "/peers/test", name="nobody").status_code == 404
+
+
+def test_a_peer_is_tried_as_it_was_typed_and_nothing_is_saved(node):
+    """What was typed stays in the form, and the file is as it was."""
+    before, client = node.desk.read().text, node.client("anna")
+    typed = {**PACS, "host": "127.0.0.1", "port": free_port(), "step": "test"}
+
+    page = post(client, "/peers/dicom/form", **typed)
+    view = room(node).wait(int(re.search(r'data-number="(\d+)"', page.text)[1]))
+
+    assert page.status_code == 200
+    assert 'value="PACS2"' in page.text
+    assert (view.name, view.steps[0].ok) == ("second", False)
+    assert f"port {typed['port']} refuses connections" in view.steps[0].found
+    assert node.desk.read().text == before
+
+
+def test_a_faulty_peer_is_not_tried(node):
+    """Its faults stand beside their fields, as when it is saved."""
+    page = post(node.client("anna"), "/peers/dicom/form", **{**PACS, "port": "0", "step": "test"})
+
+    assert page.status_code == 422
+    assert "peers[2].port" in page.text
+    assert "/peers/tests/" not in page.text
 
 
 def test_programs_do_the_same(node):
