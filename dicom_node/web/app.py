@@ -18,6 +18,7 @@ from dicom_node.web.entry import Entry
 from dicom_node.web.headers import BodyLimit, SecurityHeaders
 from dicom_node.web.house import House, Sources
 from dicom_node.web.pages import (
+    api_page,
     audit,
     configuration,
     deliveries,
@@ -68,6 +69,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     configuration.add,
     audit.add,
     users.add,
+    api_page.add,
 )
 
 _SEE_OTHER = 303
