@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from dicom_node.errors import LostLeaseError, UnknownEntryError
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.reprocess_lane import nobody_waits_for
 from dicom_node.jobs.results_store import note_delivery, revive, settle_jobs
 from dicom_node.jobs.state import DeliveryState, move_delivery
 from dicom_node.jobs.tables import DeliveryRow, ObjectRow, ResultSetRow, SeriesRow
@@ -87,7 +88,8 @@ class DeliveryLedger:
     """One row per object and destination, claimed per destination.
 
     Nothing is sent twice side by side. Result sets of one series go out in the order they were
-    made: what supersedes never overtakes. Those of urgent series go before all others.
+    made: what supersedes never overtakes. Those of urgent series go before all others, those of
+    a re-read of an archive after all others.
     """
 
     def __init__(self, database: Database) -> None:
@@ -312,7 +314,11 @@ def _next_due(destination: str, now: datetime) -> Select[int]:
             DeliveryRow.next_attempt_at <= now,
             ~overtakes,
         )
-        .order_by((SeriesRow.urgency != "").desc(), DeliveryRow.result_set_id)
+        .order_by(
+            (SeriesRow.urgency != "").desc(),
+            nobody_waits_for(DeliveryRow.result_set_id),
+            DeliveryRow.result_set_id,
+        )
         .limit(1)
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.reprocess_lane import REPROCESS_PRIORITY, is_of_a_run
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.tables import DeliveryRow, JobRow, ResultSetRow, SeriesRow
 
@@ -25,7 +26,7 @@ class Depth:
     deliveries : mapping
         By destination and state.
     oldest_queued_s : float
-        How long the oldest job that may be claimed has waited; 0 if none does.
+        How long the oldest job that somebody waits for has waited; 0 if there is none.
     last_image_at : mapping
         When the last image came, by calling AE title.
     urgent : mapping
@@ -42,7 +43,10 @@ class Depth:
 
 
 def failed_analyses(database: Database, since: datetime) -> int:
-    """Return how many analyses gave up since then and were not tried again."""
+    """Return how many analyses gave up since then and were not tried again.
+
+    Those that a re-read of an archive caused are told by the run.
+    """
     with database.read() as session:
         return (
             session.scalar(
@@ -50,6 +54,7 @@ def failed_analyses(database: Database, since: datetime) -> int:
                     JobRow.kind == JobKind.ANALYSIS,
                     JobRow.state == JobState.FAILED,
                     JobRow.finished_at >= since,
+                    ~is_of_a_run(JobRow.job_id),
                 )
             )
             or 0
@@ -72,7 +77,7 @@ def depth(database: Database, now: datetime) -> Depth:
         ).all()
         oldest = session.scalar(
             select(func.min(JobRow.available_at, type_=JobRow.available_at.type)).where(
-                JobRow.state == JobState.QUEUED
+                JobRow.state == JobState.QUEUED, JobRow.priority > REPROCESS_PRIORITY
             )
         )
         last = session.execute(

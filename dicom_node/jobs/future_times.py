@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.delivery_tables import CommitmentRequestRow, DestinationRow
+from dicom_node.jobs.reprocess_tables import ReprocessRunRow, ReprocessStudyRow
 from dicom_node.jobs.state import DeliveryState, JobState, SearchState, SeriesState
 from dicom_node.jobs.tables import DeliveryRow, JobRow, PriorSearchRow, ProcessRow, SeriesRow
 from dicom_node.wall_clock import latest_lawful
@@ -44,6 +45,8 @@ class LongestWaits:
         Until a sender is told again what it asked for.
     search_s : float
         Until a search for earlier scans is tried again.
+    reprocess_s : float
+        Until a study of a re-read is tried again.
     """
 
     series_s: float = 60.0
@@ -56,6 +59,7 @@ class LongestWaits:
     commitment_s: float = 3600.0
     report_s: float = 3600.0
     search_s: float = 3600.0
+    reprocess_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,4 +172,7 @@ def _kept(waits: LongestWaits) -> Iterator[_Kept]:
         of=(PriorSearchRow.state == SearchState.PENDING,),
         longest_s=waits.search_s,
     )
+    yield _Kept(time=ReprocessStudyRow.again_at, longest_s=waits.reprocess_s)
+    yield _Kept(time=ReprocessStudyRow.queued_at)
+    yield _Kept(time=ReprocessRunRow.begun_at)
     yield _Kept(time=ProcessRow.seen_at, of=(ProcessRow.ended_at.is_(None),))

@@ -13,6 +13,7 @@ from dicom_node.jobs.assignment import task_of
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.planning import NO_PLANS, PlanningRules, note_scan, plan_after
 from dicom_node.jobs.purged_images import IMAGES_PURGED
+from dicom_node.jobs.reprocess_lane import allowed, is_asked_for, may_begin
 from dicom_node.jobs.results_store import add_result_set, revive, settle_jobs
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job, move_series
@@ -51,7 +52,7 @@ class JobLedger:
 
         Urgent jobs come first, then the oldest. Two jobs of one series never run at the same time.
         What only follows a result does not begin while images arrive: the analysis that they will
-        need comes first.
+        need comes first. Nor does what a re-read of an archive asked for.
         """
         other = aliased(JobRow)
         busy = exists().where(
@@ -60,6 +61,7 @@ class JobLedger:
         arriving = exists().where(
             SeriesRow.state.in_((SeriesState.RECEIVING, SeriesState.COMPLETE)),
             SeriesRow.last_received_at > now - _STILL_ARRIVING,
+            ~is_asked_for(SeriesRow.series_uid),
         )
         waiting = (
             select(JobRow)
@@ -68,6 +70,7 @@ class JobLedger:
                 JobRow.available_at <= now,
                 ~busy,
                 or_(JobRow.priority >= 0, ~arriving),
+                may_begin(),
             )
             .order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.job_id)
             .limit(1)
@@ -133,6 +136,7 @@ class JobLedger:
         """
         with self._database.write() as session:
             job = _claimed(session, claim)
+            destinations, is_followed = allowed(session, job, destinations)
             result_set = add_result_set(
                 session,
                 job,
@@ -159,7 +163,7 @@ class JobLedger:
             settle_jobs(session, result_set.result_set_id, now)
             if job.kind is JobKind.ANALYSIS:
                 note_scan(session, job, record)
-                plan_after(session, job, plans, now)
+                plan_after(session, job, plans if is_followed else NO_PLANS, now)
 
     def reject(
         self,
@@ -197,7 +201,7 @@ class JobLedger:
                     leaflet.objects,
                     model_digest=leaflet.model_digest,
                     configuration_digest=leaflet.configuration_digest,
-                    destinations=leaflet.destinations,
+                    destinations=allowed(session, job, leaflet.destinations)[0],
                     now=now,
                 ).result_set_id
             for series in instead:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.reprocess_lane import is_of_a_run
 from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import JobRow
 
@@ -153,13 +154,17 @@ class PairLedger:
 
 
 def _ended(session: Session, kind: JobKind) -> list[JobRow]:
-    """Return the jobs of a kind that have a record, the oldest first."""
+    """Return the jobs of a kind that have a record, the oldest first; none that a re-read caused.
+
+    An archive says nothing of how the site is today.
+    """
     found = session.scalars(
         select(JobRow)
         .where(
             JobRow.kind == kind,
             JobRow.finished_at.is_not(None),
             JobRow.record != "",
+            ~is_of_a_run(JobRow.job_id),
             # a failed delivery does not unsay the opinion
             JobRow.state.in_(_ENDED) | JobRow.result_set_id.is_not(None),
         )

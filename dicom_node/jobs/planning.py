@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.jobs.pairing import AnalyzedScan, PairingRules, ScanPair, pairs_of
 from dicom_node.jobs.purged_images import IMAGES_PURGED
+from dicom_node.jobs.reprocess_lane import is_of_a_run
 from dicom_node.jobs.state import JobKind, JobState, SearchState, move_job
 from dicom_node.jobs.tables import (
     InstanceRow,
@@ -134,6 +135,8 @@ def _plan_comparison(
     session: Session, pair: ScanPair, analyses: Mapping[int, JobRow], now: datetime
 ) -> None:
     baseline, follow_up = analyses[pair.baseline.job_id], analyses[pair.follow_up.job_id]
+    if session.scalar(select(is_of_a_run(JobRow.job_id)).where(JobRow.job_id == follow_up.job_id)):
+        return  # nobody waits for a comparison that ends with a scan of an archive's re-read
     same = exists().where(
         JobRow.kind == JobKind.COMPARISON,
         JobRow.baseline_job_id == baseline.job_id,

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from dicom_node.errors import IllegalTransitionError, UnknownEntryError
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.purged_images import IMAGES_PURGED
+from dicom_node.jobs.reprocess_lane import copy_of
 from dicom_node.jobs.results_store import revive
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job
-from dicom_node.jobs.tables import JobInstanceRow, JobRow, SeriesRow
+from dicom_node.jobs.tables import JobRow, SeriesRow
 from dicom_node.jobs.timeline import EventKind, record
 from dicom_node.jobs.urgent_lane import priority_of
 
@@ -73,21 +74,6 @@ def _again(session: Session, series: SeriesRow, *, by: str, now: datetime) -> bo
         job.attempts, job.available_at, job.reason = 0, now, ""
         record(session, now, series.series_uid, EventKind.RETRIED, f"by {by}", job_id=job.job_id)
         return True
-    again = JobRow(
-        series_uid=series.series_uid,
-        study_uid=series.study_uid,
-        input_digest=job.input_digest,
-        state=JobState.QUEUED,
-        flags=series.flags,
-        priority=priority_of(series),
-        created_at=now,
-        available_at=now,
-    )
-    session.add(again)
-    session.flush()
-    images = session.scalars(
-        select(JobInstanceRow.instance_id).where(JobInstanceRow.job_id == job.job_id)
-    ).all()
-    session.add_all(JobInstanceRow(job_id=again.job_id, instance_id=image) for image in images)
+    again = copy_of(session, job, series, priority=priority_of(series), now=now)
     record(session, now, series.series_uid, EventKind.RETRIED, f"by {by}", job_id=again.job_id)
     return True

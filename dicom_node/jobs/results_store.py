@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from dicom_node.jobs.reprocess_lane import is_kept, objects_to_send
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, move_delivery, move_job
 from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow, SeriesRow
 from dicom_node.jobs.tally import observe_door
@@ -23,7 +24,10 @@ def add_result_set(
     destinations: Sequence[str],
     now: datetime,
 ) -> ResultSetRow:
-    """Return the result set of a job with its objects and deliveries, new unless it was there."""
+    """Return the result set of a job with its objects and deliveries, new unless it was there.
+
+    Results that a re-read kept are delivered once somebody waits for them.
+    """
     key = {
         "series_uid": job.series_uid,
         "input_digest": job.input_digest,
@@ -32,6 +36,8 @@ def add_result_set(
     }
     known = session.scalar(select(ResultSetRow).filter_by(**key))
     if known is not None:
+        if destinations and session.scalar(select(is_kept(known.result_set_id))):
+            _send_kept(session, known, objects, destinations=destinations, now=now)
         return known
     earlier = predecessor_of(session, job)
     result_set = ResultSetRow(
@@ -49,10 +55,17 @@ def add_result_set(
 
 
 def predecessor_of(session: Session, job: JobRow) -> ResultSetRow | None:
-    """Return the latest result set of this kind of job for its series: a new one supersedes it."""
+    """Return the latest result set of this kind of job for its series: a new one supersedes it.
+
+    What a re-read kept for itself is known to nobody, so nothing supersedes it.
+    """
     return session.scalar(
         select(ResultSetRow)
-        .where(ResultSetRow.series_uid == job.series_uid, ResultSetRow.kind == job.kind)
+        .where(
+            ResultSetRow.series_uid == job.series_uid,
+            ResultSetRow.kind == job.kind,
+            ~is_kept(ResultSetRow.result_set_id),
+        )
         .order_by(ResultSetRow.result_set_id.desc())
         .limit(1)
     )
@@ -179,9 +192,36 @@ def _add_object(
     )
     session.add(row)
     session.flush()
+    _add_deliveries(session, result_set, row.object_id, destinations=destinations, now=now)
+
+
+def _send_kept(
+    session: Session,
+    result_set: ResultSetRow,
+    objects: Sequence[StoredObject],
+    *,
+    destinations: Sequence[str],
+    now: datetime,
+) -> None:
+    """Have the objects of a result set delivered that were kept; purged ones come anew."""
+    here = objects_to_send(session, result_set.result_set_id)
+    for object_id in here:
+        _add_deliveries(session, result_set, object_id, destinations=destinations, now=now)
+    for order, stored in enumerate(() if here else objects):
+        _add_object(session, result_set, stored, order=order, destinations=destinations, now=now)
+
+
+def _add_deliveries(
+    session: Session,
+    result_set: ResultSetRow,
+    object_id: int,
+    *,
+    destinations: Sequence[str],
+    now: datetime,
+) -> None:
     session.add_all(
         DeliveryRow(
-            object_id=row.object_id,
+            object_id=object_id,
             result_set_id=result_set.result_set_id,
             destination=destination,
             state=DeliveryState.PENDING,

@@ -23,6 +23,7 @@ from dicom_node.intake.selection import Candidate, SelectionRules
 from dicom_node.intake.selection import select as select_series
 from dicom_node.intake.urgency import NO_URGENCY, UrgencyRules
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.reprocess_lane import enter, is_asked_for, is_of_a_run
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_series
 from dicom_node.jobs.tables import (
     AssociationRow,
@@ -68,7 +69,7 @@ class SeriesLedger:
             series = session.get_one(SeriesRow, series_uid)
             if series.state is not SeriesState.RECEIVING:
                 return
-            verdict = judge(_assembly(session, series), rules, now)
+            verdict = judge(assembly_of(session, series), rules, now)
             series.reason = verdict.reason
             match verdict:
                 case Waiting(look_again_at=look_again_at):
@@ -138,7 +139,7 @@ class SeriesLedger:
             selection = select_series(
                 [candidate_of(session, series) for series in complete],
                 rules,
-                already_chosen=_chosen_before(session, study_uid),
+                already_chosen=_chosen_before(session, study_uid, complete),
             )
             note_urgency(session, study_uid, complete, urgent, now)
             for series in complete:
@@ -152,7 +153,8 @@ class SeriesLedger:
                 _make_job(session, series, now)
 
 
-def _assembly(session: Session, series: SeriesRow) -> SeriesAssembly:
+def assembly_of(session: Session, series: SeriesRow) -> SeriesAssembly:
+    """Return a series as far as it has arrived."""
     images = _current_images(session, series.series_uid)
     still_open = session.scalar(
         select(func.count())
@@ -237,13 +239,22 @@ def _orientation(text: str) -> Orientation | None:
     return (a, b, c, d, e, f)
 
 
-def _chosen_before(session: Session, study_uid: str) -> int:
-    """Return how many series of a study hold their place: chosen, and not rejected since."""
+def _chosen_before(session: Session, study_uid: str, complete: Sequence[SeriesRow]) -> int:
+    """Return how many series of a study hold their place: chosen, and not rejected since.
+
+    What a re-read of an archive analysed holds no place of a series that somebody waits for.
+    """
     held = exists().where(
         JobRow.series_uid == SeriesRow.series_uid,
         JobRow.kind == JobKind.ANALYSIS,
         JobRow.state.in_(_HOLDING),
     )
+    live = select(SeriesRow.series_uid).where(
+        SeriesRow.series_uid.in_([one.series_uid for one in complete]),
+        ~is_asked_for(SeriesRow.series_uid),
+    )
+    if session.scalar(live.limit(1)):
+        held = held.where(~is_of_a_run(JobRow.job_id))
     return (
         session.scalar(
             select(func.count()).where(
@@ -294,6 +305,7 @@ def _make_job(session: Session, series: SeriesRow, now: datetime) -> None:
     )
     session.add(job)
     session.flush()
+    enter(session, job, series, now)
     session.add_all(
         JobInstanceRow(job_id=job.job_id, instance_id=image.instance_id) for image in images
     )

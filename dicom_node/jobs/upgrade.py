@@ -11,6 +11,13 @@ from dicom_node.jobs.delivery_tables import (
     CommitmentRow,
     DestinationRow,
 )
+from dicom_node.jobs.reprocess_tables import (
+    ReprocessJobRow,
+    ReprocessPlaceRow,
+    ReprocessRunRow,
+    ReprocessSeriesRow,
+    ReprocessStudyRow,
+)
 from dicom_node.jobs.retention_tables import PurgeRow, StudyHoldRow
 from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
 from dicom_node.jobs.tally_tables import TallyRow
@@ -66,6 +73,11 @@ _NEW_TABLES: Final = (
     UserSessionRow,
     UserTokenRow,
     SignInRow,
+    ReprocessRunRow,
+    ReprocessStudyRow,
+    ReprocessSeriesRow,
+    ReprocessJobRow,
+    ReprocessPlaceRow,
 )
 
 

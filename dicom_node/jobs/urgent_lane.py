@@ -18,6 +18,7 @@ from dicom_node.intake.instance import SeriesAttributes
 from dicom_node.intake.urgency import UrgencyRules, urgency
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.planning import COMPARISON_PRIORITY, URGENT_COMPARISON_PRIORITY
+from dicom_node.jobs.reprocess_lane import REPROCESS_PRIORITY, is_of_a_run, open_run
 from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import (
     HeaderVariantRow,
@@ -102,10 +103,12 @@ def note_urgency(
 ) -> None:
     """Judge the complete series of a study; if one is urgent, so is every series of the study.
 
-    Earlier scans that the node fetched itself are not judged: nobody waits for them.
+    Scans that the node fetched itself, as earlier ones or for a re-read of an archive, are not
+    judged: nobody waits for them.
     """
     for one in complete:
-        is_fetched = session.get(PriorSeriesRow, one.series_uid) is not None
+        is_prior = session.get(PriorSeriesRow, one.series_uid) is not None
+        is_fetched = is_prior or open_run(session, one.series_uid) is not None
         if not one.urgency and not is_fetched:
             one.urgency = urgency(_headers(session, one), one.calling_ae_title, rules)
             if one.urgency:
@@ -133,8 +136,13 @@ def priority_of(series: SeriesRow) -> int:
 
 def _reorder(session: Session, study_uid: str, *, is_urgent: bool) -> None:
     """Give what waits of a study its priority; shadows wait as ever."""
-    waiting = select(JobRow).where(JobRow.study_uid == study_uid, JobRow.state == JobState.QUEUED)
-    for job in session.scalars(waiting):
+    waiting = select(JobRow, is_of_a_run(JobRow.job_id)).where(
+        JobRow.study_uid == study_uid, JobRow.state == JobState.QUEUED
+    )
+    for job, is_reread in session.execute(waiting):
+        if is_reread and not is_urgent:
+            job.priority = REPROCESS_PRIORITY
+            continue
         job.priority = (_URGENT if is_urgent else _ROUTINE).get(job.kind, job.priority)
 
 

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -103,9 +103,31 @@ class UploadDesk:
         OSError
             If it cannot be read.
         """
+        return self._take_all(self._files(path, name), title=CALLING_TITLE, address=address)
+
+    def take_files(self, paths: Iterable[Path], *, title: str, address: str) -> Received:
+        """Take files as if they came over one association; archives among them are refused.
+
+        Parameters
+        ----------
+        paths
+            Where they lie.
+        title
+            AE title that stands for where they came from.
+        address
+            The same as an address.
+
+        Raises
+        ------
+        OSError
+            If one cannot be read.
+        """
+        return self._take_all(map(self._file, paths), title=title, address=address)
+
+    def _take_all(self, files: Iterable[Entry], *, title: str, address: str) -> Received:
         sender = Sender(
             association_id=self.new_id(),
-            calling_ae_title=CALLING_TITLE,
+            calling_ae_title=title,
             called_ae_title=self.ae_title,
             address=address,
             opened_at=self.clock(),
@@ -114,7 +136,7 @@ class UploadDesk:
         named: list[RefusedFile] = []
         counts: Counter[bool] = Counter()
         try:
-            for entry in self._files(path, name):
+            for entry in files:
                 reason = entry.refusal or self._take(entry.content, sender, series)
                 counts[not reason] += 1
                 if reason and len(named) < MOST_NAMED:
@@ -133,10 +155,13 @@ class UploadDesk:
             beginning = file.read(len(SIGNATURES[0]))
         if beginning in SIGNATURES:
             yield from entries(path, longest=self.longest)
-        elif path.stat().st_size > self.longest:
-            yield Entry(name=name, refusal=f"is longer than {self.longest // 2**20} MB")
         else:
-            yield Entry(name=name, content=path.read_bytes())
+            yield self._file(path, name)
+
+    def _file(self, path: Path, name: str = "") -> Entry:
+        if path.stat().st_size > self.longest:
+            return Entry(name=name, refusal=f"is longer than {self.longest // 2**20} MB")
+        return Entry(name=name, content=path.read_bytes())
 
     def _take(self, encoded: bytes, sender: Sender, series: dict[tuple[str, str], None]) -> str:
         """Take custody of a file; return why not, empty if it is taken."""

@@ -31,7 +31,11 @@ YEAR_S = 400 * 24 * 3600.0
 RETRY = RetryPolicy(max_attempts=9, first_delay_s=30, cap_s=600)
 COMMITMENT = CommitmentRules(retry=RETRY)
 
-LEDGER_MODULES = {"dicom_node.jobs.tables", "dicom_node.jobs.delivery_tables"}
+LEDGER_MODULES = {
+    "dicom_node.jobs.tables",
+    "dicom_node.jobs.delivery_tables",
+    "dicom_node.jobs.reprocess_tables",
+}
 
 #: Times that only tell what has been; nobody waits for them.
 HISTORY = {
@@ -57,6 +61,10 @@ HISTORY = {
     "prior_series.asked_at",
     "processes.ended_at",
     "processes.started_at",
+    "reprocess_runs.created_at",
+    "reprocess_runs.finished_at",
+    "reprocess_studies.began_at",
+    "reprocess_studies.finished_at",
     "result_sets.created_at",
     "series.first_received_at",
     "series.purged_at",
