@@ -27,6 +27,7 @@ from dicom_node.errors import TlsFileError, stack_of
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
+    from pynetdicom.presentation import PresentationContext
 
 LOGGER = logging.getLogger(__name__)
 
@@ -68,6 +69,18 @@ class Door:
     knows_address: Callable[[str], bool]
     max_associations: int
     store: "Callable[[Association, Request, str, MeasuredDataSet], int] | None" = None
+
+
+class _SharedContexts(list["PresentationContext"]):
+    """Contexts that all associations share: nobody changes them.
+
+    The library copies them for each association, which costs more time than everything else in
+    setting it up.
+    """
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "list[PresentationContext]":
+        """Return the same contexts in a list of their own."""
+        return list(self)
 
 
 class Listener(ThreadedAssociationServer):
@@ -116,6 +129,7 @@ class Listener(ThreadedAssociationServer):
             evt_handlers=list(handlers),
             request_handler=GuardedRequestHandler,
         )
+        self.contexts = _SharedContexts(self.contexts)
 
     @property
     def port(self) -> int:
@@ -154,10 +168,17 @@ class Listener(ThreadedAssociationServer):
         self.door.refusals.note(RefusalKind.CONNECTION_LIMIT, address=address)
         return False
 
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+        """Serve a connection; in a thread of its own where a TLS handshake is waited for."""
+        if self._tls is None:
+            self.process_request_thread(request, client_address)
+        else:
+            super().process_request(request, client_address)
+
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
         """Begin an association on a connection, after the TLS handshake where there is one.
 
-        Runs in a thread of the connection.
+        Runs in a thread of the connection if there is one.
         """
         plug = request
         if self._tls is not None:
