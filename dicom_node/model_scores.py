@@ -12,6 +12,7 @@ _ENDS: Final = (("low_95", "high_95"), ("low", "high"))
 
 #: Words of data for which nobody's head was scanned.
 _SIMULATED: Final = re.compile(r"simulat|phantom|synthetic", re.IGNORECASE)
+_SIMULATED_ONLY: Final = re.compile(r"\s*simulated (data )?only\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +62,18 @@ def tells_of_simulation(words: str) -> bool:
     return _SIMULATED.search(words) is not None
 
 
-def scores_of(metrics: Mapping[str, Any]) -> tuple[CohortScores, ...]:
-    """Return the metrics of a card, in its order."""
+def scores_of(metrics: Mapping[str, Any], *, training_cohort: str) -> tuple[CohortScores, ...]:
+    """Return the metrics of a card, in its order.
+
+    Where a model has learned from simulated data only, it was held to such, too, unless the name
+    of the data says ``real``.
+    """
+    only = _SIMULATED_ONLY.match(training_cohort) is not None
     return tuple(
         CohortScores(
             name=_plain(name),
-            simulated=tells_of_simulation(f"{name} {json.dumps(value)}"),
+            simulated=(only and "real" not in name)
+            or tells_of_simulation(f"{name} {json.dumps(value)}"),
             lines=tuple(_lines((), value)),
         )
         for name, value in metrics.items()

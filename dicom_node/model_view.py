@@ -87,7 +87,7 @@ def model_view(path: Path, *, bundle: str) -> ModelView:
         licence=card.licence,
         intended_use=card.intended_use,
         facts=tuple(facts_of(card)),
-        scores=scores_of(card.metrics),
+        scores=scores_of(card.metrics, training_cohort=card.training_cohort),
     )
 
 

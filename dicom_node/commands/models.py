@@ -66,7 +66,7 @@ def run_show(bundle: str, *, as_json: bool) -> int:
     show_table(("field", "value"), rows, title="Model card")
     for name in _LONG_FIELDS:
         say(f"{name.replace('_', ' ')}: {getattr(card, name)}")
-    for cohort in scores_of(card.metrics):
+    for cohort in scores_of(card.metrics, training_cohort=card.training_cohort):
         say(f"{cohort.name}{' (SIMULATED DATA)' if cohort.simulated else ''}:")
         for line in cohort.lines:
             say(f"  {line.what}: {line.found}" if line.what else f"  {line.found}")

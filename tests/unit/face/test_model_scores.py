@@ -12,7 +12,8 @@ def test_an_estimate_and_its_interval_are_one_line():
                 "dice": {"mean": 0.9, "low_95": 0.8, "high_95": 0.95, "median": 0.92},
                 "this_model": {"auc": {"value": 0.87, "low": 0.75, "high": 0.99}},
             }
-        }
+        },
+        training_cohort="",
     )
 
     assert [(one.what, one.found) for one in cohort.lines] == [
@@ -26,7 +27,9 @@ def test_an_estimate_and_its_interval_are_one_line():
 
 def test_lists_of_tables_are_numbered_and_plain_values_shown():
     """As cards of ensembles and of refits have them."""
-    (listed, plain) = scores_of({"runs": [{"auc": 0.7}, {"auc": 0.8}], "weights": [1, 2]})
+    (listed, plain) = scores_of(
+        {"runs": [{"auc": 0.7}, {"auc": 0.8}], "weights": [1, 2]}, training_cohort=""
+    )
 
     assert [(one.what, one.found) for one in listed.lines] == [
         ("1, auc", "0.7"),
@@ -44,8 +47,18 @@ def test_simulated_data_are_found_wherever_they_are_named():
             "validation": {"masks": "true masks of the simulator"},
             "refit": {"scans": {"simulated": 4}},
             "phe_sich": {"auc": 0.7},
-        }
+        },
+        training_cohort="42 patients and simulated heads",
     )
 
     assert [one.simulated for one in found] == [True, True, True, False]
     assert tells_of_simulation("heads of the ichtrain phantom")
+
+
+def test_what_has_only_seen_simulated_data_was_judged_on_them():
+    """Unless the name of the data says that they are real."""
+    metrics = {"validation": {"auc": 0.8}, "real_heads": {"auc": 0.6}}
+
+    found = scores_of(metrics, training_cohort="Simulated only (phantom): 471 hematomas")
+
+    assert [one.simulated for one in found] == [True, False]
