@@ -13,6 +13,9 @@ IMPLEMENTATION_CLASS_UID = "2.25.275025281539849141031874244941275657708"
 #: Implementation Version Name, at most 16 characters (PS3.7, section D.3.3.2.4).
 IMPLEMENTATION_VERSION_NAME = "ICHNODE_0_1"
 
+#: File meta information is far shorter than this.
+LONGEST_META = 16384
+
 PREAMBLE = b"\0" * 128 + b"DICM"
 
 #: VRs whose length field has four bytes after two reserved ones (PS3.5, section 7.1.2).

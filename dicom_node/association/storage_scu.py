@@ -12,13 +12,11 @@ from pydicom.uid import UID
 
 from dicom_node.association.compression import COMPRESSED, compress, fits
 from dicom_node.association.context_answers import negotiation_dump, why_refused
-from dicom_node.association.file_format import split_file
+from dicom_node.association.file_format import LONGEST_META, split_file
 from dicom_node.association.negotiation import Negotiated, Pair, negotiate
 from dicom_node.association.peers import PLAIN_ENCODINGS, Peer
+from dicom_node.association.stream_sender import StreamSender
 from dicom_node.errors import AssociationAbortedError, PeerTimeoutError
-
-#: File meta information is far shorter than this.
-_LONGEST_META = 16384
 
 _SUCCESS = 0x0000
 
@@ -96,7 +94,7 @@ def outgoing_file(path: Path) -> OutgoingFile:
         If it cannot be read.
     """
     with path.open("rb") as file:
-        meta, _ = split_file(file.read(_LONGEST_META))
+        meta, _ = split_file(file.read(LONGEST_META))
     return OutgoingFile(
         path=path,
         sop_class_uid=meta.sop_class_uid,
@@ -111,6 +109,7 @@ def send_files(
     *,
     on_outcome: Callable[[SendOutcome], None] = lambda _outcome: None,
     timer: Callable[[], float] = time.monotonic,
+    by_library: bool = False,
 ) -> tuple[SendOutcome, ...]:
     """Send files over one association, in the order given, and return the fate of each.
 
@@ -129,6 +128,8 @@ def send_files(
         association breaks at a later one.
     timer
         Returns seconds on a clock that never goes back.
+    by_library
+        Whether pynetdicom encodes and writes what could be sent as it lies, too.
 
     Raises
     ------
@@ -139,8 +140,9 @@ def send_files(
         return ()
     outcomes = []
     with negotiate(peer, _proposed(peer, files), timer=timer) as negotiated:
+        stream = None if by_library else _stream(peer, negotiated, timer)
         for file in files:
-            outcome = _send(peer, negotiated, file, timer)
+            outcome = _send(peer, negotiated, file, stream, timer)
             outcomes.append(outcome)
             on_outcome(outcome)
     return tuple(outcomes)
@@ -189,8 +191,25 @@ def _recoded(file: OutgoingFile, syntax: str) -> FileDataset:
     return ds
 
 
+def _stream(peer: Peer, negotiated: Negotiated, timer: Callable[[], float]) -> StreamSender | None:
+    """Return what sends files as they lie; None if the association is over already."""
+    association = negotiated.association
+    if not association.is_established:
+        return None
+    return StreamSender(
+        association,
+        answer_s=peer.dimse_timeout_s,
+        portion_s=peer.network_timeout_s,
+        timer=timer,
+    )
+
+
 def _send(
-    peer: Peer, negotiated: Negotiated, file: OutgoingFile, timer: Callable[[], float]
+    peer: Peer,
+    negotiated: Negotiated,
+    file: OutgoingFile,
+    stream: StreamSender | None,
+    timer: Callable[[], float],
 ) -> SendOutcome:
     accepted = [
         syntax
@@ -209,17 +228,48 @@ def _send(
         )
     outgoing = _in_best(file, accepted)
     started = timer()
-    try:
-        answer = negotiated.association.send_c_store(outgoing)
-    except RuntimeError:  # pynetdicom's word for: no longer established
-        raise AssociationAbortedError(f"{peer.name} ended the association early") from None
-    if "Status" in answer:
-        return _outcome(peer, file, int(answer.Status))
+    if isinstance(outgoing, Path) and stream is not None:
+        status = _sent_as_it_lies(peer, negotiated, file, stream)
+    else:
+        status = _sent_by_library(peer, negotiated, outgoing)
+    if status is not None:
+        return _outcome(peer, file, status)
     if timer() - started >= peer.dimse_timeout_s:
         raise PeerTimeoutError(
             f"{peer.name} did not answer C-STORE within {peer.dimse_timeout_s:g} s"
         )
     raise AssociationAbortedError(f"{peer.name} aborted the association during C-STORE")
+
+
+def _sent_as_it_lies(
+    peer: Peer, negotiated: Negotiated, file: OutgoingFile, stream: StreamSender
+) -> int | None:
+    """Send a file as it is; return the status of the answer, None if there was none."""
+    if not negotiated.association.is_established:
+        raise AssociationAbortedError(f"{peer.name} ended the association early")
+    context_id = stream.context_of(file.sop_class_uid, file.transfer_syntax_uid)
+    if context_id is None:
+        return _sent_by_library(peer, negotiated, file.path)
+    status = stream.store(
+        file.path,
+        context_id,
+        sop_class_uid=file.sop_class_uid,
+        sop_instance_uid=file.sop_instance_uid,
+    )
+    if status is None:
+        negotiated.association.abort()
+    return status
+
+
+def _sent_by_library(
+    peer: Peer, negotiated: Negotiated, outgoing: Path | FileDataset
+) -> int | None:
+    """Have pynetdicom send an object; return as `_sent_as_it_lies` does."""
+    try:
+        answer = negotiated.association.send_c_store(outgoing)
+    except RuntimeError:  # pynetdicom's word for: no longer established
+        raise AssociationAbortedError(f"{peer.name} ended the association early") from None
+    return int(answer.Status) if "Status" in answer else None
 
 
 def _outcome(peer: Peer, file: OutgoingFile, status: int) -> SendOutcome:

@@ -1,5 +1,7 @@
 """The two requests that storage lives from, and their answers, without a data set library.
 
+Read and answered where the node is called; written, with the answer to be read, where it calls.
+
 A command set of C-STORE has a hundred and fifty bytes; to make and to read one as a data set
 costs more processor time than to receive the image behind it. PS3.7, sections 6.3, 9.3.1, 9.3.5
 and annex E.
@@ -20,12 +22,18 @@ _PRIORITY, _DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0700, 0x0800, 0x0900, 0x10
 #: Command Data Set Type of a message without a data set (PS3.7, section E.1).
 _NO_DATA_SET = 0x0101
 
+#: The same of one with a data set, and the priority that the library asks for (section E.1).
+_DATA_SET, _LOW = 0x0001, 0x0002
+
 #: What an answer adds to the Command Field of its request (PS3.7, section E.1).
 _ANSWER = 0x8000
 
 #: What the message needs that it is read here; all else is left to the library.
 _EVERY: Final = frozenset({_SOP_CLASS, _COMMAND, _MESSAGE_ID, _DATA_SET_TYPE})
 _STORE: Final = _EVERY | {_PRIORITY, _SOP_INSTANCE}
+
+#: What an answer needs that it is read here.
+_ANSWERED: Final = frozenset({_COMMAND, _ANSWERED_ID, _DATA_SET_TYPE, _STATUS})
 
 _LONGEST_UID = 64
 
@@ -128,6 +136,46 @@ def answer(request: Request, status: int, *, context_id: int, longest_pdu: int) 
         + piece
         for number, piece in enumerate(pieces, start=1)
     )
+
+
+def store_command(message_id: int, *, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """Return the command set of a C-STORE request of low priority (PS3.7, section 9.3.1.1)."""
+    body = (
+        _element(_SOP_CLASS, _padded(sop_class_uid))
+        + _element(_COMMAND, _SHORT.pack(RequestKind.C_STORE))
+        + _element(_MESSAGE_ID, _SHORT.pack(message_id))
+        + _element(_PRIORITY, _SHORT.pack(_LOW))
+        + _element(_DATA_SET_TYPE, _SHORT.pack(_DATA_SET))
+        + _element(_SOP_INSTANCE, _padded(sop_instance_uid))
+    )
+    return _element(0x0000, _LONG.pack(len(body))) + body
+
+
+def status_of_answer(body: bytes, *, context_id: int, message_id: int) -> int | None:
+    """Return the status of a C-STORE response that stands in one piece in one P-DATA-TF.
+
+    None if it is anything else: that is left to the library.
+
+    Parameters
+    ----------
+    body
+        What follows the head of the PDU.
+    context_id, message_id
+        Of the request.
+    """
+    if len(body) < _PDV.size:
+        return None
+    length, found_id, control = _PDV.unpack_from(body)
+    if length != len(body) - 4 or (found_id, control) != (context_id, _COMMAND_PART | _LAST_PART):
+        return None
+    values = _values(body[_PDV.size :])
+    if values is None or not values.keys() >= _ANSWERED:
+        return None
+    is_answer = _number(values[_COMMAND]) == _ANSWER | RequestKind.C_STORE
+    has_data = _number(values[_DATA_SET_TYPE]) != _NO_DATA_SET
+    if not is_answer or has_data or _number(values[_ANSWERED_ID]) != message_id:
+        return None
+    return _number(values[_STATUS])
 
 
 def _values(encoded: bytes) -> dict[int, bytes] | None:
