@@ -1,5 +1,6 @@
 """A node as processes with stand-in models, and an archive that receives its results."""
 
+import shutil
 import threading
 
 import pydicom
@@ -69,6 +70,19 @@ def node(folder, archive):
     yield node
     if node.process.poll() is None:
         node.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Return a browser without a screen."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on the PATH")
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 BLEEDING = (Ball(),)

@@ -94,6 +94,7 @@ class NodeProcess:
         self.program = [sys.executable, str(STAND_IN)]
         self.patience_s = DEADLINE_S
         self.process = None
+        self.said = None
 
     @property
     def peer(self):
@@ -108,7 +109,7 @@ class NodeProcess:
         )
 
     def start(self):
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it says that it is ready; what it says next is in `said`."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*self.program, "--config", str(self.config)],
@@ -116,9 +117,9 @@ class NodeProcess:
                 stderr=log,
                 text=True,
             )
-        lines = queue.Queue()
-        threading.Thread(target=_listen, args=(self.process, lines), daemon=True).start()
-        line = lines.get(timeout=self.patience_s)
+        self.said = queue.Queue()
+        threading.Thread(target=_listen, args=(self.process, self.said), daemon=True).start()
+        line = self.said.get(timeout=self.patience_s)
         assert line.startswith("ready:"), self.log.read_text()
         return line
 

@@ -1,7 +1,6 @@
 """The pages in a browser: as people meet them, on a desk and on a phone, and what axe says."""
 
 import re
-import shutil
 import zipfile
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -14,7 +13,6 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.users.role import UserRole
 from dicom_node.web.server import WebServer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe_playwright = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
 )
@@ -23,17 +21,6 @@ pytestmark = pytest.mark.acceptance
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 740}
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on the PATH")
-    with playwright.sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +185,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme)
     study = f"/studies/{node.study}"
     paths = ("/peers", "/peers/dicom/form", "/peers/caller/form?ae_title=CT1", "/routing")
     paths += (f"/routing?study={node.study}", "/deliveries", "/deliveries/1", "/configuration")
-    paths += ("/audit",)
+    paths += ("/audit", "/models", "/api")
     paths += ("/", "/studies", study, "/upload", "/watch", "/users", "/account", "/nowhere")
     for path in paths:
         answer = page.goto(node.base + path)
