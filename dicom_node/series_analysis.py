@@ -6,9 +6,8 @@ The worker and ``ichnode analyze`` run this same line; what they do with the out
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,12 +27,14 @@ from dicom_node.results.not_processed_report import encode_not_processed
 from dicom_node.results.scan_facts import scan_facts
 from dicom_node.results.scan_time import scan_time
 from dicom_node.results.summary import analysis_record, rejection_record, write_summary
+from dicom_node.step_clock import StepClock
 from pipeline import __version__
-from pipeline.analysis import Forecaster, Opinion, analyze
+from pipeline.analysis import Forecaster, IchAnalysis, Opinion, analyze
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionReason
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
+from pipeline.volume import CtVolume
 
 LOGGER = logging.getLogger(__name__)
 
@@ -106,50 +107,6 @@ class RejectedSeries:
     report: Dataset | None = None
 
 
-@dataclass(slots=True, eq=False)
-class StepClock:
-    """Tells of every step before it begins and keeps how long each took.
-
-    Attributes
-    ----------
-    on_step : Callable
-        Told the name of the step.
-    timer : Callable
-        Seconds that only rise.
-    on_progress : Callable
-        Told which share of the step under way is done, where that is known.
-    seconds : dict
-        Finished steps in their order.
-    """
-
-    on_step: Callable[[str], None]
-    timer: Callable[[], float] = time.monotonic
-    on_progress: OnProgress = ignore_progress
-    seconds: dict[str, float] = field(default_factory=dict)
-    _current: tuple[str, float] | None = None
-
-    def begin(self, step: str) -> None:
-        """End the step under way, if any, and begin another."""
-        self.end()
-        self.on_step(step)
-        self._current = (step, self.timer())
-
-    def end(self) -> None:
-        """End the step under way."""
-        if self._current is not None:
-            step, started = self._current
-            self.seconds[step] = self.seconds.get(step, 0.0) + self.timer() - started
-            self._current = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """End the last step when the block ends, however it does."""
-        try:
-            yield
-        finally:
-            self.end()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultConfiguration:
     """What can change a result beside images and weights.
@@ -189,6 +146,31 @@ class ResultConfiguration:
             wanted.append(f"captures {self.capture_style}")
         lines = (f"ichnode {__version__}", *self.fitted, *wanted)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedSeries:
+    """What was seen in a series before anybody asked for results.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The instances, each named after its content, in the order in which they were read.
+    source : tuple of Dataset
+        The same, read.
+    volume : CtVolume
+        Their volume.
+    analysis : IchAnalysis
+        What the models see in it.
+    seconds : dict
+        How long each step took.
+    """
+
+    files: tuple[Path, ...]
+    source: tuple[Dataset, ...]
+    volume: CtVolume
+    analysis: IchAnalysis
+    seconds: dict[str, float]
 
 
 class SeriesAnalyst:
@@ -239,6 +221,7 @@ class SeriesAnalyst:
         series_instance_uid: str,
         summary: Path,
         supersedes: Sequence[PredecessorObject] = (),
+        prepared: PreparedSeries | None = None,
         on_step: Callable[[str], None] = lambda _: None,
         on_progress: OnProgress = ignore_progress,
     ) -> AnalyzedSeries | RejectedSeries:
@@ -254,6 +237,8 @@ class SeriesAnalyst:
             Folder for picture, page and record; made if it does not exist.
         supersedes : sequence of PredecessorObject
             Results of an earlier analysis of the series.
+        prepared : PreparedSeries, optional
+            What `prepare` returned; it is used if it is of these very files.
         on_step : Callable
             Told the name of each step before it begins.
         on_progress : Callable
@@ -267,19 +252,37 @@ class SeriesAnalyst:
         steps = StepClock(on_step, self._timer, on_progress)
         with steps.running():
             try:
-                return self._analyze(files, series_instance_uid, summary, supersedes, steps)
+                if prepared is None or prepared.files != tuple(files):
+                    prepared = self._look(files, steps)
+                else:
+                    steps.replay(prepared.seconds)
+                return self._encode(prepared, series_instance_uid, summary, supersedes, steps)
             except SeriesRejectedError as error:
                 rejected = self._reject(error.reason, series_instance_uid, summary, steps)
                 return replace(rejected, report=self._leaflet(files, error.reason, supersedes))
 
-    def _analyze(
-        self,
-        files: Sequence[Path],
-        series_instance_uid: str,
-        summary: Path,
-        supersedes: Sequence[PredecessorObject],
-        steps: StepClock,
-    ) -> AnalyzedSeries:
+    def prepare(
+        self, files: Sequence[Path], *, on_step: Callable[[str], None], on_progress: OnProgress
+    ) -> PreparedSeries:
+        """Return what the models see in a series; its results can be made of that later.
+
+        Parameters
+        ----------
+        files : sequence of Path
+            As for `analyze`.
+        on_step, on_progress : Callable
+            As for `analyze`. What they raise ends it.
+
+        Raises
+        ------
+        SeriesRejectedError
+            If the series cannot be analysed.
+        """
+        steps = StepClock(on_step, self._timer, on_progress)
+        with steps.running():
+            return self._look(files, steps)
+
+    def _look(self, files: Sequence[Path], steps: StepClock) -> PreparedSeries:
         steps.begin(SeriesStep.READ)
         source = [pydicom.dcmread(path) for path in files]
         volume = read_ct_series(source)
@@ -290,6 +293,24 @@ class SeriesAnalyst:
             on_step=steps.begin,
             on_progress=steps.on_progress,
         )
+        steps.end()
+        return PreparedSeries(
+            files=tuple(files),
+            source=tuple(source),
+            volume=volume,
+            analysis=analysis,
+            seconds=dict(steps.seconds),
+        )
+
+    def _encode(
+        self,
+        prepared: PreparedSeries,
+        series_instance_uid: str,
+        summary: Path,
+        supersedes: Sequence[PredecessorObject],
+        steps: StepClock,
+    ) -> AnalyzedSeries:
+        source, volume, analysis = prepared.source, prepared.volume, prepared.analysis
         steps.begin(SeriesStep.ENCODE)
         context = self._context()
         objects = encode(

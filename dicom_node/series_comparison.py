@@ -28,7 +28,8 @@ from dicom_node.results.identity import model_line
 from dicom_node.results.patient_match import match_patients
 from dicom_node.results.scan_time import elapsed_between, scan_time
 from dicom_node.results.source import source_series
-from dicom_node.series_analysis import NodeModels, StepClock
+from dicom_node.series_analysis import NodeModels
+from dicom_node.step_clock import StepClock
 from pipeline import __version__
 from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError

@@ -1,6 +1,7 @@
 """The worker's analyst: the line of one series, between the spool and the outbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.comparers import series_comparer
@@ -21,7 +22,12 @@ from dicom_node.jobs.task import (
 )
 from dicom_node.jobs.worker import Analyst
 from dicom_node.results.capture_style import CaptureStyle
-from dicom_node.series_analysis import RejectedSeries, ResultConfiguration, SeriesAnalyst
+from dicom_node.series_analysis import (
+    PreparedSeries,
+    RejectedSeries,
+    ResultConfiguration,
+    SeriesAnalyst,
+)
 from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ class WorkerAnalyst:
     def __init__(self, analyst: SeriesAnalyst, layout: DataLayout) -> None:
         self._analyst = analyst
         self._layout = layout
+        self._prepared: PreparedSeries | None = None
 
     @property
     def model_digest(self) -> str:
@@ -45,6 +52,16 @@ class WorkerAnalyst:
         """Digest of whatever else changes a result."""
         return self._analyst.configuration_digest
 
+    def prepare(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> None:
+        """Look at a series and remember what was seen, as `early_analysis.Preparer` says."""
+        self._prepared = self._analyst.prepare(
+            files, on_step=lambda _: go_on(), on_progress=lambda _: go_on()
+        )
+
+    def forget(self) -> None:
+        """Drop what is remembered."""
+        self._prepared = None
+
     def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
         """Return results, or why there can be none."""
         outcome = self._analyst.analyze(
@@ -52,6 +69,7 @@ class WorkerAnalyst:
             series_instance_uid=task.series_instance_uid,
             summary=self._layout.summary(task.job_id),
             supersedes=task.predecessors,
+            prepared=self._prepared,
             on_step=on_step,
         )
         record = {**outcome.record, "arrival_flags": sorted(task.arrival_flags)}

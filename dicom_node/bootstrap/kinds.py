@@ -1,8 +1,10 @@
 """One analyst for every kind of job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from dicom_node.early_analysis import Preparer
 from dicom_node.jobs.state import JobKind
 from dicom_node.jobs.task import AnalysisOutcome, AnalysisTask, Analyzed, Rejected
 from dicom_node.jobs.worker import Analyst
@@ -30,6 +32,16 @@ class AnalystOfKinds:
     def configuration_digest(self) -> str:
         """Digest of whatever else changes an analysis."""
         return self._first.configuration_digest
+
+    def prepare(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> None:
+        """Have a series looked at before there is a job, if whoever does analyses can."""
+        if isinstance(self._first, Preparer):
+            self._first.prepare(files, go_on=go_on)
+
+    def forget(self) -> None:
+        """Drop what was seen in it."""
+        if isinstance(self._first, Preparer):
+            self._first.forget()
 
     def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
         """Return results, or why there can be none."""

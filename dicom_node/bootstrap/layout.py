@@ -66,6 +66,11 @@ class DataLayout:
         """Named pipes by which the processes wake one another."""
         return self.root / "bells"
 
+    @property
+    def early(self) -> Path:
+        """Marks of what workers have begun with before it was asked for."""
+        return self.root / "early"
+
     def lock(self, purpose: str) -> Path:
         """Return the lock file for a purpose."""
         return self.root / f"{purpose}.lock"

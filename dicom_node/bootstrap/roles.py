@@ -148,12 +148,10 @@ def _announced(duty: Duty, name: str, intake: "Intake") -> "Intake":
 
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
-    from dicom_node.bootstrap.follow_up import planning_rules
     from dicom_node.bootstrap.live_analyst import LiveAnalyst
     from dicom_node.bootstrap.model_faults import note_models
-    from dicom_node.delivery.outbox import Outbox
+    from dicom_node.bootstrap.shift import work_shift
     from dicom_node.jobs.documents import Documents
-    from dicom_node.jobs.worker import Worker
 
     with (
         _one_of_many(duty, Role.WORKER) as name,
@@ -172,21 +170,16 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
         bells = _bells(duty, name)
         while not duty.stop.is_set():
             turn = live.turn()
-            worker = Worker(
+            work_shift(
+                turn.settings,
                 name=name,
-                queue=ledger.jobs,
-                spool_root=duty.layout.spool,
+                ledger=ledger,
+                layout=duty.layout,
                 analyst=analysts.of(turn.settings),
-                store=Outbox(duty.layout.outbox),
-                destinations=parts.routes(turn.settings),
-                rules=parts.job_rules(turn.settings),
-                plans=planning_rules(turn.settings),
                 bells=bells,
                 clock=utc_now,
-                on_overrun=lambda: os._exit(os.EX_SOFTWARE),
+                over=turn.over,
             )
-            with bells.listen(Topic.JOBS, worker.wake):
-                worker.run(turn.over)
 
 
 def run_office(duty: Duty) -> None:
@@ -220,6 +213,7 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
     from dicom_node.bootstrap.deliverers import Deliverers
     from dicom_node.bootstrap.follow_up import prior_seeker
     from dicom_node.bootstrap.office_ticks import office_ticks
+    from dicom_node.bootstrap.reprocess import reprocessor
     from dicom_node.bootstrap.worklists import Performers
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.jobs.timetable import Timetable
@@ -228,6 +222,7 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
     deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
     seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
     performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+    rereader = reprocessor(settings, ledger=ledger, clock=utc_now)
     bells = _bells(duty, name)
     timetable = Timetable(office_ticks(duty.live, settings, ledger, outbox, deliverers, bells))
     log_certificates(settings, utc_now)
@@ -235,11 +230,13 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
     deliverers.start()
     seeker.start()
     performers.start()
+    rereader.start()
     try:
         with bells.listen(Topic.RESULTS, deliverers.wake):
             yield
     finally:
         timetable.stop()
+        rereader.stop()
         performers.stop()
         seeker.stop()
         deliverers.stop()

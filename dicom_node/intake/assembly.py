@@ -163,6 +163,20 @@ def judge(series: SeriesAssembly, rules: AssemblyRules, now: datetime) -> Verdic
     )
 
 
+def looks_complete(series: SeriesAssembly, now: datetime, *, pause_s: float) -> bool:
+    """Return whether a series seems to be all there, though images may still come.
+
+    Good enough to begin with it, never to send a result: it shows no gap, and its sender has hung
+    up or has sent nothing for `pause_s`.
+    """
+    paused = now >= series.last_received_at + timedelta(seconds=pause_s)
+    return (
+        (series.patients, series.studies) == (1, 1)
+        and (not series.open_associations or paused)
+        and not find_gaps(series.slices)
+    )
+
+
 def find_gaps(slices: Iterable[SliceAttributes]) -> tuple[float, ...]:
     """Return the positions (mm along the normal) after which slices seem to be missing.
 

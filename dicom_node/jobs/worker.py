@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from dicom_node.errors import LedgerError, LostLeaseError, NodeError, describe_error, stack_of
+from dicom_node.jobs.idle_work import IDLENESS, IdleWork
 from dicom_node.jobs.planning import NO_PLANS, PlanningRules
 from dicom_node.jobs.queue import JobQueue
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
@@ -132,6 +133,8 @@ class Worker:
         What follows an analysis that has results.
     bells
         Rung when there are results to be delivered.
+    idle
+        What is done while no job waits.
     poll_s
         Longest pause when nothing waits; `wake` ends it.
     """
@@ -150,6 +153,7 @@ class Worker:
         on_overrun: Callable[[], None],
         plans: PlanningRules = NO_PLANS,
         bells: Bells = SILENCE,
+        idle: IdleWork = IDLENESS,
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
@@ -163,6 +167,7 @@ class Worker:
         self._on_overrun = on_overrun
         self._plans = plans
         self._bells = bells
+        self._idle = idle
         self._poll_s = poll_s
         self._waker = threading.Event()
 
@@ -177,8 +182,9 @@ class Worker:
         ).start()
         while not stop.is_set():
             self._waker.clear()
+            stop.wait(self._idle.pause_s())
             try:
-                busy = self.work_once()
+                busy = self.work_once() or (not stop.is_set() and self._idle.run(stop.is_set))
             except LedgerError as error:
                 LOGGER.error("%s cannot reach the ledger: %s", self._name, error)  # noqa: TRY400
                 busy = False
@@ -201,6 +207,7 @@ class Worker:
             return False
         with tracing(claim.task.association_id):
             self._work(claim)
+        self._idle.ended(claim.task.series_instance_uid)
         return True
 
     def _work(self, claim: Claim) -> None:

@@ -233,6 +233,7 @@ class WorkerSettings(_Table):
     shadow_segmentation_bundle: str = ""
     shadow_classification_bundle: str = ""
     growth_bundle: str = ""
+    early_analysis: bool = True
     time_limit_s: Seconds = 600.0
     lease_s: Seconds = 30.0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

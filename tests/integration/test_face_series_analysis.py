@@ -7,6 +7,7 @@ import pytest
 from acceptance.stand_in_node import StandInModels
 from ct_builder import Ball, build_ct_series, save_series
 
+from dicom_node.bootstrap.encoding import encoded
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.operator_error import OperatorError
 from dicom_node.series_analysis import (
@@ -14,9 +15,9 @@ from dicom_node.series_analysis import (
     RejectedSeries,
     SeriesAnalyst,
     SeriesStep,
-    StepClock,
 )
 from dicom_node.series_folder import choose, folder_series
+from dicom_node.step_clock import StepClock
 from pipeline.analysis import Step
 
 #: Issue: the keys of analysis.json.
@@ -170,3 +171,56 @@ def test_every_step_is_timed_even_if_it_fails():
         clock.begin("segment")
 
     assert clock.seconds == {"read": 2.0, "segment": 3.0}
+
+
+def test_results_of_a_series_that_was_prepared_are_the_same_bit_for_bit(bleeding, tmp_path):
+    """Begun with early or not: objects, record but for its times, and the steps in their order."""
+    (series,) = folder_series(bleeding)
+    told = {}
+
+    def run(name, prepared):
+        clock = lambda: datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # noqa: E731 - stands still
+        analyst = SeriesAnalyst(StandInModels(), clock=clock, timer=lambda: 0.0)
+        steps = told[name] = []
+        early = (
+            analyst.prepare(series.files, on_step=lambda _: None, on_progress=lambda _: None)
+            if prepared
+            else None
+        )
+        return analyst.analyze(
+            series.files,
+            series_instance_uid=series.uid,
+            summary=tmp_path / name,
+            prepared=early,
+            on_step=steps.append,
+        )
+
+    late, early = run("late", prepared=False), run("early", prepared=True)
+
+    assert encoded_bytes(early) == encoded_bytes(late)
+    assert early.record == late.record
+    assert told["early"] == told["late"]
+    for name in ("analysis.json", "summary.html", "summary.png"):
+        assert (tmp_path / "early" / name).read_bytes() == (tmp_path / "late" / name).read_bytes()
+
+
+def test_what_was_prepared_of_other_files_is_not_used(analyst, bleeding, tmp_path):
+    """One image more, or another content: the models look again."""
+    (series,) = folder_series(bleeding)
+    prepared = analyst.prepare(
+        series.files[:-1], on_step=lambda _: None, on_progress=lambda _: None
+    )
+
+    outcome = analyst.analyze(
+        series.files, series_instance_uid=series.uid, summary=tmp_path, prepared=prepared
+    )
+
+    fresh = analyst.analyze(
+        series.files, series_instance_uid=series.uid, summary=tmp_path / "fresh"
+    )
+    assert encoded_bytes(outcome) == encoded_bytes(fresh)
+
+
+def encoded_bytes(outcome):
+    """Return every object of an outcome as it would lie in the outbox."""
+    return [encoded(kind, each).encoded for kind, each in outcome.objects.with_kinds]

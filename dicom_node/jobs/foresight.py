@@ -1,0 +1,175 @@
+"""Which series will be analysed next, though nobody has said so yet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from dicom_node.intake.assembly import looks_complete
+from dicom_node.intake.selection import SelectionRules
+from dicom_node.intake.selection import select as select_series
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.series_ledger import assembly_of, candidate_of
+from dicom_node.jobs.state import JobKind, JobState, SeriesState
+from dicom_node.jobs.tables import InstanceRow, JobRow, SeriesRow
+
+#: A sender that keeps its association open has paused, not finished, before this.
+_PAUSE_S = 1.0
+
+_ARRIVING = (SeriesState.RECEIVING, SeriesState.COMPLETE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A series that will probably be analysed as it is.
+
+    Attributes
+    ----------
+    series_instance_uid : str
+        Which one.
+    files : tuple of Path
+        Its images, relative to the spool, in the order of a task's.
+    """
+
+    series_instance_uid: str
+    files: tuple[Path, ...]
+
+
+class Foresight:
+    """Looks for series that wait for nothing but time.
+
+    Parameters
+    ----------
+    database
+        Of the ledger; nothing in it is changed.
+    selection
+        Rules of the site: what they leave out is not foreseen.
+    clock
+        Returns the present as an aware time.
+    """
+
+    def __init__(
+        self, database: Database, selection: SelectionRules, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._selection = selection
+        self._clock = clock
+
+    def next(self, done: Mapping[str, int], *, most: int) -> Foreseen | None:
+        """Return the series that is to be begun with, urgent ones first, or None.
+
+        Parameters
+        ----------
+        done
+            How often each series was begun with; those with `most` are left out.
+        most
+            How often that is worth while.
+
+        Raises
+        ------
+        LedgerUnavailableError
+            If the ledger does not answer.
+        """
+        now = self._clock()
+        with self._database.read() as session:
+            rows = session.scalars(
+                select(SeriesRow)
+                .where(SeriesRow.state.in_(_ARRIVING), ~_analysed())
+                .order_by((SeriesRow.urgency != "").desc(), SeriesRow.first_received_at)
+            )
+            for series in rows:
+                if done.get(series.series_uid, 0) < most and self._is_due(session, series, now):
+                    return Foreseen(
+                        series_instance_uid=series.series_uid, files=_files(session, series)
+                    )
+        return None
+
+    def still_holds(self, foreseen: Foreseen) -> bool:
+        """Return whether the series is as it was, and no job for another one waits.
+
+        Raises LedgerUnavailableError.
+        """
+        uid = foreseen.series_instance_uid
+        with self._database.read() as session:
+            images = session.scalar(
+                select(func.count()).select_from(InstanceRow).where(_current(uid))
+            )
+            other = exists().where(
+                JobRow.state == JobState.QUEUED,
+                JobRow.available_at <= self._clock(),
+                JobRow.priority >= 0,
+                JobRow.series_uid != uid,
+            )
+            return images == len(foreseen.files) and not session.scalar(select(other))
+
+    def may_come(self, series_uid: str) -> bool:
+        """Return whether a job of a series waits or may still be made.
+
+        Raises LedgerUnavailableError.
+        """
+        queued = exists().where(
+            JobRow.series_uid == SeriesRow.series_uid,
+            JobRow.state == JobState.QUEUED,
+            JobRow.kind == JobKind.ANALYSIS,
+        )
+        with self._database.read() as session:
+            found = session.scalar(
+                select(SeriesRow.series_uid).where(
+                    SeriesRow.series_uid == series_uid,
+                    or_(SeriesRow.state.in_(_ARRIVING), queued),
+                )
+            )
+            return found is not None
+
+    def _is_due(self, session: Session, series: SeriesRow, now: datetime) -> bool:
+        """Return whether a series looks complete and would be selected as things stand."""
+        study = session.scalars(
+            select(SeriesRow).where(
+                SeriesRow.study_uid == series.study_uid, SeriesRow.state.in_(_ARRIVING)
+            )
+        )
+        there = [
+            one
+            for one in study
+            if looks_complete(assembly_of(session, one), now, pause_s=_PAUSE_S)
+        ]
+        if series not in there:
+            return False
+        chosen_before = session.scalar(
+            select(func.count()).where(
+                SeriesRow.study_uid == series.study_uid, SeriesRow.state == SeriesState.CHOSEN
+            )
+        )
+        selection = select_series(
+            [candidate_of(session, one) for one in there],
+            self._selection,
+            already_chosen=chosen_before or 0,
+        )
+        return series.series_uid in selection.chosen
+
+
+def _analysed() -> ColumnElement[bool]:
+    """Whether a series was analysed before: a repeat of it may change nothing."""
+    return exists().where(
+        JobRow.series_uid == SeriesRow.series_uid, JobRow.kind == JobKind.ANALYSIS
+    )
+
+
+def _current(series_uid: str) -> ColumnElement[bool]:
+    return and_(
+        InstanceRow.series_uid == series_uid,
+        InstanceRow.current,
+        InstanceRow.purged_at.is_(None),
+    )
+
+
+def _files(session: Session, series: SeriesRow) -> tuple[Path, ...]:
+    paths = session.scalars(
+        select(InstanceRow.path)
+        .where(_current(series.series_uid))
+        .order_by(InstanceRow.instance_id)
+    )
+    return tuple(Path(path) for path in paths)
