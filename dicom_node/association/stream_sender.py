@@ -44,6 +44,9 @@ _LONGEST_ANSWER = 65536
 _LARGEST_ID = 65535
 _SHORTEST_WAIT_S = 0.001
 
+#: How often it is looked whether a thread that is waited for has ended.
+_LOOK_S = 0.05
+
 
 class ShortFileError(OSError):
     """A file became shorter while it was sent; the association was given up."""
@@ -77,6 +80,7 @@ class StreamSender:
         self._portion_s = portion_s
         self._timer = timer
         self._reading = threading.Lock()
+        self._is_shared = threading.Event()
         self._given_back = bytearray()
         self._message_id = 0
         longest = association.acceptor.maximum_length or _LONGEST_FRAGMENT
@@ -139,6 +143,10 @@ class StreamSender:
 
     def _exchange(self, command: bytes, context_id: int, file: BinaryIO, left: int) -> int | None:
         deadline = self._timer() + self._answer_s
+        # The library's thread may still be in the middle of its own way of looking.
+        while not self._is_shared.wait(_LOOK_S):
+            if not self._association.dul.is_alive():
+                return None
         with self._reading:
             link = self._link()
             if link is None:
@@ -226,6 +234,7 @@ class StreamSender:
         look, receive = dul._is_transport_event, plug.recv  # noqa: SLF001 - the library has no place for this
 
         def look_unless_held() -> bool:
+            self._is_shared.set()
             if not self._reading.acquire(blocking=False):
                 return False
             try:

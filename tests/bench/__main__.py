@@ -23,6 +23,7 @@ from rich.table import Table
 from tests.bench.blast_ct import bench_blast_ct
 from tests.bench.receive import bench_receive
 from tests.bench.scan import bench_scan
+from tests.bench.send import bench_send
 
 CONSOLE = Console()
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ def main() -> None:
     parts: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
         "start": bench_start,
         "receive": bench_receive,
+        "send": bench_send,
         "analyze": bench_analyze,
         "inference": bench_inference,
         "scan": bench_scan,

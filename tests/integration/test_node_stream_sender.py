@@ -285,6 +285,34 @@ def test_a_file_that_becomes_shorter_is_not_sent_as_a_whole(files, tmp_path, mon
     assert not [one for one in seen if isinstance(one, tuple)]
 
 
+def test_the_library_takes_no_answer_away(files, monkeypatch):
+    """Its thread may have been on its way to the network when somebody else began to read."""
+    inside = threading.Event()
+
+    class Late(storage_scu.StreamSender):
+        def _share(self):
+            dul = self._association.dul
+            look = dul._is_transport_event
+
+            def look_late():
+                inside.set()
+                threading.Event().wait(0.2)  # as on a machine that has no time for this thread
+                return look()
+
+            dul._is_transport_event = look_late
+            assert inside.wait(PATIENCE_S)
+            super()._share()
+
+        def _answer(self, *arguments):
+            threading.Event().wait(0.4)
+            return super()._answer(*arguments)
+
+    monkeypatch.setattr(storage_scu, "StreamSender", Late)
+    with Scripted(response()) as one:
+        (outcome,) = send_files(peer(one.port, dimse_timeout_s=5.0), files[:1])
+    assert outcome.accepted
+
+
 def test_a_command_set_is_that_of_the_standard():
     """PS3.7, section 9.3.1.1, element by element: the length of the group comes first."""
     command = store_command(7, sop_class_uid="1.2.3", sop_instance_uid="1.2.34")
