@@ -108,7 +108,9 @@ def _add_answers(house: House) -> None:
 def _begin_trial(house: House, request: Request, bundles: list[str], why: str) -> ModelWork:
     who = visitor_of(request)
     work = house.sources.models.begin_trial(bundles, who=who.name, why=reason_of(why))
-    house.sources.audit.intervened(who, f"models put on trial: {', '.join(work.models)}", [])
+    house.sources.audit.intervened(
+        who, f"asked for a trial of models: {', '.join(work.models)}", []
+    )
     return work
 
 
@@ -124,7 +126,7 @@ def _begin_promotion(
 ) -> ModelWork:
     who = visitor_of(request)
     work = house.sources.models.begin_promotion(who=who.name, why=reason_of(why), seen=seen)
-    house.sources.audit.intervened(who, f"models promoted: {', '.join(work.models)}", [])
+    house.sources.audit.intervened(who, f"asked to promote models: {', '.join(work.models)}", [])
     return work
 
 

@@ -82,8 +82,14 @@ def test_a_card_says_loudly_what_was_simulated(node):
     assert not by_name["phe sich held out derived cores"]
 
 
-def test_models_are_put_on_trial_and_take_over(node, rival, trier):
-    """What the page does stands in the settings, both histories and the words of the command."""
+def test_models_are_put_on_trial_and_take_over(node, rival, trier, monkeypatch):
+    """What the page does stands in the settings, both histories and the audit trail."""
+    noted = []
+    monkeypatch.setattr(
+        node.pages.sources.audit,
+        "intervened",
+        lambda visitor, what, _: noted.append((visitor.name, what)),
+    )
     answer = post(node.client("otto"), "/models/trial", folder=str(rival), why="fitted here")
     assert answer.headers["location"] == "/models?done=begun"
     assert settled(node).step == "done"
@@ -107,6 +113,10 @@ def test_models_are_put_on_trial_and_take_over(node, rival, trier):
     assert [(one["event"], one["who"]) for one in events] == [
         ("promoted", "anna"),
         ("on trial", "otto"),
+    ]
+    assert noted == [
+        ("otto", "asked for a trial of models: he-2027 2"),
+        ("anna", "asked to promote models: he-2027 2"),
     ]
     html = node.client("vera").get("/models").text
     assert "the models on trial have taken over" in html
