@@ -12,6 +12,14 @@ SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 
 PENDING, SUCCESS = 0xFF00, 0x0000
 
+_RANGES = ("StudyDate", "StudyTime")
+
+
+def _is_within(wanted, value):
+    """Return whether a value is the one asked for, or lies in the range (PS3.4, C.2.2.2.5)."""
+    first, dash, last = (wanted or "").partition("-")
+    return not wanted or first <= value <= (last if dash else first)
+
 
 class QueryProvider:
     """Answers C-FIND, C-MOVE and C-GET in the Study Root model over a list of images.
@@ -87,8 +95,7 @@ class QueryProvider:
         for name in ("PatientID", "StudyInstanceUID", "AccessionNumber"):
             if keys.get(name) and keys[name].value != image.get(name):
                 return False
-        first, _, last = (keys.get("StudyDate") or "").partition("-")
-        return not first or first <= image.StudyDate <= last
+        return all(_is_within(keys.get(name), image.get(name)) for name in _RANGES)
 
     def _answer(self, image, keys):
         answer = Dataset()

@@ -20,6 +20,7 @@ from dicom_node.cli import (
     models,
     peers,
     pull,
+    reprocess,
     retention,
     rules,
     studies,
@@ -60,6 +61,7 @@ app.add_typer(models.app)
 app.add_typer(deliveries.app)
 app.add_typer(alerts.app)
 app.add_typer(retention.app)
+app.add_typer(reprocess.app)
 app.add_typer(users.app)
 
 
