@@ -13,6 +13,7 @@ from typing import Self
 
 from dicom_node.configuration.desk import ConfigurationDesk
 from dicom_node.configuration.effects import waits_for_restart, with_kept
+from dicom_node.lasting_thread import LastingThread
 from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import Settings
 
@@ -71,7 +72,7 @@ class LiveSettings:
         self._faults: tuple[str, ...] = ()
         self._waiting: tuple[str, ...] = ()
         self._followers: list[Callable[[Settings], None]] = []
-        self._thread = threading.Thread(target=self._run, name="settings", daemon=True)
+        self._thread = LastingThread(target=self._run, name="settings")
 
     def __enter__(self) -> Self:
         """Begin to look."""

@@ -14,6 +14,7 @@ from dicom_node.jobs.delivery_ledger import DeliveryLedger, Failure, Parcel, Par
 from dicom_node.jobs.destination_ledger import BreakerRules, DestinationLedger, Gate
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.task import ObjectKind
+from dicom_node.lasting_thread import LastingThread
 from dicom_node.trace import tracing
 
 LOGGER = logging.getLogger(__name__)
@@ -114,9 +115,7 @@ class Courier:
         self._stop = threading.Event()
         self._wakers = {destination: threading.Event() for destination in self._carriers}
         self._threads = [
-            threading.Thread(
-                target=self._serve, args=(destination,), name=f"courier-{destination}", daemon=True
-            )
+            LastingThread(target=self._serve, args=(destination,), name=f"courier-{destination}")
             for destination, carrier in self._carriers.items()
             for _ in range(carrier.manners.associations)
         ]

@@ -19,6 +19,7 @@ from dicom_node.jobs.commitment_ledger import CommitmentLedger, CommitmentRules
 from dicom_node.jobs.commitment_requests import CommitmentRequests, DueReport
 from dicom_node.jobs.destination_ledger import DestinationLedger, Gate
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
+from dicom_node.lasting_thread import LastingThread
 
 LOGGER = logging.getLogger(__name__)
 
@@ -86,9 +87,7 @@ class Notary:
         self._poll_s = poll_s
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(
-                target=self._serve, args=(destination,), name=f"notary-{destination}", daemon=True
-            )
+            LastingThread(target=self._serve, args=(destination,), name=f"notary-{destination}")
             for destination in self._peers
         ]
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from dicom_node.association.store_request import Sender
 from dicom_node.errors import LedgerError, describe_error
 from dicom_node.intake.instance import ReceivedInstance
+from dicom_node.lasting_thread import LastingThread
 
 LOGGER = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Recorder:
         self._recording = threading.Lock()
         self._has_work = threading.Event()
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = LastingThread(target=self._run, name="recorder")
 
     def start(self) -> None:
         """Begin to record in the background; until then everything is recorded at once."""

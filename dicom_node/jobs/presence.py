@@ -13,6 +13,7 @@ from dicom_node.jobs.arrivals import close_associations
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.tables import AssociationRow, ProcessRow
+from dicom_node.lasting_thread import LastingThread
 
 LOGGER = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Presence:
         self._clock = clock
         self._every_s = every_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread = LastingThread(target=self._run, name="presence")
 
     def start(self) -> None:
         """Enter, and beat in the background. Raises LedgerUnavailableError."""

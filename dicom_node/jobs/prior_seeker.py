@@ -24,6 +24,7 @@ from dicom_node.intake.prior_choice import choose_priors
 from dicom_node.intake.selection import SelectionRules
 from dicom_node.jobs.prior_ledger import PriorLedger, PriorSearch
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
+from dicom_node.lasting_thread import LastingThread
 
 LOGGER = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class PriorSeeker:
         self._poll_s = poll_s
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._serve, args=(name,), name=f"priors-{name}", daemon=True)
+            LastingThread(target=self._serve, args=(name,), name=f"priors-{name}")
             for name in self._sources
         ]
 

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dicom_node.association.tls import web_context
+from dicom_node.lasting_thread import LastingThread
 
 #: How long the server may take to begin or to end.
 _PATIENCE_S = 10.0
@@ -74,9 +75,7 @@ class WebServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         sockets = [self._socket]
-        self._thread = threading.Thread(
-            target=lambda: self._server.run(sockets=sockets), name="web", daemon=True
-        )
+        self._thread = LastingThread(target=lambda: self._server.run(sockets=sockets), name="web")
         self._thread.start()
         deadline = time.monotonic() + _PATIENCE_S
         while not self._server.started and time.monotonic() < deadline:

@@ -11,6 +11,7 @@ from dicom_node.errors import NodeError, PeerError, QueryRefusedError, describe_
 from dicom_node.jobs.retry import RetryPolicy, next_attempt
 from dicom_node.jobs.state import WorkitemState
 from dicom_node.jobs.worklist_ledger import InputSeries, NewWorkitem, OpenWorkitem
+from dicom_node.lasting_thread import LastingThread
 from dicom_node.results.workitem_codes import Discontinuation
 from dicom_node.worklist.conduct import Books, Conduct, Worklist
 from dicom_node.worklist.judgement import (
@@ -85,7 +86,7 @@ class Performer:
         self._clock = clock
         self._pause_s = pause_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"worklist-{name}", daemon=True)
+        self._thread = LastingThread(target=self._serve, name=f"worklist-{name}")
 
     def start(self) -> None:
         """Begin to look at the worklist."""
