@@ -182,13 +182,15 @@ def rows_of(path):
 
 def follow(node, folder):
     """Have every patient scanned twice, and wait for the comparisons."""
-    for seed, (patient, radii) in enumerate(PATIENTS.items()):
-        days = ("20260104", "20260105")
-        for later, (radius, day) in enumerate(zip(radii, days, strict=True)):
-            files = scan(folder, patient, radius_mm=radius, day=day, seed=2 * seed + later)
+    for later, day in enumerate(("20260104", "20260105")):
+        scans = [
+            scan(folder, patient, radius_mm=radii[later], day=day, seed=2 * seed + later)
+            for seed, (patient, radii) in enumerate(PATIENTS.items())
+        ]
+        for files in scans:
             assert node.send(files)
-            delivered(node, files)
-        delivered(node, files, compared=True)
+        for files in scans:
+            delivered(node, files, compared=bool(later))
 
 
 def divide(pairs, path):

@@ -13,6 +13,7 @@ from node_builders import encoded, opened_ledger, small_series, wait_for
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context
 
+from dicom_node.association.checkpoint import hold_while_waiting
 from dicom_node.association.file_format import split_file
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
@@ -54,6 +55,7 @@ def send(port, series):
         ae_title="ICHNODE",
     )
     assert association.is_established
+    hold_while_waiting(association)  # else the library may miss that the peer is gone, and wait
     acknowledged = []
     for ds in series:
         if not association.is_established:
