@@ -63,6 +63,8 @@ class AuditCourier:
         Returns the present as an aware time.
     count
         Takes counts of what was sent or dropped.
+    noted
+        Is told why messages could not be sent, and an empty text once they can again.
     first_retry_s, longest_wait_s
         Wait after a failure; it doubles up to the longest.
     """
@@ -74,6 +76,7 @@ class AuditCourier:
         repository: Repository,
         clock: Callable[[], datetime],
         count: Callable[[Sequence[Tallied]], None],
+        noted: Callable[[str], None] = lambda _: None,
         first_retry_s: float = 10.0,
         longest_wait_s: float = 600.0,
     ) -> None:
@@ -81,6 +84,7 @@ class AuditCourier:
         self._repository = repository
         self._clock = clock
         self._count = count
+        self._noted = noted
         self._first_retry_s = first_retry_s
         self._longest_wait_s = longest_wait_s
         self._failures = 0
@@ -114,8 +118,11 @@ class AuditCourier:
             wait_s = self._first_retry_s * 2.0 ** min(self._failures - 1, 32)
             self._next_at = self._clock() + timedelta(seconds=min(wait_s, self._longest_wait_s))
             LOGGER.warning("The audit repository did not answer: %s", error)
+            self._noted(str(error))
             self._tell("failed", 1)
         else:
+            if self._failures:
+                self._noted("")
             self._failures, self._next_at = 0, None
         if number:
             self._tell("sent", number)

@@ -137,6 +137,8 @@ class AuditOffice:
     def __init__(
         self, settings: Settings, *, ledger: "Ledger", clock: Callable[[], datetime]
     ) -> None:
+        from dicom_node.bootstrap.audit_state import note_repository
+
         trail = audit_trail(settings)
         documents = Documents(ledger.database)
         self._is_on = trail.is_on
@@ -157,6 +159,7 @@ class AuditOffice:
             repository=_repository(settings, clock),
             clock=clock,
             count=ledger.tallies.add,
+            noted=lambda fault: note_repository(documents, fault, clock()),
         )
         note_settings(settings, documents, clock())
         if self._is_on:

@@ -1,11 +1,16 @@
 """What the receiver writes down every few seconds: whom and what it turned away."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from dicom_node.association.refusals import RefusalCount, RefusalKind, Refusals
+from dicom_node.bootstrap.audit import audit_trail, note_refused
 from dicom_node.errors import LedgerError
 from dicom_node.intake.counted import CountedIntake
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.refused_callers import RefusedCaller, RefusedCallers
 from dicom_node.jobs.tally import Tallied, Tally, TallyLedger
+from dicom_node.settings.schema import Settings
 
 #: What an error of the intake counts as.
 _OUTCOMES = {
@@ -71,6 +76,36 @@ class ReceiverReport:
         associations = [one for one in refused if one.kind not in _OF_OBJECTS]
         if associations:
             self._on_refused(associations)
+
+
+def noted(
+    database: Database, settings: Callable[[], Settings]
+) -> Callable[[Sequence[RefusalCount]], None]:
+    """Return what writes down whom the receiver turned away: in the audit trail and for people."""
+    callers = RefusedCallers(database)
+
+    def note(counts: Sequence[RefusalCount]) -> None:
+        note_refused(settings(), audit_trail(settings()))(counts)
+        remember(callers, counts)
+
+    return note
+
+
+def remember(callers: RefusedCallers, refused: Sequence[RefusalCount]) -> None:
+    """Let people see whom the receiver turned away; a busy ledger is told by the counts."""
+    seen = [
+        RefusedCaller(
+            kind=one.kind.value,
+            address=one.address,
+            ae_title=one.ae_title,
+            count=one.count,
+            first_at=one.last_at,
+            last_at=one.last_at,
+        )
+        for one in refused
+    ]
+    with suppress(LedgerError):
+        callers.note(seen)
 
 
 def _of_intake(refused: dict[str, int]) -> list[Tallied]:

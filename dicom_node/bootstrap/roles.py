@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,6 @@ from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from dicom_node.association.refusals import RefusalCount
     from dicom_node.association.store_request import Intake
     from dicom_node.intake.custody import Custody
     from dicom_node.intake.recorder import Recorder
@@ -83,9 +82,8 @@ def utc_now() -> datetime:
 
 def run_receiver(duty: Duty) -> None:
     """Take custody of what is sent, until told to stop."""
-    from dicom_node.bootstrap.audit import audit_trail, note_refused
     from dicom_node.bootstrap.receiver import LiveListeners
-    from dicom_node.bootstrap.receiver_report import ReceiverReport
+    from dicom_node.bootstrap.receiver_report import ReceiverReport, noted
     from dicom_node.intake.counted import CountedIntake
     from dicom_node.intake.recorder import Recorder
     from dicom_node.intake.spool import Spool
@@ -103,14 +101,11 @@ def run_receiver(duty: Duty) -> None:
             settle=recorder.settle,
         )
 
-        def on_refused(counts: Sequence["RefusalCount"]) -> None:
-            note_refused(live.now, audit_trail(live.now))(counts)
-
         report = ReceiverReport(
             tallies=ledger.tallies,
             intake=intake,
             refusals=listeners.refusals,
-            on_refused=on_refused,
+            on_refused=noted(ledger.database, lambda: live.now),
         )
         timetable = Timetable([Tick(name="report", every_s=_REPORT_EVERY_S, action=report.tick)])
         recorder.start()

@@ -70,7 +70,7 @@ class NodePages:
         self._overview = LedgerOverview(
             ledger, status=self._status, settings=settings, clock=clock
         )
-        self._audit = PageAudit(settings, clock=clock)
+        self._audit = PageAudit(settings, ledger.database, clock=clock)
         self._watch = NodeWatch(ledger.database, settings)
         self._metrics = NodeMetrics(ledger, settings=settings, clock=clock)
         self._manual_runs = _manual_runs(settings, ledger, clock)

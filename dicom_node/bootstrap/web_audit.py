@@ -8,7 +8,11 @@ from dicom_node.audit import people
 from dicom_node.audit.events import StudyPart
 from dicom_node.audit.message import AccessPoint
 from dicom_node.bootstrap.audit import audit_trail, node_party
+from dicom_node.bootstrap.audit_state import audit_state
+from dicom_node.jobs.database import Database
+from dicom_node.jobs.documents import Documents
 from dicom_node.settings.schema import Settings
+from dicom_node.web.source import AuditState
 from dicom_node.web.visitor import Visitor
 
 #: Secondary Capture, of which the picture of a page is made (PS3.4, B.5).
@@ -20,18 +24,26 @@ class PageAudit:
 
     Parameters
     ----------
-    settings, clock
+    settings, database, clock
         Of the node.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, clock: Callable[[], datetime]
+    ) -> None:
         self._clock = clock
+        self._documents = Documents(database)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on."""
+        self._settings = settings
         self._trail = audit_trail(settings)
         self._node = node_party(settings)
+
+    def state(self) -> AuditState:
+        """Return how the audit trail stands. Raises LedgerError."""
+        return audit_state(self._settings, self._documents)
 
     def intervened(self, visitor: Visitor, what: str, studies: Sequence[str]) -> None:
         """Note that an operator told the node to do something."""

@@ -22,7 +22,12 @@ from dicom_node.web.model_source import ModelSource
 from dicom_node.web.rendering import Pages
 from dicom_node.web.run_source import RunSource
 from dicom_node.web.site import Site
-from dicom_node.web.source import AuditNotes, OverviewSource, ResultSource, StatusSource
+from dicom_node.web.source import (
+    AuditNotes,
+    OverviewSource,
+    ResultSource,
+    StatusSource,
+)
 from dicom_node.web.trial_room import TrialRoom
 from dicom_node.web.watch_source import WatchSource
 

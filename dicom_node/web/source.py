@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -135,8 +136,40 @@ class ResultSource(Protocol):
         """Return the Patient ID of a study as an image says it; empty if none can be read."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditState:
+    """How the audit trail stands.
+
+    Attributes
+    ----------
+    is_on : bool
+        Whether the site wants one.
+    repository : str
+        Where messages go, and how.
+    waiting, limit : int
+        Messages that the repository does not have yet, and how many are kept.
+    oldest_at : datetime or None
+        When the oldest of them was written.
+    fault : str
+        Why the last attempt failed; empty if it did not.
+    fault_at : datetime or None
+        When that was written down.
+    """
+
+    is_on: bool
+    repository: str
+    waiting: int
+    limit: int
+    oldest_at: datetime | None
+    fault: str
+    fault_at: datetime | None
+
+
 class AuditNotes(Protocol):
     """Takes down what people do."""
+
+    def state(self) -> AuditState:
+        """Return how the audit trail stands. Raises LedgerError."""
 
     def intervened(self, visitor: "Visitor", what: str, studies: Sequence[str]) -> None:
         """Note that an operator told the node to do something."""

@@ -233,3 +233,23 @@ MODELS: Final = (
     mark("the models on trial have taken over; results of earlier series stay as they are"),
     mark("a running worker loads the models before its next job"),
 )
+
+#: Why the receiver turns somebody away; `dicom_node.association.refusals.REFUSAL_WORDS`.
+TURNED_AWAY: Final = (
+    mark("no caller of the settings has this address"),
+    mark("calling AE title not in the settings"),
+    mark("calling AE title known, but not from this address"),
+    mark("calling AE title known, but not with this certificate"),
+    mark("called AE title is not the node's"),
+    mark("the node has as many associations as it may"),
+    mark("the caller has as many associations as it may"),
+    mark("too many connections without an association"),
+    mark("no TLS connection"),
+    mark("TLS spoken to the port without TLS"),
+    mark("what was sent is not DICOM"),
+    mark("not complete in time"),
+    mark("PDU longer than agreed"),
+    mark("message cannot be understood"),
+    mark("object larger than allowed"),
+    mark("too much is being received at the same time"),
+)

@@ -17,6 +17,7 @@ from dicom_node.web.door import Form, visitor_of
 from dicom_node.web.house import House
 from dicom_node.web.settings_change import reason_of
 from dicom_node.web.visitor import Visitor
+from dicom_node.web.worklist_rows import worklist_rows
 
 #: What an operator may have to do something about.
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
@@ -47,7 +48,7 @@ def _add_pages(house: House) -> None:
                 states=_states(state), destination=destination or None, limit=_MOST
             ),
             destinations=_destinations(house),
-            worklists=house.sources.worklists.worklists(),
+            worklists=worklist_rows(house),
             states=[one.value for one in DeliveryState],
             asked={"state": state[:32], "destination": destination[:64]},
             most=_MOST,
@@ -92,7 +93,7 @@ def _add_answers(house: House) -> None:
             {
                 "deliveries": [asdict(one) for one in rows],
                 "destinations": [asdict(one) for one in _destinations(house)],
-                "worklists": [asdict(one) for one in house.sources.worklists.worklists()],
+                "worklists": [asdict(one) for one in worklist_rows(house)],
             }
         )
 

@@ -1,5 +1,6 @@
 """The first page: the node at a glance, and the same for programs."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import Request, Response
@@ -9,6 +10,7 @@ from dicom_node.users.role import UserRole
 from dicom_node.web.door import visitor_of
 from dicom_node.web.door_chart import HEIGHT, LEFT, RIGHT, TOP, WIDTH, door_chart
 from dicom_node.web.house import House
+from dicom_node.web.worklist_rows import worklist_rows
 
 
 def add(house: House) -> None:
@@ -22,15 +24,18 @@ def add(house: House) -> None:
             request,
             "overview.html",
             overview=overview,
+            worklists=worklist_rows(house),
             chart=door_chart(overview.doors, days=overview.days, now=now),
             frame={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP},
         )
 
     @house.door.answer("/overview", UserRole.VIEWER)
     def answer(request: Request) -> Any:  # noqa: ANN401 - JSON
-        """Return health, alerts, queue, destinations and door-to-result times."""
+        """Return health, alerts, queue, destinations, worklists and door-to-result times."""
         visitor_of(request)
-        return jsonable_encoder(house.sources.overview.look().as_dict())
+        worklists = [asdict(one) for one in worklist_rows(house)]
+        facts = house.sources.overview.look().as_dict() | {"worklists": worklists}
+        return jsonable_encoder(facts)
 
     @house.door.file("/status.json", UserRole.VIEWER)
     def status() -> dict[str, Any]:

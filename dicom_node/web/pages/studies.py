@@ -1,7 +1,7 @@
 """The list of studies: search, filters, a page at a time."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from dicom_node.jobs.state import JobState, SeriesState
 from dicom_node.jobs.study_search import StudyQuery
 from dicom_node.users.role import UserRole
+from dicom_node.web.days import beginning_of, end_of
 from dicom_node.web.house import House
 from dicom_node.web.study_view import StudyRow, study_row
 
@@ -123,17 +124,6 @@ def _query(asked: Asked, zone: tzinfo | None) -> StudyQuery:
         callers=(asked.caller,) if asked.caller else (),
         outcome=asked.outcome,
         urgent=asked.urgent,
-        since=_midnight(asked.since, zone),
-        until=_midnight(asked.until, zone, after=timedelta(days=1)),
+        since=beginning_of(asked.since, zone),
+        until=end_of(asked.until, zone),
     )
-
-
-def _midnight(
-    text: str, zone: tzinfo | None, *, after: timedelta = timedelta()
-) -> datetime | None:
-    """Return the beginning of a day, or of the one after it; None if the text is no date."""
-    try:
-        moment = datetime.combine(date.fromisoformat(text) + after, time())
-        return moment.replace(tzinfo=zone) if zone else moment.astimezone()
-    except (ValueError, OverflowError, OSError):
-        return None

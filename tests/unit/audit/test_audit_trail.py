@@ -50,8 +50,10 @@ class FakeRepository:
             sent()
 
 
-def courier(spool, repository, clock, counts):
-    return AuditCourier(spool=spool, repository=repository, clock=clock, count=counts.extend)
+def courier(spool, repository, clock, counts, noted=lambda _: None):
+    return AuditCourier(
+        spool=spool, repository=repository, clock=clock, count=counts.extend, noted=noted
+    )
 
 
 def test_messages_wait_in_order_and_go_once(tmp_path):
@@ -77,6 +79,20 @@ def test_messages_wait_in_order_and_go_once(tmp_path):
         ("sent", 2),
         ("sent", 1),
     ]
+
+
+def test_whoever_looks_is_told_why_messages_wait(tmp_path):
+    """Each failure with its words, and once that it is over."""
+    clock, repository, noted = Clock(), FakeRepository(takes=0), []
+    spool = AuditSpool(tmp_path / "audit", limit=10)
+    sender = courier(spool, repository, clock, [], noted.append)
+    for _ in range(3):
+        spool.put(b"1")
+        sender.tick()
+        clock.turn(10)
+        repository.takes = 1000
+
+    assert noted == ["away", ""]
 
 
 def test_the_oldest_go_when_there_are_too_many(tmp_path):
