@@ -111,8 +111,9 @@ class EarlyAnalysis:
         series changes. Raises LedgerError.
         """
         if self._held is not None:
-            uid = self._held[0].series_instance_uid
-            if self._foresight.may_come(uid) and self._foresight.still_holds(self._held[0]):
+            held = self._held[0]
+            may_come = self._foresight.may_come(held.series_instance_uid)
+            if may_come and self._foresight.is_unchanged(held):
                 return False
             self._let_go()
         foreseen = self._foresight.next(self._begun, most=_MOST_TIMES)
@@ -150,7 +151,8 @@ class EarlyAnalysis:
             if self._timer() < asked_at + _ASK_EVERY_S:
                 return
             asked_at = self._timer()
-            if is_over() or not self._foresight.still_holds(foreseen):
+            is_unwanted = is_over() or self._foresight.others_wait(foreseen)
+            if is_unwanted or not self._foresight.is_unchanged(foreseen):
                 raise AbandonedError
 
         LOGGER.info("Series %s is begun with early", foreseen.series_instance_uid)

@@ -87,23 +87,23 @@ class Foresight:
                     )
         return None
 
-    def still_holds(self, foreseen: Foreseen) -> bool:
-        """Return whether the series is as it was, and no job for another one waits.
-
-        Raises LedgerUnavailableError.
-        """
-        uid = foreseen.series_instance_uid
+    def is_unchanged(self, foreseen: Foreseen) -> bool:
+        """Return whether the series has the images that it had. Raises LedgerUnavailableError."""
+        current = _current(foreseen.series_instance_uid)
         with self._database.read() as session:
-            images = session.scalar(
-                select(func.count()).select_from(InstanceRow).where(_current(uid))
-            )
-            other = exists().where(
-                JobRow.state == JobState.QUEUED,
-                JobRow.available_at <= self._clock(),
-                JobRow.priority >= 0,
-                JobRow.series_uid != uid,
-            )
-            return images == len(foreseen.files) and not session.scalar(select(other))
+            images = session.scalar(select(func.count()).select_from(InstanceRow).where(current))
+            return images == len(foreseen.files)
+
+    def others_wait(self, foreseen: Foreseen) -> bool:
+        """Return whether a job of another series waits. Raises LedgerUnavailableError."""
+        other = exists().where(
+            JobRow.state == JobState.QUEUED,
+            JobRow.available_at <= self._clock(),
+            JobRow.priority >= 0,
+            JobRow.series_uid != foreseen.series_instance_uid,
+        )
+        with self._database.read() as session:
+            return bool(session.scalar(select(other)))
 
     def may_come(self, series_uid: str) -> bool:
         """Return whether a job of a series waits or may still be made.

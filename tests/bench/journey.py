@@ -104,16 +104,16 @@ def bench_line(wanted: argparse.Namespace) -> dict[str, object]:
             found["start until ready, s"][name].append(node.start_s)
             for role, size in node.pss_mb().items():
                 found[f"{role} at start, PSS MB"][name].append(size)
-            for title, loading in (("idle", False), ("under load", True)):
-                with _load(node, files, Path(scratch) / title) if loading else _nothing():
-                    for page in ("/health", "/", "/studies"):
-                        found[f"page {page} {title}, ms"][name].append(_page_ms(node, page))
             line = Journey(slices=30, series=10, senders=4)
             folder = Path(scratch) / f"images-{repetition}"
             for figure, value in _made(node, line, files, folder, quiet_s=1.0):
                 found[f"{line.name}: {figure}"][name].append(value)
             for role, size in node.pss_mb().items():
                 found[f"{role} at end, PSS MB"][name].append(size)
+            for title, loading in (("idle", False), ("under load", True)):
+                with _load(node, files, Path(scratch) / title) if loading else _nothing():
+                    for page in ("/health", "/", "/studies"):
+                        found[f"page {page} {title}, ms"][name].append(_page_ms(node, page))
     return {"figures": found, "ratios": show(found, "the line without networks", reference=name)}
 
 
