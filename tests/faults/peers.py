@@ -1,9 +1,11 @@
 """Kills beside another archive: the same objects, sent by dcmtk, to this node and to Orthanc.
 
-Each round starts the system, has storescu send images, and kills the system at a moment by chance.
-Then it is started again, and every object of which storescu says that Success was answered is
-asked for and compared, data set by data set. SIGKILL loses only what a process had not yet handed
-to the kernel; `power_cut` (`faults.traced`) therefore goes on to take away what was not synced.
+Each round starts the system, has storescu send images, and kills the system a moment after it has
+acknowledged so many of them, by chance, the same number for each system: all are struck in the
+middle of their work, however quick they are. Then it is started again, and every object of which
+storescu says that Success was answered is asked for and compared, data set by data set. SIGKILL
+loses only what a process had not yet handed to the kernel; `power_cut` (`faults.traced`) therefore
+goes on to take away what was not synced.
 """
 
 import io
@@ -32,9 +34,6 @@ from pydicom.dataset import Dataset
 _SHAPE_YX = (128, 128)
 _PATIENCE_S = 120.0
 _HOST = "127.0.0.1"
-
-#: By which a receiver that is watched is slower.
-_TRACED_IS_SLOWER = 1.3
 
 _SENDING, _SUCCESS = "I: Sending file: ", "I: Received Store Response (Success)"
 
@@ -170,6 +169,22 @@ class Orthanc:
             return answer.read()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a system is killed.
+
+    Attributes
+    ----------
+    acknowledged : int
+        After so many images have been acknowledged.
+    after_s : float
+        So long after that; at most as long as an image takes.
+    """
+
+    acknowledged: int
+    after_s: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """What became of one system.
@@ -227,13 +242,15 @@ def compare(
     """Kill each system so often while images are sent to it; return what became of them."""
     tallies = [Tally(name=one.name) for one in systems]
     chance = random.Random(seed)  # noqa: S311 - a draw, no secret
-    whole_s = {one.name: _whole(one, folder / "whole", images) for one in systems}
+    image_s = {one.name: _whole(one, folder / "whole", images) / images for one in systems}
     for number in range(kills):
-        share = chance.random()
+        acknowledged, share = chance.randrange(images), chance.random()
         files = _series(folder / "images", images, seed=seed + number + 1)
         for system, tally in zip(systems, tallies, strict=True):
             begun = time.monotonic()
-            _round(system, tally, files, whole_s[system.name] * share, power_cut=power_cut)
+            trace = Trace(system.root / "trace") if power_cut else None
+            after_s = image_s[system.name] * share
+            _round(system, tally, files, trace, Moment(acknowledged=acknowledged, after_s=after_s))
             tally.seconds += time.monotonic() - begun
             on_round(tally)
         shutil.rmtree(folder / "images")
@@ -241,11 +258,10 @@ def compare(
 
 
 def _round(
-    system: System, tally: Tally, files: Sequence[Path], after_s: float, *, power_cut: bool
+    system: System, tally: Tally, files: Sequence[Path], trace: Trace | None, moment: Moment
 ) -> None:
     """Kill once; count what was acknowledged and is not there."""
-    trace = Trace(system.root / "trace") if power_cut else None
-    acknowledged = _killed(system, files, after_s, trace)
+    acknowledged = _killed(system, files, trace, moment)
     tally.kills += 1
     tally.sent += len(files)
     if trace is not None:
@@ -267,21 +283,31 @@ def _round(
 
 
 def _killed(
-    system: System, files: Sequence[Path], after_s: float, trace: Trace | None
+    system: System, files: Sequence[Path], trace: Trace | None, moment: Moment
 ) -> set[Path]:
-    """Have files sent, kill the system after a time; return those that were acknowledged."""
+    """Have files sent, kill the system at a moment; return those that were acknowledged."""
     command = list(system.command) if trace is None else traced(system.command, trace.log)
     process = _started(system, command)
     sender = _sender(system, files)
     try:
-        time.sleep(after_s * (1 if trace is None else _TRACED_IS_SLOWER))
+        said = _until(sender, moment.acknowledged)
+        time.sleep(moment.after_s)
     finally:
         if trace is None:
             _stop(process, signal.SIGKILL)
         else:
             trace.kill(process)
-    output, _ = sender.communicate(timeout=_PATIENCE_S)
-    return set(_acknowledged(output))
+    rest, _ = sender.communicate(timeout=_PATIENCE_S)
+    return set(_acknowledged("".join(said) + rest))
+
+
+def _until(sender: subprocess.Popen[str], acknowledged: int) -> list[str]:
+    """Return what a sender says until so many of its images have been acknowledged."""
+    said: list[str] = []
+    while acknowledged and (line := sender.stdout.readline()):
+        said.append(line)
+        acknowledged -= line.startswith(_SUCCESS)
+    return said
 
 
 def _sender(system: System, files: Sequence[Path]) -> subprocess.Popen[str]:
