@@ -80,7 +80,7 @@ def test_a_node_takes_new_settings_while_it_works(node, archives, tmp_path):
         RemoveEntry(array="node.callers", match={"ae_title": "MODALITY"}),
     )
     in_force(node, 1)
-    assert answers(node, "CT9")
+    wait_until(lambda: answers(node, "CT9"))
     assert not answers(node, "MODALITY")
     assert open_one.send_c_echo().Status == 0
 
@@ -91,7 +91,7 @@ def test_a_node_takes_new_settings_while_it_works(node, archives, tmp_path):
         AddEntry(array="node.callers", values={"ae_title": "MODALITY"}),
     )
     in_force(node, 2)
-    assert answers(node, "MODALITY", new_port)
+    wait_until(lambda: answers(node, "MODALITY", new_port))
     assert not answers(node, "MODALITY", old_port)
     assert open_one.send_c_echo().Status == 0
     open_one.release()
