@@ -108,7 +108,7 @@ class ModelDesk:
             faults=(*faults, *more, *self._worker_faults()),
             progress=trial_progress(self._ledger.database, since=since) if tries else None,
             since=since,
-            comparisons=tuple(map(shadow_section, self._watch.trial())) if tries else (),
+            comparisons=tuple(map(shadow_section, self._watch.trial(settings))) if tries else (),
             needs=self._watch.needs() if tries else (),
             choices=tuple(_choices(settings, {one.weights_sha256 for one in (*used, *tried)})),
             history=history,

@@ -99,14 +99,12 @@ class NodeWatch:
             report=report, history=drift_history(analyses, self._rules, statistics=known)
         )
 
-    def trial(self) -> tuple[ShadowComparison, ...]:
-        """Return what the models on trial and others have said of the same scans."""
+    def trial(self, settings: Settings) -> tuple[ShadowComparison, ...]:
+        """Return what the models on trial by `settings` and others have said of the same scans."""
+        worker = settings.worker
         wanted = {
             card.weights_sha256
-            for name in (
-                self._settings.worker.shadow_segmentation_bundle,
-                self._settings.worker.shadow_classification_bundle,
-            )
+            for name in (worker.shadow_segmentation_bundle, worker.shadow_classification_bundle)
             if name and (card := _card(name)) is not None
         }
         if not wanted:

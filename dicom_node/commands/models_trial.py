@@ -127,7 +127,7 @@ def _show_comparison(settings: Settings) -> None:
     """Print what both have said of the same scans, as far as the ledger knows it."""
     try:
         with ledger_for_reading(settings) as ledger:
-            told = NodeWatch(ledger.database, settings).trial()
+            told = NodeWatch(ledger.database, settings).trial(settings)
     except OperatorError as error:
         say(str(error))
         return

@@ -5,10 +5,12 @@ import shutil
 import threading
 
 import pytest
-from web_builder import post, web_node
+from web_builder import RECORD, post, web_node
 
 from dicom_node.bootstrap.model_trial import SENTENCES, WHEN
 from dicom_node.bootstrap.model_warm_up import UnusableModelsError
+from dicom_node.jobs.state import JobKind, JobState
+from dicom_node.jobs.tables import JobRow
 from dicom_node.users.role import UserRole
 from dicom_node.web.words import MODELS
 from pipeline.model_bundle import builtin_bundle_path
@@ -176,6 +178,58 @@ def test_a_promotion_needs_a_look_at_the_models_that_are_on_trial(node, rival):
     other = post(anna, "/models/promotion", weights="cd" * 32, looked="1")
     assert "other+models+are+on+trial" in other.headers["location"]
     assert worker(node).classification_bundle == "demo-classification"
+
+
+def add_shadow(node, number, state, **facts):
+    """Write a job of a trial into the ledger as a worker would leave it."""
+    with node.ledger.database.write() as session:
+        session.add(
+            JobRow(
+                series_uid=node.series,
+                study_uid=node.study,
+                input_digest=f"{number}",
+                state=state,
+                kind=JobKind.SHADOW,
+                analysis_job_id=node.job,
+                created_at=node.clock(),
+                available_at=node.clock(),
+                **facts,
+            )
+        )
+
+
+def test_the_trial_stands_beside_the_models_in_use(node, rival):
+    """Scans seen, waiting and failed since it began; what both said; how many more it takes."""
+    before = node.client("vera").get("/models").text
+    add_shadow(node, 1, JobState.FAILED, reason="of an earlier trial", finished_at=node.clock())
+    node.clock.turn(60)
+    post(node.client("otto"), "/models/trial", folder=str(rival))
+    settled(node)
+    node.clock.turn(60)
+    said = {**RECORD, "he_label": "NHE", "he_probability": 0.214, "kind": "shadow"}
+    said["model"] = {"classification": {"name": "he-2027", "weights_sha256": "ab" * 32}}
+    record = json.dumps(said)
+    add_shadow(node, 2, JobState.DELIVERED, record=record, finished_at=node.clock())
+    add_shadow(node, 3, JobState.QUEUED)
+    add_shadow(node, 4, JobState.FAILED, reason="not enough memory", finished_at=node.clock())
+
+    found = node.client("vera").get("/api/v1/models").json()
+    html = node.client("vera").get("/models").text
+
+    assert "How far the trial is" not in before
+    assert found["progress"] == {
+        "waiting": 1,
+        "done": 1,
+        "refused": 0,
+        "failed": 1,
+        "last_failure": "not enough memory",
+    }
+    (section,) = found["comparisons"]
+    assert ["expansion called otherwise", "1"] in section["rows"]
+    assert ["mean difference of probability", "0.50"] in section["rows"]
+    assert "On trial since 2026-" in html
+    assert '<th scope="row">expansion called otherwise</th><td>1</td>' in html
+    assert "more (" in " ".join(found["needs"])
 
 
 def test_an_operator_tries_and_an_admin_promotes(node, rival):
