@@ -88,6 +88,10 @@ def serve(
 
         ichnode serve --only worker
     """
+    if only == "receiver":
+        from dicom_node.bootstrap.lean_imports import leave_decoders_out
+
+        leave_decoders_out()
     from dicom_node.commands.serve import run
 
     run(config, only=only, supervised=supervised)

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from operator import mul, sub
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dicom_node.intake.instance import Orientation, SliceAttributes
+from dicom_node.intake.instance import Orientation, SliceAttributes, Vector
 
 #: A step between slices counts as a gap when it exceeds this multiple of its neighbours' steps: a
 #: missing slice doubles the step, while thin and thick halves meet in a step that is as long as
@@ -220,14 +218,14 @@ def _doubts(series: SeriesAssembly, gaps: tuple[float, ...]) -> dict[ArrivalFlag
 
 def _places(slices: Iterable[SliceAttributes]) -> list[_Place]:
     """Return the distinct positions of the largest parallel group, rising along its normal."""
-    groups: list[tuple[NDArray[np.float64], list[_Place]]] = []
+    groups: list[tuple[Vector, list[_Place]]] = []
     for image in slices:
         if image.frames > 1 or image.position_lps_mm is None or image.orientation is None:
             continue
         normal = _normal(image.orientation)
         members = _group_of(groups, normal)
         # The normal of the group, not of the image: both must be measured with one ruler.
-        position = float(np.dot(members[0], image.position_lps_mm))
+        position = sum(map(mul, members[0], image.position_lps_mm))
         members[1].append(_Place(position, image.instance_number))
     if not groups:
         return []
@@ -240,17 +238,18 @@ def _places(slices: Iterable[SliceAttributes]) -> list[_Place]:
 
 
 def _group_of(
-    groups: list[tuple[NDArray[np.float64], list[_Place]]], normal: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], list[_Place]]:
+    groups: list[tuple[Vector, list[_Place]]], normal: Vector
+) -> tuple[Vector, list[_Place]]:
     for group in groups:
-        if np.max(np.abs(group[0] - normal)) < _PARALLEL:
+        if max(map(abs, map(sub, group[0], normal))) < _PARALLEL:
             return group
     groups.append((normal, []))
     return groups[-1]
 
 
-def _normal(orientation: Orientation) -> NDArray[np.float64]:
-    return np.cross(orientation[:3], orientation[3:])
+def _normal(orientation: Orientation) -> Vector:
+    ax, ay, az, bx, by, bz = orientation
+    return (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
 
 
 def _numbers_apart(below: _Place, above: _Place) -> int | None:

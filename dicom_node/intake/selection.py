@@ -1,11 +1,11 @@
 """Which series of a study is analysed, and why not the others. The site's rules are data."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
 from dicom_node.intake.instance import Orientation, SeriesAttributes
@@ -244,8 +244,9 @@ def _angle_deg(orientation: Orientation | None) -> float:
     """Return the angle between slice normal and the patient's long axis, 0 if unknown."""
     if orientation is None:
         return 0.0
-    normal = np.cross(orientation[:3], orientation[3:])
-    length = float(np.linalg.norm(normal))
+    ax, ay, az, bx, by, bz = orientation
+    normal = (ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx)
+    length = math.hypot(*normal)
     if length == 0:
         return 90.0
-    return float(np.degrees(np.arccos(min(1.0, abs(float(normal[2])) / length))))
+    return math.degrees(math.acos(min(1.0, abs(normal[2]) / length)))

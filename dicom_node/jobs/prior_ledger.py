@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from dicom_node.association.query import RemoteSeries
 from dicom_node.errors import UnknownEntryError
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.state import JobKind, JobState, SearchState, move_search
@@ -21,6 +21,9 @@ from dicom_node.jobs.tables import (
     SeriesRow,
 )
 from dicom_node.jobs.timeline import EventKind, record
+
+if TYPE_CHECKING:
+    from dicom_node.association.query import RemoteSeries
 
 #: An analysis that may still come to results, or has: its images are here.
 _USEFUL = (JobState.QUEUED, JobState.ANALYZING, JobState.DELIVERING, JobState.DELIVERED)
@@ -128,7 +131,7 @@ class PriorLedger:
             )
 
     def note_asked(
-        self, search: PriorSearch, series: Sequence[RemoteSeries], now: datetime
+        self, search: PriorSearch, series: "Sequence[RemoteSeries]", now: datetime
     ) -> None:
         """Remember which series are fetched, before they come: they start no search themselves."""
         with self._database.write() as session:

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
-from dicom_node.association.query import RemoteSeries
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.reprocess_lane import analyse_again, forget_unseen
 from dicom_node.jobs.reprocess_state import ENDS, IN_HAND, StudyEntry, StudyState
@@ -22,6 +21,9 @@ from dicom_node.jobs.reprocess_tables import (
 from dicom_node.jobs.reprocess_verdict import verdict_of
 from dicom_node.jobs.state import SeriesState
 from dicom_node.jobs.tables import JobRow, ResultSetRow, SeriesRow
+
+if TYPE_CHECKING:
+    from dicom_node.association.query import RemoteSeries
 
 _BATCH: Final = 500
 _DIGEST_SHOWN: Final = 12
@@ -84,8 +86,8 @@ class ReprocessStudies:
         self,
         entry: StudyEntry,
         *,
-        wanted: Sequence[RemoteSeries],
-        here: Sequence[RemoteSeries],
+        wanted: "Sequence[RemoteSeries]",
+        here: "Sequence[RemoteSeries]",
         now: datetime,
     ) -> None:
         """Remember which series are fetched, before they come; analyse again what is here."""
