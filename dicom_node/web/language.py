@@ -11,6 +11,8 @@ from starlette.requests import HTTPConnection
 #: Languages of the pages, each called as its own speakers call it. The first is the source.
 LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "zh": "中文"}
 
+SOURCE: Final = "en"
+
 COOKIE: Final = "ichnode-language"
 
 LOCALE: Final = Path(__file__).parent / "locale"
@@ -43,4 +45,4 @@ def preferred(accepted: str) -> str:
 @cache
 def translations(language: str) -> gettext.NullTranslations:
     """Return the words of a language; the source needs none."""
-    return gettext.translation(DOMAIN, LOCALE, languages=[language], fallback=language == "en")
+    return gettext.translation(DOMAIN, LOCALE, languages=[language], fallback=language == SOURCE)

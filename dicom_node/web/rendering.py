@@ -9,8 +9,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dicom_node.web.entry import Entry
-from dicom_node.web.language import LANGUAGES, language_of, translations
+from dicom_node.web.language import LANGUAGES, SOURCE, language_of, translations
 from dicom_node.web.navigation import NAVIGATION
+from dicom_node.web.sentences import translated
 from dicom_node.web.site import Site
 
 THEMES: Final = ("auto", "light", "dark")
@@ -109,8 +110,13 @@ class Pages:
             lstrip_blocks=True,
         )
         words = translations(language)
+
+        def sentence(text: str) -> str:
+            return text if language == SOURCE else translated(text, words.gettext)
+
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]  # added by the extension
         environment.filters["words"] = lambda text: words.gettext(str(text).replace("_", " "))
+        environment.filters["sentence"] = lambda text: sentence(str(text))
         environment.filters["moment"] = self._moment
         environment.filters["seconds"] = duration
         environment.filters["gigabytes"] = _gigabytes

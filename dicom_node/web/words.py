@@ -1,7 +1,6 @@
 """Words that come from tables of the code and are shown in the visitor's language.
 
-The ledger's own sentences (reasons, events) stay as they were written: they are what support asks
-for.
+The ledger's own sentences (reasons, events) are in `dicom_node.web.sentences`.
 """
 
 from typing import Final
