@@ -4,6 +4,7 @@ from typing import Final
 
 from dicom_node.association.presentation import QUERIED, presentation_context_table
 from dicom_node.association.query import MOST_ANSWERS
+from dicom_node.association.study_listing import MOST_STUDIES as LISTED_AT_ONCE
 from dicom_node.intake.prior_choice import MOST_SERIES, MOST_STUDIES
 from dicom_node.manual_runs.offer import MOST_SERIES as MOST_MANUAL
 from dicom_node.settings.schema import Settings
@@ -31,6 +32,9 @@ Series Description, Body Part Examined, Protocol Name, Number of Series Related 
 | C-FIND, asked for by a person | STUDY | matching: one of Patient ID, Study Instance UID, \
 Accession Number (single value); returned: the others, Study Date, Study Time, \
 Study Description, Modalities in Study |
+| C-FIND, re-read of an archive | STUDY | matching: Study Date (single value), Modalities in \
+Study (single value), Study Time (range, only where a day has more than {listed} studies); \
+returned: Study Instance UID |
 | C-FIND, asked for by a person | SERIES | matching: Study Instance UID; returned: Modality, and \
 as above |
 | C-MOVE or C-GET | SERIES | Study Instance UID, Series Instance UID |
@@ -38,8 +42,9 @@ as above |
 Answers beyond {answers} per query are not used. Answers with another Patient ID, issuer, birth
 date or sex than the images, or outside the range of dates, are left out, also if the peer does not
 support the key. Of the {studies} earliest studies at most {series} series each are retrieved.
-Of studies that a person asks for (`ichnode pull`, the page of uploads) at most {manual} series
-each are retrieved, at any peer.
+Of studies that a person asks for (`ichnode pull`, the page of uploads) or that a re-read takes
+(`ichnode reprocess`) at most {manual} series each are retrieved, at any peer; a re-read asks for
+one study after the other, first as a person does by Study Instance UID.
 
 | Status | Behaviour |
 | --- | --- |
@@ -57,6 +62,7 @@ def query_section(settings: Settings) -> str:
         contexts=presentation_context_table(QUERIED),
         window=follow_up.window_h,
         answers=MOST_ANSWERS,
+        listed=LISTED_AT_ONCE,
         studies=MOST_STUDIES,
         series=MOST_SERIES,
         manual=MOST_MANUAL,

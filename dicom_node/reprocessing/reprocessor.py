@@ -18,6 +18,7 @@ from dicom_node.errors import (
 )
 from dicom_node.jobs.reprocess_ledger import ReprocessLedger
 from dicom_node.jobs.reprocess_state import RunState, RunStatus, StudyEntry, StudyState
+from dicom_node.lasting_thread import LastingThread
 from dicom_node.manual_runs.offer import Offer
 from dicom_node.reprocessing.source import Source
 
@@ -100,7 +101,7 @@ class Reprocessor:
         self._failures = 0
         self._not_before: datetime | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="reprocess", daemon=True)
+        self._thread = LastingThread(target=self._serve, name="reprocess")
 
     def start(self) -> None:
         """Begin to look for a run."""
@@ -148,6 +149,10 @@ class Reprocessor:
                 busy = self.work_once()
             except LedgerError as error:
                 LOGGER.warning("The re-read cannot reach the ledger: %s", error)
+                busy = False
+            except Exception as error:  # noqa: BLE001 - nobody waits for it: it must not end the office
+                LOGGER.error("The re-read failed: %s", stack_of(error))  # noqa: TRY400
+                self._stop.wait(_LONGEST_WAIT_S)
                 busy = False
             if not busy:
                 self._stop.wait(self._poll_s)
