@@ -4,6 +4,30 @@ import os
 from pathlib import Path
 
 import pytest
+from postgresql_cluster import PLACES
+
+_POSTGRESQL = "postgresql"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of the ledger run on either database."""
+    parser.addoption(
+        "--ledger",
+        choices=("sqlite", _POSTGRESQL),
+        default="sqlite",
+        help="database under the ledgers that tests open",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say to whoever opens ledgers which database it is."""
+    PLACES.on_postgresql = config.getoption("--ledger") == _POSTGRESQL
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what looks into the file of SQLite where there is none."""
+    if PLACES.on_postgresql and item.get_closest_marker("sqlite"):
+        pytest.skip("looks into the file of an SQLite ledger")
 
 
 @pytest.fixture(scope="session")

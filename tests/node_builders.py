@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ct_builder import build_ct_series
+from postgresql_cluster import PLACES
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -107,7 +108,7 @@ def process_identity(name: str = "receiver", run: str = "run-1") -> ProcessIdent
 
 @contextmanager
 def opened_ledger(path: Path, **options):
-    ledger = open_ledger(path, process=process_identity(**options))
+    ledger = open_ledger(PLACES.of(path), process=process_identity(**options))
     try:
         yield ledger
     finally:

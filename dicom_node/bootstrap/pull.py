@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.ledgers import has_ledger, no_ledger, place_of
 from dicom_node.bootstrap.status import is_alive, seen_ages
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.presence import Presence
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.study_search import StudySearch
-from dicom_node.operator_error import OperatorError
 from dicom_node.processes import Role
 from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
 
@@ -92,16 +92,15 @@ def ledger_of_a_puller(settings: Settings, clock: Callable[[], datetime]) -> Ite
     LedgerError
         If the ledger cannot be opened.
     """
-    layout = DataLayout(root=settings.node.data_dir)
-    if not layout.ledger.is_file():
-        raise OperatorError(f"no node has worked in {layout.root} yet; start one: ichnode serve")
+    if not has_ledger(settings):
+        raise no_ledger(settings)
     identity = ProcessIdentity(
         name=f"pull-{os.getpid()}",
         host=socket.gethostname(),
         pid=os.getpid(),
         token=secrets.token_hex(16),
     )
-    ledger = open_ledger(layout.ledger, process=identity)
+    ledger = open_ledger(place_of(settings), process=identity)
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=clock)
         presence.start()

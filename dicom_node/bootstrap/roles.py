@@ -246,6 +246,7 @@ def _bells(duty: Duty, name: str) -> Bells:
 def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     """Open the ledger and say that this process lives."""
     from dicom_node.bootstrap.audit import note_process
+    from dicom_node.bootstrap.ledgers import place_of
     from dicom_node.jobs.ledger import open_ledger
     from dicom_node.jobs.presence import Presence
     from dicom_node.jobs.process_identity import ProcessIdentity
@@ -253,7 +254,7 @@ def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     identity = ProcessIdentity(
         name=name, host=socket.gethostname(), pid=os.getpid(), token=secrets.token_hex(16)
     )
-    ledger = open_ledger(duty.layout.ledger, process=identity)
+    ledger = open_ledger(place_of(duty.settings), process=identity)
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=utc_now)
         presence.start()

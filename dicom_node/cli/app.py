@@ -17,6 +17,7 @@ from dicom_node.cli import (
     export,
     folder,
     init,
+    ledger,
     models,
     peers,
     pull,
@@ -63,6 +64,7 @@ app.add_typer(alerts.app)
 app.add_typer(retention.app)
 app.add_typer(reprocess.app)
 app.add_typer(users.app)
+app.add_typer(ledger.app)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.deliverers import web_carrier
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.ledgers import has_ledger, ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.bootstrap.web_rules import openid_sign_in
@@ -74,7 +74,7 @@ def findings_of(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(subject="data directory", good=True, detail=str(layout.root))
         yield _disk(settings, layout)
-        yield from _ledger(settings, layout)
+        yield from _ledger(settings)
         yield from _ports(settings, layout)
     yield from _certificates(settings)
     yield from _log_in_provider(settings)
@@ -95,11 +95,11 @@ def _disk(settings: Settings, layout: DataLayout) -> Finding:
     )
 
 
-def _ledger(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
-    if not layout.ledger.is_file():
-        yield Finding(subject="ledger", good=True, detail="none yet; the first start makes it")
-        return
+def _ledger(settings: Settings) -> Iterator[Finding]:
     try:
+        if not has_ledger(settings):
+            yield Finding(subject="ledger", good=True, detail="none yet; the first start makes it")
+            return
         with ledger_for_reading(settings) as ledger:
             overview = ledger.reports.overview(limit=1)
     except OperatorError as error:

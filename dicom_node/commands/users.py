@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dicom_node.bootstrap.audit import note_account
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.ledgers import place_of
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
@@ -127,7 +128,7 @@ def _accounts(config: Path | None) -> Iterator[tuple[Accounts, Callable[[str, st
         layout.prepare()
     except OSError as error:
         raise OperatorError(f"cannot use the data directory {layout.root}: {error}") from error
-    ledger = open_ledger(layout.ledger, process=identity)
+    ledger = open_ledger(place_of(settings), process=identity)
     try:
         yield (
             Accounts(ledger.users, clock=utc_now),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.ledgers import has_ledger, ledger_for_reading
 from dicom_node.bootstrap.retention import note_scan, purger_of
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
@@ -40,9 +40,9 @@ def run(*, repair: bool, config: Path | None) -> int:
             ledger = opened.enter_context(ledger_for_reading(settings))
         except OperatorError as error:
             raise OperatorError(
-                f"{error}\n{_RESTORE}" if layout.ledger.is_file() else str(error)
+                f"{error}\n{_RESTORE}" if has_ledger(settings) else str(error)
             ) from error
-        _refuse_broken(ledger, layout)
+        _refuse_broken(ledger)
         holdings = Holdings(ledger.database)
         images, results = holdings.images(), holdings.results()
         with _bar(images + results) as on_bytes:
@@ -74,14 +74,15 @@ def run(*, repair: bool, config: Path | None) -> int:
     return ExitCode.OK if is_whole else ExitCode.FAILED
 
 
-def _refuse_broken(ledger: Ledger, layout: DataLayout) -> None:
+def _refuse_broken(ledger: Ledger) -> None:
+    place = ledger.database.engine.place
     try:
         faults = Holdings(ledger.database).faults()
     except LedgerError as error:
-        raise OperatorError(f"{layout.ledger} cannot be read: {error}\n{_RESTORE}") from error
+        raise OperatorError(f"{place} cannot be read: {error}\n{_RESTORE}") from error
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
-        raise OperatorError(f"{layout.ledger} is damaged:\n{lines}\n{_RESTORE}")
+        raise OperatorError(f"{place} is damaged:\n{lines}\n{_RESTORE}")
 
 
 def _still_held(damaged: Sequence[Damaged], held: Sequence[HeldFile]) -> tuple[Damaged, ...]:

@@ -30,6 +30,8 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "node.max_associations_per_caller": Effect.NEXT_ASSOCIATION,
     "node.free_space_floor_mb": Effect.EVERYWHERE,
     "node.data_dir": Effect.RESTART,
+    "node.ledger": Effect.RESTART,
+    "node.ledger_secret_file": Effect.RESTART,
     "tls": Effect.EVERYWHERE,
     "tls.profile": Effect.RESTART,
     "peers": Effect.EVERYWHERE,

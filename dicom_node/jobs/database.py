@@ -1,31 +1,19 @@
-"""The database behind the ledger: connection, transactions, version of the tables."""
+"""The database behind the ledger: transactions, version of the tables."""
 
 import secrets
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicom_node.errors import LedgerUnavailableError, LedgerVersionError
-from dicom_node.jobs.tables import SCHEMA_VERSION, MetaRow, Table
-from dicom_node.jobs.upgrade import can_upgrade, upgrade
-
-#: How long a transaction waits for another one. Each takes milliseconds; this is for a disk that
-#: hangs.
-BUSY_TIMEOUT_S = 30.0
-
-#: Pages that each connection keeps. A process has one for each of its threads, the system keeps
-#: the file in memory anyway, and with SQLite's own 2 MiB each the office grew for days.
-_CACHE_KIB = 256
-
-#: Prepared statements that each connection keeps, of about 7 KiB; Python's own number is 128.
-_STATEMENTS = 32
+from dicom_node.jobs.all_tables import METADATA
+from dicom_node.jobs.database_engine import DatabaseEngine
+from dicom_node.jobs.ledger_place import LedgerPlace
+from dicom_node.jobs.tables import SCHEMA_VERSION, MetaRow
 
 _VERSION = "schema_version"
 _SALT = "patient_salt"
@@ -33,37 +21,43 @@ _SALT_BYTES = 32
 
 
 class Database:
-    """An SQLite file with the tables of the ledger, used from any thread and process.
+    """The tables of the ledger in a database, used from any thread and process.
 
-    A file of an earlier version of the node is brought up to date when it is opened.
-
-    It runs in WAL mode, so that readers never hold up the receiver, and every commit is synced.
+    A file of an earlier version of the node is copied and brought up to date when it is opened; a
+    database on a server, which other hosts may use, only when somebody asks for it
+    (`dicom_node.jobs.upgrade`).
 
     Parameters
     ----------
-    path
-        The file; made with its tables if absent.
+    place
+        The file or the database; its tables are made if absent.
 
     Raises
     ------
     LedgerVersionError
-        If the file was written by a later version of the node.
+        If it was written by a later version of the node, or by an earlier one on a server.
     LedgerUnavailableError
         If it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        # Parameters stay out of error messages: they are what senders wrote.
-        self._engine = create_engine(
-            URL.create("sqlite", database=str(path)),
-            connect_args={"timeout": BUSY_TIMEOUT_S, "cached_statements": _STATEMENTS},
-            pool_use_lifo=True,  # the last one first: what is seldom needed stays small
-            hide_parameters=True,
-        )
-        event.listen(self._engine, "connect", _set_up_connection)
-        event.listen(self._engine, "begin", _begin)
-        self._reading = self._engine.execution_options(read_only=True)
-        self._create_tables()
+    def __init__(self, place: LedgerPlace) -> None:
+        self._engine = engine_of(place)
+        if self._create_tables():
+            return
+        found = self.version
+        if found != SCHEMA_VERSION:
+            self._bring_up(found)
+
+    @property
+    def engine(self) -> DatabaseEngine:
+        """What the tables lie in."""
+        return self._engine
+
+    @property
+    def version(self) -> int:
+        """Version of the tables."""
+        with self.read() as session:
+            return version_of(session)
 
     @property
     def patient_salt(self) -> bytes:
@@ -83,13 +77,13 @@ class Database:
         LedgerUnavailableError
             If the database refuses.
         """
-        with _session(self._engine) as session:
+        with session_of(self._engine, self._engine.writing) as session:
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a transaction that sees one moment and only reads. Raises as `write`."""
-        with _session(self._reading) as session:
+        with session_of(self._engine, self._engine.reading) as session:
             yield session
 
     def copy_to(self, path: Path) -> None:
@@ -100,68 +94,74 @@ class Database:
         LedgerUnavailableError
             If the file is there already or cannot be written, or the ledger cannot be read.
         """
-        # "VACUUM INTO" runs outside of a transaction and reads one snapshot (SQLite's manual).
-        try:
-            with closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("VACUUM INTO ?", (str(path),))
-        except (sqlite3.Error, SQLAlchemyError) as error:
-            raise LedgerUnavailableError(f"No copy was made: {error}") from error
+        self._engine.copy_to(path)
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._engine.writing.dispose()
 
-    def _create_tables(self) -> None:
+    def _create_tables(self) -> bool:
+        """Make the tables if there are none; return whether they were made."""
         with self.write() as session:
             connection = session.connection()
-            if not inspect(connection).has_table(MetaRow.__tablename__):
-                Table.metadata.create_all(connection)
-                session.add(MetaRow(key=_VERSION, value=str(SCHEMA_VERSION)))
-                session.add(MetaRow(key=_SALT, value=secrets.token_hex(_SALT_BYTES)))
-                return
-            found = session.scalar(select(MetaRow.value).where(MetaRow.key == _VERSION))
-            if found != str(SCHEMA_VERSION) and can_upgrade(found):
-                upgrade(connection, int(found or 0))
-                session.get_one(MetaRow, _VERSION).value = str(SCHEMA_VERSION)
-                return
-            if found != str(SCHEMA_VERSION):
-                raise LedgerVersionError(
-                    f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"
-                )
+            if inspect(connection).has_table(MetaRow.__tablename__):
+                return False
+            METADATA.create_all(connection)
+            self._engine.after_creation(connection)
+            session.add(MetaRow(key=_VERSION, value=str(SCHEMA_VERSION)))
+            session.add(MetaRow(key=_SALT, value=secrets.token_hex(_SALT_BYTES)))
+            return True
+
+    def _bring_up(self, found: int) -> None:
+        from dicom_node.jobs.upgrade import leads_up, upgrade
+
+        if not leads_up(found):
+            raise LedgerVersionError(
+                f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"
+            )
+        if not self._engine.is_upgraded_unasked:
+            raise LedgerVersionError(
+                f"The ledger {self._engine.place} has schema version {found}, this node needs "
+                f"{SCHEMA_VERSION}: stop every node that uses it, back it up, then "
+                "`ichnode ledger upgrade`"
+            )
+        upgrade(self._engine)
+
+
+def engine_of(place: LedgerPlace) -> DatabaseEngine:
+    """Return the engine for a place; nothing is opened yet. Raises LedgerUnavailableError."""
+    if isinstance(place, Path):
+        from dicom_node.jobs.sqlite_engine import SqliteEngine
+
+        return SqliteEngine(place)
+    from dicom_node.jobs.postgresql_engine import PostgresqlEngine
+
+    return PostgresqlEngine(place)
+
+
+def version_of(session: Session) -> int:
+    """Return the version of the tables. Raises LedgerVersionError if they name none."""
+    found = session.scalar(select(MetaRow.value).where(MetaRow.key == _VERSION))
+    if found is None or not found.isdecimal():
+        raise LedgerVersionError(
+            f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"
+        )
+    return int(found)
+
+
+def note_version(session: Session, version: int) -> None:
+    """Write down the version of the tables."""
+    session.get_one(MetaRow, _VERSION).value = str(version)
 
 
 @contextmanager
-def _session(engine: Engine) -> Iterator[Session]:
+def session_of(engine: DatabaseEngine, way: Engine) -> Iterator[Session]:
+    """Open a transaction; every refusal is told as one of the ledger."""
     try:
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with Session(way, expire_on_commit=False) as session, session.begin():
             yield session
     except SQLAlchemyError as error:
-        raise LedgerUnavailableError(_refusal(engine, error)) from error
-
-
-def _refusal(engine: Engine, error: SQLAlchemyError) -> str:
-    """Return which file refused, why, and what can be done.
-
-    SQLite's own words name tables and states of the file ("database is locked", "disk I/O
-    error"), never a value; SQLAlchemy's would quote the row.
-    """
-    why: object = type(error).__name__
-    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
-        why = error.orig
-    return f"The ledger {engine.url.database} refused: {why}; `ichnode verify` examines it"
-
-
-def _set_up_connection(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
-    # Transactions are begun by `_begin`, not by the driver.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        raise LedgerUnavailableError(
+            f"The ledger {engine.place} refused: {engine.refusal(error)}; "
+            "`ichnode verify` examines it"
+        ) from error

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dicom_node.jobs.column_types import LONG_TEXT, short_text
 from dicom_node.jobs.tables import Table
 
 
@@ -17,14 +18,14 @@ class DestinationRow(Table):
 
     __tablename__ = "destinations"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(short_text(64), primary_key=True)
     held_at: Mapped[datetime | None]
-    held_reason: Mapped[str] = mapped_column(Text, default="")
+    held_reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
     failures: Mapped[int] = mapped_column(default=0)
     probes: Mapped[int] = mapped_column(default=0)
     opened_at: Mapped[datetime | None]
     probe_at: Mapped[datetime | None]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
 
 
 class CommitmentRow(Table):
@@ -32,8 +33,8 @@ class CommitmentRow(Table):
 
     __tablename__ = "commitments"
 
-    transaction_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    destination: Mapped[str] = mapped_column(String(64))
+    transaction_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    destination: Mapped[str] = mapped_column(short_text(64))
     asked_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
 
@@ -60,14 +61,14 @@ class CommitmentRequestRow(Table):
     __tablename__ = "commitment_requests"
 
     request_id: Mapped[int] = mapped_column(primary_key=True)
-    calling_ae_title: Mapped[str] = mapped_column(String(16))
-    transaction_uid: Mapped[str] = mapped_column(String(64))
-    report: Mapped[str] = mapped_column(Text)
+    calling_ae_title: Mapped[str] = mapped_column(short_text(16))
+    transaction_uid: Mapped[str] = mapped_column(short_text(64))
+    report: Mapped[str] = mapped_column(LONG_TEXT)
     received_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     answered_at: Mapped[datetime | None]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
 
     __table_args__ = (
         UniqueConstraint("calling_ae_title", "transaction_uid"),

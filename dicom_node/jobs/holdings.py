@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from dicom_node.intake.inspection import HeldFile
 from dicom_node.jobs.database import Database
@@ -80,7 +80,7 @@ class Holdings:
             )
 
     def faults(self) -> tuple[str, ...]:
-        """Return what SQLite finds wrong with the file of the ledger; empty if it is sound.
+        """Return what is wrong with the ledger as a database; empty if it is sound.
 
         Raises
         ------
@@ -88,9 +88,4 @@ class Holdings:
             If it is so broken that it cannot be read.
         """
         with self._database.read() as session:
-            found = session.scalars(text("PRAGMA integrity_check(20)")).all()
-            broken = len(session.execute(text("PRAGMA foreign_key_check")).all())
-        faults = [str(line) for line in found if line != "ok"]
-        if broken:
-            faults.append(f"{broken} rows point to rows that are gone")
-        return tuple(faults)
+            return self._database.engine.faults(session)

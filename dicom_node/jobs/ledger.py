@@ -1,7 +1,6 @@
 """The one truth of the node: everything that a restart must not forget."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dicom_node.jobs.arrivals import Arrivals
 from dicom_node.jobs.commitment_ledger import CommitmentLedger
@@ -11,6 +10,7 @@ from dicom_node.jobs.delivery_ledger import DeliveryLedger
 from dicom_node.jobs.delivery_queue import DeliveryQueue
 from dicom_node.jobs.destination_ledger import DestinationLedger
 from dicom_node.jobs.job_ledger import JobLedger
+from dicom_node.jobs.ledger_place import LedgerPlace
 from dicom_node.jobs.presence import PresenceLedger
 from dicom_node.jobs.prior_ledger import PriorLedger
 from dicom_node.jobs.process_identity import ProcessIdentity
@@ -87,24 +87,24 @@ class Ledger:
         self.database.close()
 
 
-def open_ledger(path: Path, *, process: ProcessIdentity) -> Ledger:
-    """Return the ledger in a file, made if absent.
+def open_ledger(place: LedgerPlace, *, process: ProcessIdentity) -> Ledger:
+    """Return the ledger at a place, made if absent.
 
     Parameters
     ----------
-    path
-        The SQLite file. It must be on a local disk.
+    place
+        The SQLite file, which must be on a local disk, or the PostgreSQL database.
     process
         Who writes.
 
     Raises
     ------
     LedgerVersionError
-        If the file was written by another version of the node.
+        If it was written by another version of the node.
     LedgerUnavailableError
         If it cannot be opened.
     """
-    database = Database(path)
+    database = Database(place)
     return Ledger(
         arrivals=Arrivals(database, process),
         series=SeriesLedger(database),

@@ -5,9 +5,10 @@ No table holds a name of a folder below the root that an operator named: it may 
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dicom_node.jobs.column_types import LONG_TEXT, short_text
 from dicom_node.jobs.reprocess_state import RunState, StudyState
 from dicom_node.jobs.tables import StateText, Table
 
@@ -19,15 +20,15 @@ class ReprocessRunRow(Table):
 
     run_id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[RunState] = mapped_column(StateText(RunState))
-    note: Mapped[str] = mapped_column(Text, default="")
-    request: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    request: Mapped[str] = mapped_column(LONG_TEXT)
     most_analysing: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(String(255))
+    created_by: Mapped[str] = mapped_column(short_text(255))
     begun_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     is_listed: Mapped[bool] = mapped_column(default=False)
-    cursor: Mapped[str] = mapped_column(Text, default="")
+    cursor: Mapped[str] = mapped_column(LONG_TEXT, default="")
     units: Mapped[int] = mapped_column(default=0)
     units_done: Mapped[int] = mapped_column(default=0)
 
@@ -39,9 +40,9 @@ class ReprocessStudyRow(Table):
 
     entry_id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("reprocess_runs.run_id"))
-    study_uid: Mapped[str] = mapped_column(String(64))
+    study_uid: Mapped[str] = mapped_column(short_text(64))
     state: Mapped[StudyState] = mapped_column(StateText(StudyState))
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
     attempts: Mapped[int] = mapped_column(default=0)
     images: Mapped[int] = mapped_column(default=0)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
@@ -63,7 +64,7 @@ class ReprocessSeriesRow(Table):
     __tablename__ = "reprocess_series"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("reprocess_runs.run_id"), primary_key=True)
-    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    series_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True, index=True)
     entry_id: Mapped[int] = mapped_column(ForeignKey("reprocess_studies.entry_id"), index=True)
     is_open: Mapped[bool] = mapped_column(default=True)
 
@@ -83,4 +84,4 @@ class ReprocessPlaceRow(Table):
     __tablename__ = "reprocess_places"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("reprocess_runs.run_id"), primary_key=True)
-    place_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    place_key: Mapped[str] = mapped_column(short_text(64), primary_key=True)

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dicom_node.jobs.column_types import LONG_TEXT, short_text
 from dicom_node.jobs.tables import Table
 
 
@@ -13,9 +14,9 @@ class StudyHoldRow(Table):
 
     __tablename__ = "study_holds"
 
-    study_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    why: Mapped[str] = mapped_column(Text)
-    by: Mapped[str] = mapped_column(String(128))
+    study_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    why: Mapped[str] = mapped_column(LONG_TEXT)
+    by: Mapped[str] = mapped_column(short_text(128))
     since: Mapped[datetime]
 
 
@@ -30,13 +31,13 @@ class PurgeRow(Table):
 
     purge_id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
-    kind: Mapped[str] = mapped_column(String(16))
-    cause: Mapped[str] = mapped_column(String(16))
-    by: Mapped[str] = mapped_column(String(128), default="")
-    series_uid: Mapped[str] = mapped_column(String(64))
-    study_uid: Mapped[str] = mapped_column(String(64))
-    patient_key: Mapped[str] = mapped_column(String(64), default="")
-    instances: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(short_text(16))
+    cause: Mapped[str] = mapped_column(short_text(16))
+    by: Mapped[str] = mapped_column(short_text(128), default="")
+    series_uid: Mapped[str] = mapped_column(short_text(64))
+    study_uid: Mapped[str] = mapped_column(short_text(64))
+    patient_key: Mapped[str] = mapped_column(short_text(64), default="")
+    instances: Mapped[str] = mapped_column(LONG_TEXT)
     size_bytes: Mapped[int]
     was_last: Mapped[bool] = mapped_column(default=False)
     audited: Mapped[bool] = mapped_column(default=False)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.dialects import RecordStatus
 from dicom_node.jobs.reports import series_statuses
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SeriesState
 from dicom_node.jobs.status import SeriesStatus
@@ -125,7 +126,7 @@ class StudySearch:
             .join(JobRow, JobRow.series_uid == SeriesRow.series_uid)
             .join(DeliveryRow, DeliveryRow.result_set_id == JobRow.result_set_id)
             .where(JobRow.kind == JobKind.ANALYSIS)
-            .group_by(JobRow.result_set_id)
+            .group_by(JobRow.result_set_id, SeriesRow.series_uid)
             .having(latest >= since, missing == 0)
             .order_by(latest.desc())
             .limit(limit)
@@ -173,8 +174,7 @@ def _conditions(query: StudyQuery) -> list[ColumnElement[bool]]:
     if query.callers:
         wanted.append(SeriesRow.calling_ae_title.in_(list(query.callers)))
     if query.outcome:
-        stated = func.json_extract(func.nullif(JobRow.record, ""), "$.status")
-        wanted.append(_latest_job(stated == query.outcome))
+        wanted.append(_latest_job(RecordStatus(JobRow.record) == query.outcome))
     if query.urgent:
         wanted.append(SeriesRow.urgency != "")
     if query.since is not None:

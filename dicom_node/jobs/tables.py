@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Dialect, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import Dialect, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from dicom_node.jobs.column_types import LONG_TEXT, NUMBER, short_text
 from dicom_node.jobs.state import DeliveryState, JobKind, JobState, SearchState, SeriesState
 
 #: Version of the tables. A ledger with a lower one is brought up to it, with a higher one refused.
@@ -21,7 +22,7 @@ SCHEMA_VERSION = 2
 class AwareTime(TypeDecorator[datetime]):
     """An aware time, stored as text in UTC with microseconds, so that it sorts as it reads."""
 
-    impl = String(32)
+    impl = short_text(32)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
@@ -42,7 +43,7 @@ class AwareTime(TypeDecorator[datetime]):
 class StateText(TypeDecorator[Any]):
     """A state, stored by its value."""
 
-    impl = String(16)
+    impl = short_text(16)
     cache_ok = True
 
     def __init__(self, states: type[StrEnum]) -> None:
@@ -64,6 +65,7 @@ class Table(DeclarativeBase):
     """The declarative root of all tables."""
 
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy at class creation
+        int: NUMBER,
         datetime: AwareTime,
         SeriesState: StateText(SeriesState),
         JobState: StateText(JobState),
@@ -78,8 +80,8 @@ class MetaRow(Table):
 
     __tablename__ = "ledger_meta"
 
-    key: Mapped[str] = mapped_column(String(32), primary_key=True)
-    value: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(short_text(32), primary_key=True)
+    value: Mapped[str] = mapped_column(LONG_TEXT)
 
 
 class ProcessRow(Table):
@@ -87,9 +89,9 @@ class ProcessRow(Table):
 
     __tablename__ = "processes"
 
-    token: Mapped[str] = mapped_column(String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(String(64))
-    host: Mapped[str] = mapped_column(String(255))
+    token: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    name: Mapped[str] = mapped_column(short_text(64))
+    host: Mapped[str] = mapped_column(short_text(255))
     pid: Mapped[int]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
@@ -101,11 +103,11 @@ class AssociationRow(Table):
 
     __tablename__ = "associations"
 
-    association_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    process_token: Mapped[str] = mapped_column(String(64), index=True)
-    calling_ae_title: Mapped[str] = mapped_column(String(16))
-    called_ae_title: Mapped[str] = mapped_column(String(16))
-    address: Mapped[str] = mapped_column(String(64))
+    association_id: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    process_token: Mapped[str] = mapped_column(short_text(64), index=True)
+    calling_ae_title: Mapped[str] = mapped_column(short_text(16))
+    called_ae_title: Mapped[str] = mapped_column(short_text(16))
+    address: Mapped[str] = mapped_column(short_text(64))
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     audited: Mapped[bool] = mapped_column(default=False, server_default="0")
@@ -119,7 +121,7 @@ class AssociationSeriesRow(Table):
     association_id: Mapped[str] = mapped_column(
         ForeignKey("associations.association_id"), primary_key=True
     )
-    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    series_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True, index=True)
 
 
 class SeriesRow(Table):
@@ -131,18 +133,18 @@ class SeriesRow(Table):
 
     __tablename__ = "series"
 
-    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    series_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(short_text(64), index=True)
     state: Mapped[SeriesState]
-    reason: Mapped[str] = mapped_column(Text, default="")
-    calling_ae_title: Mapped[str] = mapped_column(String(16), default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    calling_ae_title: Mapped[str] = mapped_column(short_text(16), default="")
     first_received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
     look_at: Mapped[datetime | None]
     complete_at: Mapped[datetime | None]
     eligible: Mapped[bool] = mapped_column(default=False)
-    flags: Mapped[str] = mapped_column(Text, default="")
-    urgency: Mapped[str] = mapped_column(Text, default="", server_default="")
+    flags: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    urgency: Mapped[str] = mapped_column(LONG_TEXT, default="", server_default="")
     purged_at: Mapped[datetime | None]
 
     __table_args__ = (Index("series_due", "state", "look_at"),)
@@ -155,7 +157,7 @@ class HeaderVariantRow(Table):
 
     variant_id: Mapped[int] = mapped_column(primary_key=True)
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
-    attributes: Mapped[str] = mapped_column(Text)
+    attributes: Mapped[str] = mapped_column(LONG_TEXT)
 
 
 class InstanceRow(Table):
@@ -169,24 +171,24 @@ class InstanceRow(Table):
 
     instance_id: Mapped[int] = mapped_column(primary_key=True)
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"))
-    study_uid: Mapped[str] = mapped_column(String(64))
-    sop_instance_uid: Mapped[str] = mapped_column(String(64))
-    sop_class_uid: Mapped[str] = mapped_column(String(64))
-    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
-    content_digest: Mapped[str] = mapped_column(String(64))
-    patient_key: Mapped[str] = mapped_column(String(64))
-    path: Mapped[str] = mapped_column(Text, unique=True)
+    study_uid: Mapped[str] = mapped_column(short_text(64))
+    sop_instance_uid: Mapped[str] = mapped_column(short_text(64))
+    sop_class_uid: Mapped[str] = mapped_column(short_text(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(short_text(64))
+    content_digest: Mapped[str] = mapped_column(short_text(64))
+    patient_key: Mapped[str] = mapped_column(short_text(64))
+    path: Mapped[str] = mapped_column(LONG_TEXT, unique=True)
     size_bytes: Mapped[int]
     received_at: Mapped[datetime]
-    association_id: Mapped[str] = mapped_column(String(64))
+    association_id: Mapped[str] = mapped_column(short_text(64))
     current: Mapped[bool]
     variant_id: Mapped[int] = mapped_column(ForeignKey("header_variants.variant_id"))
     instance_number: Mapped[int | None]
-    position: Mapped[str] = mapped_column(Text, default="")
-    orientation: Mapped[str] = mapped_column(Text, default="")
+    position: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    orientation: Mapped[str] = mapped_column(LONG_TEXT, default="")
     frames: Mapped[int] = mapped_column(default=1)
-    patient_id_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    patient_id_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
+    issuer_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
     committed_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]
     erased: Mapped[bool] = mapped_column(default=False, server_default="0")
@@ -212,32 +214,34 @@ class JobRow(Table):
 
     job_id: Mapped[int] = mapped_column(primary_key=True)
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
-    study_uid: Mapped[str] = mapped_column(String(64))
-    input_digest: Mapped[str] = mapped_column(String(64))
+    study_uid: Mapped[str] = mapped_column(short_text(64))
+    input_digest: Mapped[str] = mapped_column(short_text(64))
     state: Mapped[JobState] = mapped_column(index=True)
-    reason: Mapped[str] = mapped_column(Text, default="")
-    flags: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    flags: Mapped[str] = mapped_column(LONG_TEXT, default="")
     priority: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
     token: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     available_at: Mapped[datetime]
-    claimed_by: Mapped[str] = mapped_column(String(64), default="")
+    claimed_by: Mapped[str] = mapped_column(short_text(64), default="")
     lease_until: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
     result_set_id: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
-    record: Mapped[str] = mapped_column(Text, default="")
+    record: Mapped[str] = mapped_column(LONG_TEXT, default="")
     kind: Mapped[JobKind] = mapped_column(
         default=JobKind.ANALYSIS, server_default=JobKind.ANALYSIS.value
     )
     baseline_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
     analysis_job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.job_id"))
-    patient_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
-    issuer_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    acquired_at: Mapped[str | None] = mapped_column(Text)
+    patient_key: Mapped[str] = mapped_column(
+        short_text(64), default="", server_default="", index=True
+    )
+    issuer_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
+    acquired_at: Mapped[str | None] = mapped_column(LONG_TEXT)
     purged_at: Mapped[datetime | None]
     erased: Mapped[bool] = mapped_column(default=False, server_default="0")
 
@@ -258,9 +262,9 @@ class ResultSetRow(Table):
 
     result_set_id: Mapped[int] = mapped_column(primary_key=True)
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
-    input_digest: Mapped[str] = mapped_column(String(64))
-    model_digest: Mapped[str] = mapped_column(String(64))
-    configuration_digest: Mapped[str] = mapped_column(String(64))
+    input_digest: Mapped[str] = mapped_column(short_text(64))
+    model_digest: Mapped[str] = mapped_column(short_text(64))
+    configuration_digest: Mapped[str] = mapped_column(short_text(64))
     created_at: Mapped[datetime]
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("result_sets.result_set_id"))
     kind: Mapped[JobKind] = mapped_column(
@@ -280,14 +284,14 @@ class ObjectRow(Table):
     object_id: Mapped[int] = mapped_column(primary_key=True)
     result_set_id: Mapped[int] = mapped_column(ForeignKey("result_sets.result_set_id"), index=True)
     send_order: Mapped[int]
-    kind: Mapped[str] = mapped_column(String(16))
-    sop_class_uid: Mapped[str] = mapped_column(String(64))
-    sop_instance_uid: Mapped[str] = mapped_column(String(64))
-    series_instance_uid: Mapped[str] = mapped_column(String(64))
-    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
-    path: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(short_text(16))
+    sop_class_uid: Mapped[str] = mapped_column(short_text(64))
+    sop_instance_uid: Mapped[str] = mapped_column(short_text(64))
+    series_instance_uid: Mapped[str] = mapped_column(short_text(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(short_text(64))
+    path: Mapped[str] = mapped_column(LONG_TEXT)
     size_bytes: Mapped[int]
-    content_digest: Mapped[str] = mapped_column(String(64))
+    content_digest: Mapped[str] = mapped_column(short_text(64))
     purged_at: Mapped[datetime | None]
     erased: Mapped[bool] = mapped_column(default=False, server_default="0")
 
@@ -307,18 +311,18 @@ class DeliveryRow(Table):
     delivery_id: Mapped[int] = mapped_column(primary_key=True)
     object_id: Mapped[int] = mapped_column(ForeignKey("objects.object_id"))
     result_set_id: Mapped[int] = mapped_column(ForeignKey("result_sets.result_set_id"), index=True)
-    destination: Mapped[str] = mapped_column(String(64))
+    destination: Mapped[str] = mapped_column(short_text(64))
     state: Mapped[DeliveryState]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
     attempts: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0)
     token: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
-    claimed_by: Mapped[str] = mapped_column(String(64), default="")
+    claimed_by: Mapped[str] = mapped_column(short_text(64), default="")
     lease_until: Mapped[datetime | None]
     accepted_at: Mapped[datetime | None]
     unreached: Mapped[bool] = mapped_column(default=False, server_default="0")
-    negotiation: Mapped[str] = mapped_column(Text, default="", server_default="")
+    negotiation: Mapped[str] = mapped_column(LONG_TEXT, default="", server_default="")
     commitment_at: Mapped[datetime | None]
     commitment_asks: Mapped[int] = mapped_column(default=0, server_default="0")
     audited: Mapped[bool] = mapped_column(default=False, server_default="0")
@@ -336,10 +340,10 @@ class EventRow(Table):
 
     event_id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
-    series_uid: Mapped[str] = mapped_column(String(64), index=True)
+    series_uid: Mapped[str] = mapped_column(short_text(64), index=True)
     job_id: Mapped[int | None]
-    kind: Mapped[str] = mapped_column(String(32))
-    text: Mapped[str] = mapped_column(Text, default="")
+    kind: Mapped[str] = mapped_column(short_text(32))
+    text: Mapped[str] = mapped_column(LONG_TEXT, default="")
 
 
 class PriorSearchRow(Table):
@@ -350,10 +354,10 @@ class PriorSearchRow(Table):
     search_id: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.job_id"))
     series_uid: Mapped[str] = mapped_column(ForeignKey("series.series_uid"), index=True)
-    study_uid: Mapped[str] = mapped_column(String(64))
-    peer: Mapped[str] = mapped_column(String(64))
+    study_uid: Mapped[str] = mapped_column(short_text(64))
+    peer: Mapped[str] = mapped_column(short_text(64))
     state: Mapped[SearchState]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
@@ -370,7 +374,7 @@ class PriorSeriesRow(Table):
 
     __tablename__ = "prior_series"
 
-    series_uid: Mapped[str] = mapped_column(String(64), primary_key=True)
-    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    series_uid: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    study_uid: Mapped[str] = mapped_column(short_text(64), index=True)
     search_id: Mapped[int] = mapped_column(ForeignKey("prior_searches.search_id"))
     asked_at: Mapped[datetime]

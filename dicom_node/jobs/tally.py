@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.dialects import insert_or_update
 from dicom_node.jobs.tally_tables import TallyRow
 
 
@@ -67,14 +67,12 @@ class Tallied:
 
 def count(session: Session, tally: Tally, amount: float = 1.0, **labels: str) -> None:
     """Let a count rise; it is kept if the transaction is."""
-    row = insert(TallyRow).values(
-        name=tally.value, labels=json.dumps(labels, sort_keys=True), value=amount
-    )
-    session.execute(
-        row.on_conflict_do_update(
-            index_elements=[TallyRow.name, TallyRow.labels],
-            set_={"value": TallyRow.value + row.excluded.value},
-        )
+    labelled = json.dumps(labels, sort_keys=True)
+    insert_or_update(
+        session,
+        TallyRow,
+        {"name": tally.value, "labels": labelled, "value": amount},
+        adding="value",
     )
 
 

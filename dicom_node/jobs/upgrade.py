@@ -1,110 +1,128 @@
-"""Bringing the tables of an earlier version of the node up to date, in place."""
+"""Bringing the tables of a ledger from one version of the node to another, in place."""
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Connection, select
 
-from dicom_node.jobs.delivery_tables import (
-    CommitmentItemRow,
-    CommitmentRequestRow,
-    CommitmentRow,
-    DestinationRow,
-)
-from dicom_node.jobs.reprocess_tables import (
-    ReprocessJobRow,
-    ReprocessPlaceRow,
-    ReprocessRunRow,
-    ReprocessSeriesRow,
-    ReprocessStudyRow,
-)
-from dicom_node.jobs.retention_tables import PurgeRow, StudyHoldRow
-from dicom_node.jobs.tables import PriorSearchRow, PriorSeriesRow, Table
-from dicom_node.jobs.tally_tables import TallyRow
-from dicom_node.jobs.user_tables import SignInRow, UserRow, UserSessionRow, UserTokenRow
-from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
+from dicom_node.errors import LedgerVersionError
+from dicom_node.jobs.database import note_version, session_of, version_of
+from dicom_node.jobs.database_engine import DatabaseEngine
+from dicom_node.jobs.tables import SCHEMA_VERSION, ProcessRow
 
-#: Version 2: kinds of jobs, what a comparison is made of, searches for earlier scans, storage
-#: commitment, counts, what was audited, what is urgent, worklists, users.
-#: SQLite adds columns without touching the rows (its documentation, "ALTER TABLE ADD COLUMN").
-_NEW_COLUMNS: Final = (
-    "ALTER TABLE jobs ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
-    "ALTER TABLE jobs ADD COLUMN baseline_job_id INTEGER REFERENCES jobs (job_id)",
-    "ALTER TABLE jobs ADD COLUMN analysis_job_id INTEGER REFERENCES jobs (job_id)",
-    "ALTER TABLE jobs ADD COLUMN patient_key VARCHAR(64) DEFAULT '' NOT NULL",
-    "ALTER TABLE jobs ADD COLUMN issuer_key VARCHAR(64) DEFAULT '' NOT NULL",
-    "ALTER TABLE jobs ADD COLUMN acquired_at TEXT",
-    "ALTER TABLE instances ADD COLUMN patient_id_key VARCHAR(64) DEFAULT '' NOT NULL",
-    "ALTER TABLE instances ADD COLUMN issuer_key VARCHAR(64) DEFAULT '' NOT NULL",
-    "ALTER TABLE result_sets ADD COLUMN kind VARCHAR(16) DEFAULT 'analysis' NOT NULL",
-    "CREATE INDEX ix_jobs_patient_key ON jobs (patient_key)",
-    "ALTER TABLE deliveries ADD COLUMN unreached BOOLEAN DEFAULT '0' NOT NULL",
-    "ALTER TABLE deliveries ADD COLUMN negotiation TEXT DEFAULT '' NOT NULL",
-    "ALTER TABLE deliveries ADD COLUMN commitment_at VARCHAR(32)",
-    "ALTER TABLE deliveries ADD COLUMN commitment_asks INTEGER DEFAULT '0' NOT NULL",
-    "ALTER TABLE associations ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
-    "ALTER TABLE deliveries ADD COLUMN audited BOOLEAN DEFAULT '0' NOT NULL",
-    "ALTER TABLE series ADD COLUMN urgency TEXT DEFAULT '' NOT NULL",
-    "ALTER TABLE series ADD COLUMN purged_at VARCHAR(32)",
-    "ALTER TABLE instances ADD COLUMN committed_at VARCHAR(32)",
-    "ALTER TABLE instances ADD COLUMN purged_at VARCHAR(32)",
-    "ALTER TABLE instances ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
-    "CREATE INDEX instances_to_erase ON instances (erased, purged_at)",
-    "ALTER TABLE objects ADD COLUMN purged_at VARCHAR(32)",
-    "ALTER TABLE objects ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
-    "CREATE INDEX objects_to_erase ON objects (erased, purged_at)",
-    "ALTER TABLE jobs ADD COLUMN purged_at VARCHAR(32)",
-    "ALTER TABLE jobs ADD COLUMN erased BOOLEAN DEFAULT '0' NOT NULL",
-)
+#: The version that was released first; there is nothing below it.
+FIRST_VERSION: Final = 1
 
-_NEW_TABLES: Final = (
-    PriorSearchRow,
-    PriorSeriesRow,
-    DestinationRow,
-    CommitmentRow,
-    CommitmentItemRow,
-    CommitmentRequestRow,
-    TallyRow,
-    WorklistRow,
-    WorkitemRow,
-    StudyHoldRow,
-    PurgeRow,
-    UserRow,
-    UserSessionRow,
-    UserTokenRow,
-    SignInRow,
-    ReprocessRunRow,
-    ReprocessStudyRow,
-    ReprocessSeriesRow,
-    ReprocessJobRow,
-    ReprocessPlaceRow,
-)
+_REVISIONS: Final = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection, found: int) -> None:
-    """Run every step from version `found` to the present one, in the caller's transaction."""
-    for version in sorted(_STEPS):
-        if version >= found:
-            _STEPS[version](connection)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What was done to a ledger.
 
-
-def can_upgrade(found: str | None) -> bool:
-    """Return whether there is a way from this version."""
-    return found is not None and found.isdecimal() and int(found) in _STEPS
-
-
-def _from_version_1(connection: Connection) -> None:
-    """Add what version 2 has.
-
-    Analyses of version 1 keep no time of acquisition, so they are in no comparison; the keys of
-    patient and issuer stay empty for the same reason.
+    Attributes
+    ----------
+    found : int
+        The version it had.
+    copy : Path or None
+        Where it is as it was; None if it had the version already, or others back it up.
     """
-    for statement in _NEW_COLUMNS:
-        connection.exec_driver_sql(statement)
-    Table.metadata.create_all(
-        connection,
-        tables=[Table.metadata.tables[row.__tablename__] for row in _NEW_TABLES],
-    )
+
+    found: int
+    copy: Path | None
 
 
-_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _from_version_1}
+def upgrade(engine: DatabaseEngine, target: int = SCHEMA_VERSION) -> Change:
+    """Copy the ledger, then bring its tables up to a version, in one transaction.
+
+    If the process dies within, the ledger is as it was, and the next one begins again; if another
+    one has done it meanwhile, nothing is done.
+
+    Raises
+    ------
+    LedgerVersionError
+        If the ledger is of a later version, or of one that nothing leads from.
+    LedgerUnavailableError
+        If the database or the disk refuses.
+    """
+    with engine.alone():
+        with session_of(engine, engine.reading) as session:
+            found = version_of(session)
+        if found == target:
+            return Change(found=found, copy=None)
+        if found > target or not leads_up(found):
+            raise LedgerVersionError(
+                f"The ledger has schema version {found}, this node brings it up to {target} from "
+                f"{FIRST_VERSION} or later"
+            )
+        copy = engine.keep(found)
+        _move(engine, found, target)
+    return Change(found=found, copy=copy)
+
+
+def downgrade(engine: DatabaseEngine, target: int) -> Change:
+    """Copy the ledger, then bring its tables down to an earlier version, in one transaction.
+
+    What the earlier version does not know is deleted. Raises as `upgrade`.
+    """
+    with engine.alone():
+        with session_of(engine, engine.reading) as session:
+            found = version_of(session)
+        if not FIRST_VERSION <= target < found <= SCHEMA_VERSION:
+            raise LedgerVersionError(
+                f"The ledger has schema version {found}; this node brings ledgers of up to "
+                f"{SCHEMA_VERSION} down to {FIRST_VERSION} or more, not this one to {target}"
+            )
+        copy = engine.keep(found)
+        _move(engine, found, target)
+    return Change(found=found, copy=copy)
+
+
+def at_work(engine: DatabaseEngine, *, since: datetime) -> tuple[str, ...]:
+    """Return the processes that use the ledger and were seen since then."""
+    living = select(ProcessRow).where(ProcessRow.ended_at.is_(None), ProcessRow.seen_at >= since)
+    with session_of(engine, engine.reading) as session:
+        rows = session.scalars(living.order_by(ProcessRow.host, ProcessRow.name))
+        return tuple(f"{row.name} on {row.host}" for row in rows)
+
+
+def _move(engine: DatabaseEngine, found: int, target: int) -> None:
+    with session_of(engine, engine.rebuilding) as session:
+        if version_of(session) != found:  # another host was quicker
+            return
+        scripts = _between(min(found, target), max(found, target))
+        for script in reversed(scripts) if target > found else scripts:
+            _run(session.connection(), script, up=target > found)
+        if faults := engine.faults(session):
+            raise LedgerVersionError(f"Version {target} would not be sound: {'; '.join(faults)}")
+        note_version(session, target)
+
+
+def leads_up(found: int) -> bool:
+    """Return whether there is a way from this version to the present one."""
+    return FIRST_VERSION <= found <= SCHEMA_VERSION
+
+
+def make_version(connection: Connection, version: int) -> None:
+    """Make the tables of a version where there are none, as its revisions made them."""
+    for script in reversed(_between(0, version)):
+        _run(connection, script, up=True)
+
+
+def _between(low: int, high: int) -> list[Script]:
+    """Return the revisions above `low` and up to `high`, the latest first."""
+    scripts = ScriptDirectory(str(_REVISIONS), version_locations=[str(_REVISIONS)])
+    return [one for one in scripts.walk_revisions() if low < int(one.revision) <= high]
+
+
+def _run(connection: Connection, script: Script, *, up: bool) -> None:
+    with Operations.context(MigrationContext.configure(connection)):
+        if up:
+            script.module.upgrade()
+        else:
+            script.module.downgrade()

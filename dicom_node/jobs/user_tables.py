@@ -5,9 +5,10 @@ Nothing that opens a door is stored: passwords as argon2 hashes, all other secre
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dicom_node.jobs.column_types import LONG_TEXT, short_text
 from dicom_node.jobs.tables import Table
 
 
@@ -21,15 +22,15 @@ class UserRow(Table):
 
     __tablename__ = "users"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    role: Mapped[str] = mapped_column(String(16))
-    password: Mapped[str] = mapped_column(Text, default="")
-    code: Mapped[str] = mapped_column(String(64), default="")
+    name: Mapped[str] = mapped_column(short_text(64), primary_key=True)
+    role: Mapped[str] = mapped_column(short_text(16))
+    password: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    code: Mapped[str] = mapped_column(short_text(64), default="")
     code_until: Mapped[datetime | None]
-    created_by: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[str] = mapped_column(short_text(64))
     created_at: Mapped[datetime]
     password_at: Mapped[datetime | None]
-    subject: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    subject: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
 
 
 class UserSessionRow(Table):
@@ -37,9 +38,9 @@ class UserSessionRow(Table):
 
     __tablename__ = "user_sessions"
 
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(short_text(64), primary_key=True)
     name: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
-    address: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(short_text(64))
     opened_at: Mapped[datetime]
     seen_at: Mapped[datetime]
 
@@ -50,10 +51,10 @@ class UserTokenRow(Table):
     __tablename__ = "user_tokens"
 
     token_id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
-    role: Mapped[str] = mapped_column(String(16))
-    digest: Mapped[str] = mapped_column(String(64), unique=True)
-    created_by: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(short_text(64), unique=True)
+    role: Mapped[str] = mapped_column(short_text(16))
+    digest: Mapped[str] = mapped_column(short_text(64), unique=True)
+    created_by: Mapped[str] = mapped_column(short_text(64))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
@@ -66,9 +67,9 @@ class SignInRow(Table):
 
     sign_in_id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
-    name: Mapped[str] = mapped_column(String(64))
-    address: Mapped[str] = mapped_column(String(64))
-    outcome: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(short_text(64))
+    address: Mapped[str] = mapped_column(short_text(64))
+    outcome: Mapped[str] = mapped_column(short_text(16))
     audited: Mapped[bool] = mapped_column(default=False, server_default="0")
 
     __table_args__ = (Index("sign_ins_recent", "at"),)

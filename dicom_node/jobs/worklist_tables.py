@@ -5,9 +5,10 @@ They hold UIDs, codes and times; nothing of the patient that a workitem names.
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dicom_node.jobs.column_types import LONG_TEXT, short_text
 from dicom_node.jobs.state import WorkitemState
 from dicom_node.jobs.tables import StateText, Table
 
@@ -17,10 +18,10 @@ class WorklistRow(Table):
 
     __tablename__ = "worklists"
 
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(short_text(64), primary_key=True)
     look_at: Mapped[datetime]
     failures: Mapped[int] = mapped_column(default=0)
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
     reached_at: Mapped[datetime | None]
 
 
@@ -37,13 +38,13 @@ class WorkitemRow(Table):
     __tablename__ = "workitems"
 
     workitem_id: Mapped[int] = mapped_column(primary_key=True)
-    worklist: Mapped[str] = mapped_column(String(64))
-    workitem_uid: Mapped[str] = mapped_column(String(64))
-    transaction_uid: Mapped[str] = mapped_column(String(64))
+    worklist: Mapped[str] = mapped_column(short_text(64))
+    workitem_uid: Mapped[str] = mapped_column(short_text(64))
+    transaction_uid: Mapped[str] = mapped_column(short_text(64))
     state: Mapped[WorkitemState] = mapped_column(StateText(WorkitemState))
-    reason: Mapped[str] = mapped_column(Text, default="")
-    inputs: Mapped[str] = mapped_column(Text)
-    code: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    inputs: Mapped[str] = mapped_column(LONG_TEXT)
+    code: Mapped[str] = mapped_column(LONG_TEXT, default="")
     urgent: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     claimed_at: Mapped[datetime | None]
@@ -51,9 +52,9 @@ class WorkitemRow(Table):
     attempts: Mapped[int] = mapped_column(default=0)
     fetching: Mapped[bool] = mapped_column(default=False)
     fetched: Mapped[bool] = mapped_column(default=False)
-    told: Mapped[str] = mapped_column(Text, default="")
-    cancel_reason: Mapped[str] = mapped_column(Text, default="")
-    ending: Mapped[str] = mapped_column(Text, default="")
+    told: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    cancel_reason: Mapped[str] = mapped_column(LONG_TEXT, default="")
+    ending: Mapped[str] = mapped_column(LONG_TEXT, default="")
     finished_at: Mapped[datetime | None]
     audited: Mapped[int] = mapped_column(default=0)
 

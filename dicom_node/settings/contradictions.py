@@ -15,6 +15,7 @@ from dicom_node.settings.schema import (
     WatchSettings,
     WorkerSettings,
 )
+from dicom_node.settings.values import SQLITE
 from dicom_node.settings.worklists import FROM_THE_SAME_SERVER
 from dicom_node.web_address import hides_a_secret
 
@@ -70,12 +71,25 @@ def faults_between_keys(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     yield from _web_incomplete(document)
     yield from _oidc_incomplete(document)
     yield from _emergency_too_late(document)
+    yield from _secret_for_nobody(document)
     data_dir = _table(document, "node").get("data_dir")
     if isinstance(data_dir, str) and not data_dir.startswith(("/", "~")):
         yield SettingsFault(
             key="node.data_dir",
             found=json.dumps(data_dir),
             expected="a path that begins with / or ~",
+        )
+
+
+def _secret_for_nobody(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
+    """Return whether there is a password for a ledger that is a file."""
+    node = _table(document, "node")
+    secret = node.get("ledger_secret_file")
+    if secret and node.get("ledger", SQLITE) == SQLITE:
+        yield SettingsFault(
+            key="node.ledger_secret_file",
+            found=json.dumps(secret),
+            expected='"", or a postgresql:// address in node.ledger',
         )
 
 

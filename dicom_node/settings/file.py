@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,9 @@ CONFIG_VARIABLE = "ICHNODE_CONFIG"
 
 #: Environment variable that replaces ``node.data_dir``.
 DATA_DIR_VARIABLE = "ICHNODE_DATA_DIR"
+
+#: A password where none belongs: in an address. It is not said again.
+_PASSWORD = re.compile(r"(?<=://)[^/@\s\"]*:[^/@\s\"]*(?=@)|(?<=password=)[^&\"]*")
 
 #: What pydantic calls a fault, and what an operator has to write instead.
 _EXPECTATIONS: dict[str, str] = {
@@ -193,6 +197,7 @@ def _fault(details: ErrorDetails) -> SettingsFault:
         expected = '"auto", "cpu", "cuda" or "cuda:1"'
     missing = details["type"] == "missing"
     found = "nothing" if missing else json.dumps(details["input"], default=str)
+    found = _PASSWORD.sub("...", found)
     return SettingsFault(key=_key(location), found=found, expected=expected)
 
 

@@ -14,6 +14,7 @@ from dicom_node.settings.retention import RetentionSettings
 from dicom_node.settings.table import SettingsTable as _Table
 from dicom_node.settings.tracing import TracingSettings
 from dicom_node.settings.values import (
+    SQLITE,
     AeTitle,
     CallerCertificate,
     CallerTitle,
@@ -22,6 +23,7 @@ from dicom_node.settings.values import (
     HomePath,
     HookAddress,
     Host,
+    LedgerAddress,
     MailAddress,
     Millimetres,
     Network,
@@ -83,6 +85,8 @@ class NodeSettings(_Table):
     plain: bool = True
     callers: Annotated[tuple[CallerEntry, ...], Field(min_length=1)] = DEFAULT_CALLERS
     data_dir: HomePath = Field(default_factory=DEFAULT_DATA_DIR.expanduser)
+    ledger: LedgerAddress = SQLITE
+    ledger_secret_file: FileName = ""
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
     max_associations: Annotated[int, Field(ge=1, le=500)] = 20
     max_associations_per_caller: Annotated[int, Field(ge=1, le=500)] = 10

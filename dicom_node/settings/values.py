@@ -3,7 +3,8 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -14,6 +15,9 @@ MAX_AE_TITLE_LENGTH = 16
 
 #: Entry of ``node.callers`` that lets everybody in.
 ANY_CALLER = "*"
+
+#: The ledger as a file in the data directory.
+SQLITE: Final = "sqlite"
 
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]*[\x21-\x5b\x5d-\x7e])?")
 _PEER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -95,6 +99,26 @@ def _file(value: str) -> str:
     return str(_home(Path(value))) if value else value
 
 
+def _ledger(value: str) -> str:
+    """Return "sqlite", or the URL of a PostgreSQL database without a password."""
+    if value == SQLITE:
+        return value
+    parts = urlsplit(value)
+    if (
+        parts.scheme != "postgresql"
+        or not parts.path.strip("/")
+        or parts.password is not None
+        or "password" in parse_qs(parts.query)
+        or not value.isprintable()
+        or " " in value
+    ):
+        raise ValueError(
+            f'"{SQLITE}" or an address like "postgresql://ichnode@db.hospital.example/ichnode", '
+            "its password in ledger_secret_file"
+        )
+    return value
+
+
 def _hook_address(value: str) -> str:
     if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
         raise ValueError("an address that begins with https:// or http://, without a password")
@@ -117,6 +141,7 @@ Millimetres = Annotated[float, Field(gt=0, le=50)]
 HomePath = Annotated[Path, AfterValidator(_home)]
 Network = Annotated[str, AfterValidator(_network)]
 HookAddress = Annotated[str, AfterValidator(_hook_address)]  #: empty for none
+LedgerAddress = Annotated[str, AfterValidator(_ledger)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 FileName = Annotated[str, AfterValidator(_file)]  #: empty for none
 PeerName = Annotated[str, AfterValidator(_peer_name)]

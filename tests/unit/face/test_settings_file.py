@@ -190,3 +190,27 @@ def test_settings_cannot_be_changed():
 
     with pytest.raises(ValueError, match="frozen"):
         settings.node.port = 1
+
+
+def test_a_ledger_on_a_server_is_an_address_without_a_password():
+    """A password in it is a fault, and the fault does not repeat it."""
+    node = {"ledger": "postgresql://ichnode@db.example:5433/ichnode?sslmode=verify-full"}
+    right = {"node": {**node, "ledger_secret_file": "/etc/ichnode/ledger"}}
+    assert parse_settings(right, source="node.toml", environment={}).node.ledger == node["ledger"]
+    for wrong in (
+        "postgresql://ichnode:hunter2@db.example/ichnode",
+        "postgresql://db.example/ichnode?user=i&password=hunter2",
+        "postgresql://db.example",
+        "mysql://db.example/ichnode",
+        "ledger.sqlite",
+    ):
+        (fault,) = faults_of({"node": {"ledger": wrong}}).values()
+        assert fault.key == "node.ledger"
+        assert "hunter2" not in str(fault)
+
+
+def test_a_password_for_a_file_is_a_mistake():
+    """Somebody meant a server and forgot its address."""
+    assert set(faults_of({"node": {"ledger_secret_file": "/etc/ichnode/ledger"}})) == {
+        "node.ledger_secret_file"
+    }

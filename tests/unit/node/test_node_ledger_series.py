@@ -326,6 +326,7 @@ def test_other_bytes_after_the_analysis_are_kept_but_change_nothing(ledger, offi
     assert len(ledger.arrivals.known_paths()) == 13
 
 
+@pytest.mark.sqlite
 def test_a_ledger_of_another_version_is_refused(tmp_path):
     """A newer node may have written what this one does not understand."""
     path = tmp_path / "ledger.sqlite"
@@ -351,6 +352,7 @@ def test_what_is_no_database_is_refused(tmp_path):
     assert path.read_bytes() == b"this is no database" * 1000
 
 
+@pytest.mark.sqlite
 def test_commits_are_synced_and_readers_do_not_block(ledger):
     """WAL and FULL are what custody rests on (sqlite.org/pragma.html#pragma_synchronous)."""
     with ledger.database.read() as session:

@@ -12,9 +12,13 @@ from node_builders import arrive, opened_ledger, small_series, stored_objects
 
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
+from dicom_node.jobs import upgrade as upgrading
+from dicom_node.jobs.database import Database, engine_of
 from dicom_node.jobs.office import AssemblyOffice
 from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import SCHEMA_VERSION
+
+pytestmark = pytest.mark.sqlite
 
 VERSION_1 = Path(__file__).parent / "ledger_version_1.sql"
 
@@ -74,6 +78,81 @@ def test_an_upgraded_ledger_has_the_tables_of_a_new_one(old_ledger, tmp_path):
     assert schema(old_ledger) == schema(tmp_path / "new.sqlite")
 
 
+def version(path):
+    """Return the version that a file names, and whether SQLite finds it sound."""
+    with closing(sqlite3.connect(path)) as connection:
+        (found,) = connection.execute(
+            "SELECT value FROM ledger_meta WHERE key = 'schema_version'"
+        ).fetchone()
+        (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+    return int(found), sound
+
+
+def test_the_old_file_is_copied_before_it_is_changed(old_ledger):
+    """The copy has the tables of version 1 and is the node's own to read."""
+    before = schema(old_ledger)
+    with opened_ledger(old_ledger):
+        pass
+
+    copy = old_ledger.with_name("ledger.sqlite.version-1")
+    assert (version(copy), schema(copy)) == ((1, "ok"), before)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert version(old_ledger) == (SCHEMA_VERSION, "ok")
+
+
+def test_an_upgrade_that_is_cut_off_begins_again(old_ledger, monkeypatch):
+    """Whatever the last revision had done is undone; the next opening does it all."""
+    before = schema(old_ledger)
+    with monkeypatch.context() as cut:
+        cut.setattr(upgrading, "note_version", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            Database(old_ledger)
+    assert (version(old_ledger)[0], schema(old_ledger)) == (1, before)
+
+    with opened_ledger(old_ledger) as ledger:
+        assert ledger.database.version == SCHEMA_VERSION
+
+
+def _cut_off(_session, _version):
+    raise KeyboardInterrupt
+
+
+def test_a_ledger_goes_down_to_version_1_and_up_again(old_ledger, clock):
+    """Tables and analyses are those of before; a copy of version 2 stays."""
+    before = schema(old_ledger)
+    with opened_ledger(old_ledger) as ledger:
+        arrive(ledger, small_series(), clock)
+    engine = engine_of(old_ledger)
+
+    down = upgrading.downgrade(engine, 1)
+
+    assert (down.found, version(down.copy)[0]) == (2, 2)
+    assert (version(old_ledger), schema(old_ledger)) == ((1, "ok"), before)
+    engine.writing.dispose()
+    with opened_ledger(old_ledger) as ledger:
+        assert len(ledger.reports.overview().series) == 2
+        assert ledger.database.version == SCHEMA_VERSION
+
+
+def test_a_comparison_goes_with_the_version_that_knows_it(old_ledger):
+    """Version 1 would take it for an analysis; what a peer committed to it has accepted."""
+    with opened_ledger(old_ledger), closing(sqlite3.connect(old_ledger)) as connection:
+        connection.executescript(
+            """
+            INSERT INTO jobs (job_id, series_uid, study_uid, input_digest, state, reason, flags,
+                priority, attempts, token, created_at, available_at, claimed_by, record, kind,
+                baseline_job_id, analysis_job_id)
+            VALUES (3, '1.2', '1', 'k', 'queued', '', '', -10, 0, 0,
+                '2026-01-05T08:00:00.000000+00:00', '2026-01-05T08:00:00.000000+00:00', '', '',
+                'comparison', 1, 2);
+            """
+        )
+    upgrading.downgrade(engine_of(old_ledger), 1)
+
+    with closing(sqlite3.connect(old_ledger)) as connection:
+        assert connection.execute("SELECT job_id FROM jobs").fetchall() == [(1,), (2,)]
+
+
 def test_what_the_old_ledger_held_is_still_there(old_ledger, clock):
     """The waiting job is an analysis, and knows what it supersedes."""
     with opened_ledger(old_ledger) as ledger:
@@ -113,9 +192,5 @@ def test_a_second_opening_changes_nothing(old_ledger):
     """The upgrade is done once; a process that waited for it finds it done."""
     with opened_ledger(old_ledger) as first, opened_ledger(old_ledger) as second:
         assert first.reports.overview() == second.reports.overview()
-    with closing(sqlite3.connect(old_ledger)) as connection:
-        (version,) = connection.execute(
-            "SELECT value FROM ledger_meta WHERE key = 'schema_version'"
-        ).fetchone()
 
-    assert version == str(SCHEMA_VERSION)
+    assert version(old_ledger)[0] == SCHEMA_VERSION

@@ -102,6 +102,7 @@ def test_a_weak_password_is_refused_in_words(password):
     assert password not in words
 
 
+@pytest.mark.sqlite
 def test_what_is_stored_opens_nothing(anna, users, accounts, tmp_path):
     """Neither passwords nor codes, sessions or tokens stand in the file."""
     code = accounts.add("bert", UserRole.VIEWER, by="test")

@@ -120,6 +120,7 @@ def config(tmp_path, drifting):
     return path
 
 
+@pytest.mark.sqlite
 def test_the_office_logs_a_change_once(config, caplog):
     """The alarm comes, stays silent, and goes when a limit changes; no patient is named."""
     settings = load_settings(config, {})
@@ -161,6 +162,7 @@ def test_the_watch_looks_again_only_when_a_job_has_ended(ledger, clock):
     assert watched.look() is later
 
 
+@pytest.mark.sqlite
 def test_the_command_ends_with_the_code_of_an_alarm(config, tmp_path, capsys):
     """Exit code 4, tables for people, JSON for programs, a picture for both."""
     code = run(config=config, as_json=False, plot=tmp_path / "watch.png")
@@ -176,6 +178,7 @@ def test_the_command_ends_with_the_code_of_an_alarm(config, tmp_path, capsys):
     assert not any(word in tables + text for word in PATIENT)
 
 
+@pytest.mark.sqlite
 def test_a_picture_that_cannot_be_written_is_said_so(config, tmp_path):
     """The message names the file."""
     with pytest.raises(OperatorError, match=r"nowhere.watch\.png"):
