@@ -4,6 +4,7 @@ import logging
 
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.alerts import AlertOffice
+from dicom_node.bootstrap.allocator import give_back_memory
 from dicom_node.bootstrap.audit import AuditOffice
 from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.configuration import ConfigurationOffice
@@ -29,6 +30,7 @@ _ASSEMBLY_EVERY_S = 0.5
 _SWEEP_EVERY_S = 5.0
 _CONFIGURATION_EVERY_S = 1.0
 _TIDY_EVERY_S = 3600.0
+_MEMORY_EVERY_S = 60.0
 _WATCH_EVERY_S = 900.0
 _RETENTION_EVERY_S = 15.0
 _ALERTS_EVERY_S = 20.0
@@ -96,6 +98,7 @@ def _care(settings: Settings, ledger: Ledger, outbox: Outbox) -> list[Tick]:
             action=lambda: log_certificates(settings, utc_now),
         ),
         Tick(name="tidy", every_s=_TIDY_EVERY_S, action=lambda: _tidy(outbox, ledger)),
+        Tick(name="memory", every_s=_MEMORY_EVERY_S, action=give_back_memory),
         Tick(
             name="watch",
             every_s=_WATCH_EVERY_S,
