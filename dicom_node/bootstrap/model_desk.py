@@ -117,9 +117,9 @@ class ModelDesk:
 
     def begin_trial(self, bundles: Sequence[str], *, who: str, why: str) -> ModelWork:
         """Begin to try models and to put them on trial. Raises NodeError, SettingsError."""
-        settings = self._file_settings()
+        settings, digest = self._file()
         step = plan_trial(settings, [bundle_name(one) for one in bundles])
-        return self._begin(step, settings, who=who, why=why)
+        return self._begin(step, settings, who=who, why=why, digest=digest)
 
     def begin_promotion(
         self, *, who: str, why: str, seen: frozenset[str] | None = None
@@ -131,12 +131,12 @@ class ModelDesk:
         WrongMomentError, NodeError, SettingsError
             If there are none, or others than were looked at, or others are being tried.
         """
-        settings = self._file_settings()
+        settings, digest = self._file()
         step = plan_promotion(settings)
         tried = {card_of(name).weights_sha256 for name in _names(step)}
         if seen is not None and seen != tried:
             raise WrongMomentError("other models are on trial by now; look at them first")
-        return self._begin(step, settings, who=who, why=why)
+        return self._begin(step, settings, who=who, why=why, digest=digest)
 
     def end_trial(self, *, who: str, why: str) -> Change | None:
         """Take models off trial; None if the file said so before.
@@ -146,19 +146,21 @@ class ModelDesk:
         WrongMomentError, NodeError, SettingsError
             If none is, or the file cannot be changed.
         """
-        settings = self._file_settings()
+        settings, digest = self._file()
         if not has_shadow(settings):
             raise WrongMomentError("no model is on trial")
-        return self._write(plan_end(), settings, who=who, why=why, digest=None)
+        return self._write(plan_end(), settings, who=who, why=why, digest=digest)
 
-    def _file_settings(self) -> Settings:
-        """Return what the file says. Raises NoSettingsFileError, SettingsError."""
+    def _file(self) -> tuple[Settings, str]:
+        """Return what the file says, and its digest. Raises NoSettingsFileError, SettingsError."""
         found = self._desk.read()
         if found.settings is None:
             raise SettingsError(str(found.path), found.faults)
-        return found.settings
+        return found.settings, found.digest
 
-    def _begin(self, step: TrialStep, settings: Settings, *, who: str, why: str) -> ModelWork:
+    def _begin(
+        self, step: TrialStep, settings: Settings, *, who: str, why: str, digest: str
+    ) -> ModelWork:
         """Try the models of a step in the background, then write it."""
         cards = [card_of(name) for name in _names(step)]
         work = ModelWork(
@@ -169,7 +171,6 @@ class ModelDesk:
             who=who,
             at=self._clock(),
         )
-        digest = self._desk.read().digest
         with self._lock:
             if self._work is not None and self._work.is_open:
                 raise WrongMomentError("other models are being tried; wait for them")
@@ -198,7 +199,7 @@ class ModelDesk:
             self._work = replace(work, step=WorkStep.DONE)
 
     def _write(
-        self, step: TrialStep, settings: Settings, *, who: str, why: str, digest: str | None
+        self, step: TrialStep, settings: Settings, *, who: str, why: str, digest: str
     ) -> Change | None:
         return write_step(
             step,
