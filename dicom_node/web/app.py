@@ -34,6 +34,7 @@ from dicom_node.web.pages import (
     studies,
     study,
     upload,
+    upload_form,
     users,
     watch,
 )
@@ -59,6 +60,7 @@ _PAGES: Final[tuple[Callable[[House], None], ...]] = (
     study.add,
     key_images.add,
     upload.add,
+    upload_form.add,
     peers.add,
     peer_tests.add,
     peer_answers.add,

@@ -20,6 +20,7 @@ FORM_FIELD: Final = "csrf"
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 200
+_NOT_MEANT: Final = "the form is too old or not from this page; load it again"
 
 Endpoint = Callable[..., Any]
 
@@ -55,6 +56,19 @@ class Door:
     def action(self, path: str, role: UserRole | None) -> Callable[[Endpoint], Endpoint]:
         """Return a decorator for what a form of a page does."""
         return self._adder("POST", path, role, in_schema=False)
+
+    def form_with_files(self, path: str, role: UserRole) -> Callable[[Endpoint], Endpoint]:
+        """Return a decorator for what takes files from a form of a page.
+
+        The endpoint reads the body as it comes. It calls `must_be_meant` with the form's first
+        field before it keeps anything of the others.
+        """
+        return self._adder("POST", path, role, in_schema=False, reads_secret_itself=True)
+
+    def must_be_meant(self, request: Request, secret: str) -> None:
+        """Refuse a form that does not come from a page of the node. Raises NotAllowedError."""
+        if not self._entry.is_meant(request, request.state.visitor, secret):
+            raise NotAllowedError(_NOT_MEANT)
 
     def file(self, path: str, role: UserRole | None) -> Callable[[Endpoint], Endpoint]:
         """Return a decorator for pictures, styles and downloads."""
@@ -95,6 +109,7 @@ class Door:
         role: UserRole | None,
         *,
         in_schema: bool,
+        reads_secret_itself: bool = False,
         **options: Any,  # noqa: ANN401 - whatever a route of FastAPI takes
     ) -> Callable[[Endpoint], Endpoint]:
         def add(endpoint: Endpoint) -> Endpoint:
@@ -104,7 +119,9 @@ class Door:
                 endpoint,
                 methods=[method],
                 include_in_schema=in_schema,
-                dependencies=[Depends(self._guard(method, role))],
+                dependencies=[
+                    Depends(self._guard(method, role, reads_secret_itself=reads_secret_itself))
+                ],
                 **options,
             )
             return endpoint
@@ -112,7 +129,7 @@ class Door:
         return add
 
     def _guard(
-        self, method: str, role: UserRole | None
+        self, method: str, role: UserRole | None, *, reads_secret_itself: bool
     ) -> Callable[[Request], None] | Callable[[Request, str], None]:
         """Return what is asked before an endpoint is."""
 
@@ -129,9 +146,9 @@ class Door:
         def look_twice(request: Request, sent: Annotated[str, Depends(_sent_secret)]) -> None:
             look(request)
             if not self._entry.is_meant(request, request.state.visitor, sent):
-                raise NotAllowedError("the form is too old or not from this page; load it again")
+                raise NotAllowedError(_NOT_MEANT)
 
-        return look if method in SAFE_METHODS else look_twice
+        return look if method in SAFE_METHODS or reads_secret_itself else look_twice
 
 
 def visitor_of(request: Request) -> Visitor:

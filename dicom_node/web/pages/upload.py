@@ -129,19 +129,24 @@ def _add_answers(house: House) -> None:
         path = await run_in_threadpool(house.sources.manual_runs.place)
         try:
             await _receive(house, request, path)
-            taken = await run_in_threadpool(_take, house, visitor, path, name=name, run_id=run)
+            taken = await run_in_threadpool(take, house, visitor, path, name=name, run_id=run)
         finally:
             await run_in_threadpool(path.unlink, missing_ok=True)
         return jsonable_encoder(taken)
 
 
+def make_room(house: House, request: Request) -> None:
+    """Raise RunRefusedError if what is announced does not fit."""
+    announced = request.headers.get("content-length", "0")
+    house.sources.manual_runs.check_room(int(announced) if announced.isdecimal() else 0)
+
+
 async def _receive(house: House, request: Request, path: Path) -> None:
     """Write the body to a file as it comes. Raises HTTPException if there is no room or end."""
     sources = house.sources
-    announced = request.headers.get("content-length", "0")
     since_look = 0
     try:
-        sources.manual_runs.check_room(int(announced) if announced.isdecimal() else 0)
+        make_room(house, request)
         with path.open("wb") as file:
             async for chunk in request.stream():
                 await run_in_threadpool(file.write, chunk)
@@ -155,7 +160,8 @@ async def _receive(house: House, request: Request, path: Path) -> None:
         raise HTTPException(400, "the upload broke off") from error
 
 
-def _take(house: House, visitor: Visitor, path: Path, *, name: str, run_id: str) -> dict[str, Any]:
+def take(house: House, visitor: Visitor, path: Path, *, name: str, run_id: str) -> dict[str, Any]:
+    """Take a file or an archive into custody and return its run. Raises HTTPException."""
     if not path.stat().st_size:
         raise HTTPException(422, "nothing was uploaded")
     try:
