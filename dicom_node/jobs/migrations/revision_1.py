@@ -11,10 +11,12 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables of version 1."""
-    _arrival()
-    _work()
-    _results()
-    _delivery()
+    _processes()
+    _history()
+    _series()
+    _instances()
+    _jobs()
+    _deliveries()
 
 
 def downgrade() -> None:
@@ -37,28 +39,7 @@ def downgrade() -> None:
         op.drop_table(name)
 
 
-def _arrival() -> None:
-    op.create_table(
-        "associations",
-        sa.Column("association_id", short_text(64), primary_key=True),
-        sa.Column("process_token", short_text(64), nullable=False),
-        sa.Column("calling_ae_title", short_text(16), nullable=False),
-        sa.Column("called_ae_title", short_text(16), nullable=False),
-        sa.Column("address", short_text(64), nullable=False),
-        sa.Column("opened_at", short_text(32), nullable=False),
-        sa.Column("closed_at", short_text(32)),
-    )
-    op.create_index("ix_associations_process_token", "associations", ["process_token"])
-    op.create_table(
-        "events",
-        sa.Column("event_id", NUMBER, primary_key=True),
-        sa.Column("at", short_text(32), nullable=False),
-        sa.Column("series_uid", short_text(64), nullable=False),
-        sa.Column("job_id", NUMBER),
-        sa.Column("kind", short_text(32), nullable=False),
-        sa.Column("text", LONG_TEXT, nullable=False),
-    )
-    op.create_index("ix_events_series_uid", "events", ["series_uid"])
+def _processes() -> None:
     op.create_table(
         "ledger_meta",
         sa.Column("key", short_text(32), primary_key=True),
@@ -76,7 +57,31 @@ def _arrival() -> None:
     )
 
 
-def _work() -> None:
+def _history() -> None:
+    op.create_table(
+        "events",
+        sa.Column("event_id", NUMBER, primary_key=True),
+        sa.Column("at", short_text(32), nullable=False),
+        sa.Column("series_uid", short_text(64), nullable=False),
+        sa.Column("job_id", NUMBER),
+        sa.Column("kind", short_text(32), nullable=False),
+        sa.Column("text", LONG_TEXT, nullable=False),
+    )
+    op.create_index("ix_events_series_uid", "events", ["series_uid"])
+    op.create_table(
+        "associations",
+        sa.Column("association_id", short_text(64), primary_key=True),
+        sa.Column("process_token", short_text(64), nullable=False),
+        sa.Column("calling_ae_title", short_text(16), nullable=False),
+        sa.Column("called_ae_title", short_text(16), nullable=False),
+        sa.Column("address", short_text(64), nullable=False),
+        sa.Column("opened_at", short_text(32), nullable=False),
+        sa.Column("closed_at", short_text(32)),
+    )
+    op.create_index("ix_associations_process_token", "associations", ["process_token"])
+
+
+def _series() -> None:
     op.create_table(
         "series",
         sa.Column("series_uid", short_text(64), primary_key=True),
@@ -113,23 +118,9 @@ def _work() -> None:
         sa.Column("attributes", LONG_TEXT, nullable=False),
     )
     op.create_index("ix_header_variants_series_uid", "header_variants", ["series_uid"])
-    op.create_table(
-        "result_sets",
-        sa.Column("result_set_id", NUMBER, primary_key=True),
-        sa.Column(
-            "series_uid", short_text(64), sa.ForeignKey("series.series_uid"), nullable=False
-        ),
-        sa.Column("input_digest", short_text(64), nullable=False),
-        sa.Column("model_digest", short_text(64), nullable=False),
-        sa.Column("configuration_digest", short_text(64), nullable=False),
-        sa.Column("created_at", short_text(32), nullable=False),
-        sa.Column("supersedes", NUMBER, sa.ForeignKey("result_sets.result_set_id")),
-        sa.UniqueConstraint("series_uid", "input_digest", "model_digest", "configuration_digest"),
-    )
-    op.create_index("ix_result_sets_series_uid", "result_sets", ["series_uid"])
 
 
-def _results() -> None:
+def _instances() -> None:
     op.create_table(
         "instances",
         sa.Column("instance_id", NUMBER, primary_key=True),
@@ -158,6 +149,23 @@ def _results() -> None:
         sa.UniqueConstraint("series_uid", "sop_instance_uid", "content_digest"),
     )
     op.create_index("instances_of_series", "instances", ["series_uid", "current"])
+
+
+def _jobs() -> None:
+    op.create_table(
+        "result_sets",
+        sa.Column("result_set_id", NUMBER, primary_key=True),
+        sa.Column(
+            "series_uid", short_text(64), sa.ForeignKey("series.series_uid"), nullable=False
+        ),
+        sa.Column("input_digest", short_text(64), nullable=False),
+        sa.Column("model_digest", short_text(64), nullable=False),
+        sa.Column("configuration_digest", short_text(64), nullable=False),
+        sa.Column("created_at", short_text(32), nullable=False),
+        sa.Column("supersedes", NUMBER, sa.ForeignKey("result_sets.result_set_id")),
+        sa.UniqueConstraint("series_uid", "input_digest", "model_digest", "configuration_digest"),
+    )
+    op.create_index("ix_result_sets_series_uid", "result_sets", ["series_uid"])
     op.create_table(
         "jobs",
         sa.Column("job_id", NUMBER, primary_key=True),
@@ -185,6 +193,14 @@ def _results() -> None:
     )
     op.create_index("ix_jobs_series_uid", "jobs", ["series_uid"])
     op.create_index("ix_jobs_state", "jobs", ["state"])
+    op.create_table(
+        "job_instances",
+        sa.Column("job_id", NUMBER, sa.ForeignKey("jobs.job_id"), primary_key=True),
+        sa.Column("instance_id", NUMBER, sa.ForeignKey("instances.instance_id"), primary_key=True),
+    )
+
+
+def _deliveries() -> None:
     op.create_table(
         "objects",
         sa.Column("object_id", NUMBER, primary_key=True),
@@ -223,11 +239,3 @@ def _results() -> None:
     )
     op.create_index("deliveries_due", "deliveries", ["destination", "state", "next_attempt_at"])
     op.create_index("ix_deliveries_result_set_id", "deliveries", ["result_set_id"])
-
-
-def _delivery() -> None:
-    op.create_table(
-        "job_instances",
-        sa.Column("job_id", NUMBER, sa.ForeignKey("jobs.job_id"), primary_key=True),
-        sa.Column("instance_id", NUMBER, sa.ForeignKey("instances.instance_id"), primary_key=True),
-    )

@@ -58,9 +58,12 @@ def upgrade() -> None:
         op.create_index(name, table, keys)
     _earlier_scans()
     _destinations()
-    _worklists_and_purges()
+    _requests()
+    _worklists()
+    _purges()
     _users()
     _re_reads()
+    _re_read_studies()
 
 
 def downgrade() -> None:
@@ -142,6 +145,70 @@ def _columns() -> dict[str, tuple[sa.Column[Any], ...]]:
 
 def _earlier_scans() -> None:
     op.create_table(
+        "prior_searches",
+        sa.Column("search_id", NUMBER, primary_key=True),
+        sa.Column("job_id", NUMBER, sa.ForeignKey("jobs.job_id"), nullable=False),
+        sa.Column(
+            "series_uid", short_text(64), sa.ForeignKey("series.series_uid"), nullable=False
+        ),
+        sa.Column("study_uid", short_text(64), nullable=False),
+        sa.Column("peer", short_text(64), nullable=False),
+        sa.Column("state", short_text(16), nullable=False),
+        sa.Column("reason", LONG_TEXT, nullable=False),
+        sa.Column("attempts", NUMBER, nullable=False),
+        sa.Column("created_at", short_text(32), nullable=False),
+        sa.Column("next_attempt_at", short_text(32), nullable=False),
+        sa.Column("finished_at", short_text(32)),
+        sa.UniqueConstraint("study_uid", "peer"),
+    )
+    op.create_index("ix_prior_searches_series_uid", "prior_searches", ["series_uid"])
+    op.create_index("prior_searches_due", "prior_searches", ["peer", "state", "next_attempt_at"])
+    op.create_table(
+        "prior_series",
+        sa.Column("series_uid", short_text(64), primary_key=True),
+        sa.Column("study_uid", short_text(64), nullable=False),
+        sa.Column("search_id", NUMBER, sa.ForeignKey("prior_searches.search_id"), nullable=False),
+        sa.Column("asked_at", short_text(32), nullable=False),
+    )
+    op.create_index("ix_prior_series_study_uid", "prior_series", ["study_uid"])
+
+
+def _destinations() -> None:
+    op.create_table(
+        "destinations",
+        sa.Column("name", short_text(64), primary_key=True),
+        sa.Column("held_at", short_text(32)),
+        sa.Column("held_reason", LONG_TEXT, nullable=False),
+        sa.Column("failures", NUMBER, nullable=False),
+        sa.Column("probes", NUMBER, nullable=False),
+        sa.Column("opened_at", short_text(32)),
+        sa.Column("probe_at", short_text(32)),
+        sa.Column("reason", LONG_TEXT, nullable=False),
+    )
+    op.create_table(
+        "commitments",
+        sa.Column("transaction_uid", short_text(64), primary_key=True),
+        sa.Column("destination", short_text(64), nullable=False),
+        sa.Column("asked_at", short_text(32), nullable=False),
+        sa.Column("answered_at", short_text(32)),
+    )
+    op.create_table(
+        "commitment_items",
+        sa.Column(
+            "transaction_uid",
+            short_text(64),
+            sa.ForeignKey("commitments.transaction_uid"),
+            primary_key=True,
+        ),
+        sa.Column(
+            "delivery_id", NUMBER, sa.ForeignKey("deliveries.delivery_id"), primary_key=True
+        ),
+    )
+    op.create_index("ix_commitment_items_delivery_id", "commitment_items", ["delivery_id"])
+
+
+def _requests() -> None:
+    op.create_table(
         "commitment_requests",
         sa.Column("request_id", NUMBER, primary_key=True),
         sa.Column("calling_ae_title", short_text(16), nullable=False),
@@ -156,92 +223,21 @@ def _earlier_scans() -> None:
     )
     op.create_index("commitment_requests_due", "commitment_requests", ["next_attempt_at"])
     op.create_table(
-        "commitments",
-        sa.Column("transaction_uid", short_text(64), primary_key=True),
-        sa.Column("destination", short_text(64), nullable=False),
-        sa.Column("asked_at", short_text(32), nullable=False),
-        sa.Column("answered_at", short_text(32)),
-    )
-    op.create_table(
-        "destinations",
-        sa.Column("name", short_text(64), primary_key=True),
-        sa.Column("held_at", short_text(32)),
-        sa.Column("held_reason", LONG_TEXT, nullable=False),
-        sa.Column("failures", NUMBER, nullable=False),
-        sa.Column("probes", NUMBER, nullable=False),
-        sa.Column("opened_at", short_text(32)),
-        sa.Column("probe_at", short_text(32)),
-        sa.Column("reason", LONG_TEXT, nullable=False),
-    )
-    op.create_table(
-        "purges",
-        sa.Column("purge_id", NUMBER, primary_key=True),
-        sa.Column("at", short_text(32), nullable=False),
-        sa.Column("kind", short_text(16), nullable=False),
-        sa.Column("cause", short_text(16), nullable=False),
-        sa.Column("by", short_text(128), nullable=False),
-        sa.Column("series_uid", short_text(64), nullable=False),
-        sa.Column("study_uid", short_text(64), nullable=False),
-        sa.Column("patient_key", short_text(64), nullable=False),
-        sa.Column("instances", LONG_TEXT, nullable=False),
-        sa.Column("size_bytes", NUMBER, nullable=False),
-        sa.Column("was_last", sa.Boolean(), nullable=False),
-        sa.Column("audited", sa.Boolean(), nullable=False),
-    )
-    op.create_index("purges_to_audit", "purges", ["audited", "at"])
-
-
-def _destinations() -> None:
-    op.create_table(
-        "sign_ins",
-        sa.Column("sign_in_id", NUMBER, primary_key=True),
-        sa.Column("at", short_text(32), nullable=False),
-        sa.Column("name", short_text(64), nullable=False),
-        sa.Column("address", short_text(64), nullable=False),
-        sa.Column("outcome", short_text(16), nullable=False),
-        sa.Column("audited", sa.Boolean(), nullable=False, server_default="0"),
-    )
-    op.create_index("sign_ins_recent", "sign_ins", ["at"])
-    op.create_table(
-        "study_holds",
-        sa.Column("study_uid", short_text(64), primary_key=True),
-        sa.Column("why", LONG_TEXT, nullable=False),
-        sa.Column("by", short_text(128), nullable=False),
-        sa.Column("since", short_text(32), nullable=False),
-    )
-    op.create_table(
         "tallies",
         sa.Column("name", short_text(32), primary_key=True),
         sa.Column("labels", LONG_TEXT, primary_key=True),
         sa.Column("value", sa.Float(), nullable=False),
     )
-    op.create_table(
-        "user_tokens",
-        sa.Column("token_id", NUMBER, primary_key=True),
-        sa.Column("name", short_text(64), nullable=False),
-        sa.Column("role", short_text(16), nullable=False),
-        sa.Column("digest", short_text(64), nullable=False),
-        sa.Column("created_by", short_text(64), nullable=False),
-        sa.Column("created_at", short_text(32), nullable=False),
-        sa.Column("expires_at", short_text(32), nullable=False),
-        sa.Column("used_at", short_text(32)),
-        sa.UniqueConstraint("digest"),
-        sa.UniqueConstraint("name"),
-    )
 
 
-def _worklists_and_purges() -> None:
+def _worklists() -> None:
     op.create_table(
-        "users",
+        "worklists",
         sa.Column("name", short_text(64), primary_key=True),
-        sa.Column("role", short_text(16), nullable=False),
-        sa.Column("password", LONG_TEXT, nullable=False),
-        sa.Column("code", short_text(64), nullable=False),
-        sa.Column("code_until", short_text(32)),
-        sa.Column("created_by", short_text(64), nullable=False),
-        sa.Column("created_at", short_text(32), nullable=False),
-        sa.Column("password_at", short_text(32)),
-        sa.Column("subject", short_text(64), nullable=False, server_default=""),
+        sa.Column("look_at", short_text(32), nullable=False),
+        sa.Column("failures", NUMBER, nullable=False),
+        sa.Column("reason", LONG_TEXT, nullable=False),
+        sa.Column("reached_at", short_text(32)),
     )
     op.create_table(
         "workitems",
@@ -268,13 +264,46 @@ def _worklists_and_purges() -> None:
         sa.UniqueConstraint("worklist", "workitem_uid"),
     )
     op.create_index("workitems_open", "workitems", ["worklist", "state"])
+
+
+def _purges() -> None:
     op.create_table(
-        "worklists",
+        "study_holds",
+        sa.Column("study_uid", short_text(64), primary_key=True),
+        sa.Column("why", LONG_TEXT, nullable=False),
+        sa.Column("by", short_text(128), nullable=False),
+        sa.Column("since", short_text(32), nullable=False),
+    )
+    op.create_table(
+        "purges",
+        sa.Column("purge_id", NUMBER, primary_key=True),
+        sa.Column("at", short_text(32), nullable=False),
+        sa.Column("kind", short_text(16), nullable=False),
+        sa.Column("cause", short_text(16), nullable=False),
+        sa.Column("by", short_text(128), nullable=False),
+        sa.Column("series_uid", short_text(64), nullable=False),
+        sa.Column("study_uid", short_text(64), nullable=False),
+        sa.Column("patient_key", short_text(64), nullable=False),
+        sa.Column("instances", LONG_TEXT, nullable=False),
+        sa.Column("size_bytes", NUMBER, nullable=False),
+        sa.Column("was_last", sa.Boolean(), nullable=False),
+        sa.Column("audited", sa.Boolean(), nullable=False),
+    )
+    op.create_index("purges_to_audit", "purges", ["audited", "at"])
+
+
+def _users() -> None:
+    op.create_table(
+        "users",
         sa.Column("name", short_text(64), primary_key=True),
-        sa.Column("look_at", short_text(32), nullable=False),
-        sa.Column("failures", NUMBER, nullable=False),
-        sa.Column("reason", LONG_TEXT, nullable=False),
-        sa.Column("reached_at", short_text(32)),
+        sa.Column("role", short_text(16), nullable=False),
+        sa.Column("password", LONG_TEXT, nullable=False),
+        sa.Column("code", short_text(64), nullable=False),
+        sa.Column("code_until", short_text(32)),
+        sa.Column("created_by", short_text(64), nullable=False),
+        sa.Column("created_at", short_text(32), nullable=False),
+        sa.Column("password_at", short_text(32)),
+        sa.Column("subject", short_text(64), nullable=False, server_default=""),
     )
     op.create_table(
         "user_sessions",
@@ -285,49 +314,29 @@ def _worklists_and_purges() -> None:
         sa.Column("seen_at", short_text(32), nullable=False),
     )
     op.create_index("ix_user_sessions_name", "user_sessions", ["name"])
-
-
-def _users() -> None:
     op.create_table(
-        "prior_searches",
-        sa.Column("search_id", NUMBER, primary_key=True),
-        sa.Column("job_id", NUMBER, sa.ForeignKey("jobs.job_id"), nullable=False),
-        sa.Column(
-            "series_uid", short_text(64), sa.ForeignKey("series.series_uid"), nullable=False
-        ),
-        sa.Column("study_uid", short_text(64), nullable=False),
-        sa.Column("peer", short_text(64), nullable=False),
-        sa.Column("state", short_text(16), nullable=False),
-        sa.Column("reason", LONG_TEXT, nullable=False),
-        sa.Column("attempts", NUMBER, nullable=False),
+        "user_tokens",
+        sa.Column("token_id", NUMBER, primary_key=True),
+        sa.Column("name", short_text(64), nullable=False),
+        sa.Column("role", short_text(16), nullable=False),
+        sa.Column("digest", short_text(64), nullable=False),
+        sa.Column("created_by", short_text(64), nullable=False),
         sa.Column("created_at", short_text(32), nullable=False),
-        sa.Column("next_attempt_at", short_text(32), nullable=False),
-        sa.Column("finished_at", short_text(32)),
-        sa.UniqueConstraint("study_uid", "peer"),
+        sa.Column("expires_at", short_text(32), nullable=False),
+        sa.Column("used_at", short_text(32)),
+        sa.UniqueConstraint("digest"),
+        sa.UniqueConstraint("name"),
     )
-    op.create_index("ix_prior_searches_series_uid", "prior_searches", ["series_uid"])
-    op.create_index("prior_searches_due", "prior_searches", ["peer", "state", "next_attempt_at"])
     op.create_table(
-        "commitment_items",
-        sa.Column(
-            "transaction_uid",
-            short_text(64),
-            sa.ForeignKey("commitments.transaction_uid"),
-            primary_key=True,
-        ),
-        sa.Column(
-            "delivery_id", NUMBER, sa.ForeignKey("deliveries.delivery_id"), primary_key=True
-        ),
+        "sign_ins",
+        sa.Column("sign_in_id", NUMBER, primary_key=True),
+        sa.Column("at", short_text(32), nullable=False),
+        sa.Column("name", short_text(64), nullable=False),
+        sa.Column("address", short_text(64), nullable=False),
+        sa.Column("outcome", short_text(16), nullable=False),
+        sa.Column("audited", sa.Boolean(), nullable=False, server_default="0"),
     )
-    op.create_index("ix_commitment_items_delivery_id", "commitment_items", ["delivery_id"])
-    op.create_table(
-        "prior_series",
-        sa.Column("series_uid", short_text(64), primary_key=True),
-        sa.Column("study_uid", short_text(64), nullable=False),
-        sa.Column("search_id", NUMBER, sa.ForeignKey("prior_searches.search_id"), nullable=False),
-        sa.Column("asked_at", short_text(32), nullable=False),
-    )
-    op.create_index("ix_prior_series_study_uid", "prior_series", ["study_uid"])
+    op.create_index("sign_ins_recent", "sign_ins", ["at"])
 
 
 def _re_reads() -> None:
@@ -358,6 +367,9 @@ def _re_reads() -> None:
         sa.Column("run_id", NUMBER, sa.ForeignKey("reprocess_runs.run_id"), nullable=False),
     )
     op.create_index("ix_reprocess_jobs_run_id", "reprocess_jobs", ["run_id"])
+
+
+def _re_read_studies() -> None:
     op.create_table(
         "reprocess_studies",
         sa.Column("entry_id", NUMBER, primary_key=True),
