@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults conformance docs screenshots strings clean
+.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults scale conformance docs screenshots strings clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ faults: $(READY) ## kill, starve and confuse the node 500 times and look for los
 soak: $(READY) ## 10,000 images through the node; does its memory stay flat? SERIES=N for fewer
 	$(BIN)/python -m tests.soak --series $(or $(SERIES),200)
 
+scale: $(READY) ## what the engine costs with 1, 2, 4, 8 workers, and after a host is killed
+	$(BIN)/python -m tests.scale
+
 conformance: $(READY) ## write docs/conformance.md from the running tables
 	PYTHONPATH=.:tests $(BIN)/python tests/made_objects.py
 	$(BIN)/ichnode conformance --output docs/conformance.md
@@ -80,5 +83,5 @@ strings: $(READY) ## bring the catalog of the pages' words in step; then fill in
 	$(BIN)/pybabel --quiet compile --use-fuzzy -d dicom_node/web/locale -D pages
 
 clean: ## remove .venv, caches and demonstration output
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output docs-site *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo-output bench-output faults-output scale-output docs-site *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
