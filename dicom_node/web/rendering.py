@@ -54,9 +54,13 @@ class Pages:
     def render(
         self, request: Request, template: str, *, status: int = 200, **facts: object
     ) -> HTMLResponse:
-        """Return a page; who has not logged in gets a cookie that ties the form to the browser."""
+        """Return a page; who has no session gets a cookie that ties the form to the browser.
+
+        That is also whoever may read at this machine without log-in: they may want to log in.
+        """
         visitor = getattr(request.state, "visitor", None)
-        visit = "" if visitor else self._entry.visit(request)
+        secret = visitor.form_secret if visitor else ""
+        visit = "" if secret else self._entry.visit(request)
         language = language_of(request)
         theme = request.cookies.get(THEME_COOKIE, "")
         site = self._site()
@@ -67,7 +71,7 @@ class Pages:
                 site=site,
                 version=self._version,
                 visitor=visitor,
-                form_secret=visitor.form_secret if visitor else self._entry.form_secret(visit),
+                form_secret=secret or self._entry.form_secret(visit),
                 language=language,
                 languages=LANGUAGES,
                 theme=theme if theme in THEMES else THEMES[0],
@@ -82,7 +86,7 @@ class Pages:
             )
         )
         answer = HTMLResponse(html, status_code=status)
-        if not visitor:
+        if visit:
             self.set_cookie(answer, self._entry.visit_cookie(), visit)
         return answer
 

@@ -158,6 +158,21 @@ def test_log_in_opens_a_new_session_and_leads_back(node):
     assert client.get("/studies").status_code == 200
 
 
+def test_whoever_may_read_at_this_machine_can_log_in_there(data_folder):
+    """Reading without log-in does not take the form's secret away; it gives none for changes."""
+    with web_node(data_folder, open_on_loopback=True) as node:
+        client = node.client(address="127.0.0.1")
+        client.base_url = "http://127.0.0.1:8180"
+        secret = csrf_of(client.get("/login").text)
+        change = client.post(f"/studies/{node.study}/urgent", data={"csrf": secret})
+        answer = client.post(
+            "/login", data={"csrf": secret, "name": "otto", "password": PASSWORD, "next": ""}
+        )
+
+    assert change.headers["location"].startswith("/login")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
 def test_a_session_that_was_planted_is_not_taken_up(node):
     """Session fixation: after log-in the secret is another one."""
     client = node.client()
