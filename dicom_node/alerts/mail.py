@@ -9,7 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from dicom_node.alerts.alert import AlertNotSentError, Message
+from dicom_node.alerts.mail_answers import bound
 from dicom_node.secret_file import SecretFileError, read_secret
+
+#: So many times the patience for an answer, and the whole conversation must be over.
+_ANSWERS = 5
 
 
 class MailSecurity(StrEnum):
@@ -41,7 +45,7 @@ class Mail:
     trusted : Path or None
         PEM: the authorities whose certificates are believed; None stands for the system's.
     timeout_s : float
-        Patience for each answer.
+        Patience for each answer; the whole conversation may take five times as long.
     """
 
     host: str
@@ -71,7 +75,7 @@ class Mail:
                 refused = server.send_message(self._mail(message))
         except SecretFileError as error:
             raise AlertNotSentError(str(error)) from error
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, ValueError) as error:  # or an answer is nonsense
             raise AlertNotSentError(
                 f"{self.host} did not take the mail: {type(error).__name__}"
             ) from error
@@ -79,11 +83,17 @@ class Mail:
             raise AlertNotSentError(f"{self.host} refused {len(refused)} of the addresses")
 
     def _server(self) -> smtplib.SMTP:
+        """Return who speaks to the server, connected. What is bound must be so before that."""
+        limit_s = _ANSWERS * self.timeout_s
         if self.security is MailSecurity.TLS:
-            return smtplib.SMTP_SSL(
-                self.host, self.port, timeout=self.timeout_s, context=self._context()
+            safe = bound(smtplib.SMTP_SSL.__new__(smtplib.SMTP_SSL), limit_s)
+            smtplib.SMTP_SSL.__init__(
+                safe, self.host, self.port, timeout=self.timeout_s, context=self._context()
             )
-        return smtplib.SMTP(self.host, self.port, timeout=self.timeout_s)
+            return safe
+        server = bound(smtplib.SMTP.__new__(smtplib.SMTP), limit_s)
+        smtplib.SMTP.__init__(server, self.host, self.port, timeout=self.timeout_s)
+        return server
 
     def _context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.trusted)

@@ -15,9 +15,10 @@ _SHARES = {
     "streams": {"stream": 20},
     "listeners": {"dicom": 2},
     "web_port": {"http": 5, "web": 4},
+    "forms": {"forms": 4},
     "records": {"hello": 20, "tls": 1},
     "services": {"workitem": 10, "multipart": 20, "native_xml": 20},
-    "hostile_peers": {"peer": 1, "web_service": 5},
+    "hostile_peers": {"peer": 1, "web_service": 5, "mail": 2},
 }
 
 _SHARE = {name: share for names in _SHARES.values() for name, share in names.items()}

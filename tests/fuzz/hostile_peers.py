@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from dicom_node.alerts.alert import AlertNotSentError, Message
+from dicom_node.alerts.mail import Mail, MailSecurity
 from dicom_node.alerts.webhook import Webhook
 from dicom_node.association.commitment import (
     COMMITMENT_INSTANCE,
@@ -78,6 +79,17 @@ def play_at_once(plug: socket.socket, data: bytes) -> None:
     """Hear the request, send everything, hang up."""
     plug.recv(65536)
     plug.sendall(data)
+    plug.shutdown(socket.SHUT_WR)
+    while plug.recv(65536):
+        pass
+
+
+def play_lines(plug: socket.socket, data: bytes) -> None:
+    """Greet, send an answer for each thing that is heard, hang up; `|` ends an answer."""
+    for number, answer in enumerate(data.split(b"|")):
+        if number and select.select([plug], [], [], _NEXT_S)[0] and not plug.recv(65536):
+            return
+        plug.sendall(answer)
     plug.shutdown(socket.SHUT_WR)
     while plug.recv(65536):
         pass
@@ -208,6 +220,31 @@ class _Callers:
             assert all(isinstance(one, str) for one in answer.warnings)
             outcomes("vna", [_file()], status=answer.status, body=answer.body)
 
+    def mail(self, data: bytes) -> None:
+        """Write to a mail server, with a log-in or without, with STARTTLS or without."""
+        server = _server(play_lines)
+        server.data = data[1:]
+        kind = data[0] if data else 0
+        with contextlib.suppress(AlertNotSentError):
+            Mail(
+                host=HOST,
+                port=server.port,
+                sender="ichnode@hospital.example",
+                to=("ct@hospital.example", "it@hospital.example"),
+                security=MailSecurity.STARTTLS if kind & 1 else MailSecurity.NONE,
+                user="ichnode" if kind & 2 else "",
+                password_file=_password(),
+                timeout_s=_PATIENCE_S,
+            ).send(Message(node="ICHNODE", version="0", at=START, notices=()))
+
+
+@cache
+def _password() -> Path:
+    path = Path(tempfile.gettempdir()) / "ichnode-fuzz-password"
+    path.touch(0o600)
+    path.write_text("xyzzy\n")
+    return path
+
 
 @cache
 def _server(play: Callable[[socket.socket, bytes], None]) -> PlayedBack:
@@ -224,6 +261,29 @@ _HTTP = tokens(
         b"Content-Encoding: gzip\r\n", b" : \r\n", b"HTTP/1.1 -5 ", b"HTTP/1.1 099 ",
     )
 )  # fmt: skip
+
+
+_SMTP = tokens(
+    (
+        b"|", b"\r\n", b"220-x\r\n" * 500, b"250-AUTH CRAM-MD5 PLAIN LOGIN\r\n", b"250-SIZE x\r\n",
+        b"334 =\r\n", b"334 " + b"QUJD" * 3000 + b"\r\n", b"-1 \r\n", b"999999999999 x\r\n", b"\0",
+        b"250-STARTTLS\r\n", b"\xff\xfe", b"A" * 70000, b"421 bye\r\n",
+        b"250 " + b"9" * 5000, b"354\n",
+        b"\x16\x03\x03\0\2\2\x28", b"250-SMTPUTF8\r\n", b"250-8BITMIME\r\n",
+    )
+)  # fmt: skip
+
+
+def _conversations() -> list[bytes]:
+    """Return what a good mail server says, with each log-in that there is (RFC 5321, RFC 4954)."""
+    begins, hello = b"220 mail.example ESMTP\r\n|", b"250-mail.example\r\n250-8BITMIME\r\n"
+    takes = b"250 ok\r\n|250 ok\r\n|250 ok\r\n|354 go on\r\n|250 ok\r\n|221 bye\r\n"
+    challenge = b"334 PDEyM0BtYWlsLmV4YW1wbGU+\r\n|235 ok\r\n|"
+    plain = begins + hello + b"250 SIZE 1000000\r\n|" + takes
+    secure = begins + hello + b"250 STARTTLS\r\n|220 go on\r\n|" + b"\x16\x03\x03\0\0"
+    asked = begins + hello + b"250 AUTH CRAM-MD5\r\n|" + challenge + takes
+    login = begins + hello + b"250 AUTH LOGIN\r\n|334 VXNlcm5hbWU6\r\n|" + challenge + takes
+    return [b"\0" + plain, b"\1" + secure, b"\2" + asked, b"\2" + login]
 
 
 def _behind_a_byte(mutation: Mutation) -> Mutation:
@@ -266,5 +326,12 @@ def targets() -> list[Target]:
             check=callers.web_service,
             mutations=tuple(_behind_a_byte(one) for one in (_HTTP, _HTTP, blind)),
             watched=("dicom_node/web_service.py", "dicom_node/delivery/stow_answer.py"),
+        ),
+        Target(
+            name="mail",
+            seeds=_conversations(),
+            check=callers.mail,
+            mutations=tuple(_behind_a_byte(one) for one in (_SMTP, _SMTP, blind)),
+            watched=("dicom_node/alerts/mail_answers.py",),
         ),
     ]

@@ -19,6 +19,7 @@ _WHAT = {
     "settings": "`node.toml`",
     "cards": "cards of model bundles",
     "stow_answer": "answers to STOW-RS, as text",
+    "mail": "answers of a mail server, with log-in and STARTTLS",
     "web_service": "HTTP of DICOMweb servers and webhooks that the node calls",
     "commitment": "requests and reports of storage commitment, as data sets",
     "found": "answers to C-FIND, as data sets",
@@ -34,6 +35,7 @@ _WHAT = {
     "tls": "the TLS listener: raw records, and PDUs within TLS",
     "http": "the HTTP port",
     "web": "paths, queries and headers, at the web application",
+    "forms": "forms of the pages, sent by an administrator who is logged in",
 }
 
 _NUMBERS = ("Cases", "Failures", "Crashes", "Steps seen", "Worst MB", "Grown MB", "Seconds")

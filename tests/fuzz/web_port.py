@@ -24,7 +24,7 @@ _SERVER_FAULT = 500
 
 
 @cache
-def _node() -> WebNode:
+def kept_node() -> WebNode:
     """Return a node with a study, one that waits and three people; kept until the process ends."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
@@ -35,7 +35,7 @@ def _node() -> WebNode:
 
 @cache
 def _port() -> int:
-    server = WebServer(_node().pages.app, host=HOST, port=0)
+    server = WebServer(kept_node().pages.app, host=HOST, port=0)
     server.start()
     atexit.register(server.stop)
     return server.port
@@ -53,13 +53,13 @@ class _Attacker:
         self.deaths = self.deaths or Deaths()
         answer = exchange(_port(), [data])
         self.deaths.check()
-        assert _is_no_fault(int(answer[9:12] or 400)), answer[:100]
+        assert is_no_fault(int(answer[9:12] or 400)), answer[:100]
         self.cases += 1
         if self.cases % _ALIVE_EVERY == 0:
-            assert _is_no_fault(_page("/health"))
+            assert is_no_fault(_page("/health"))
 
 
-def _is_no_fault(status: int) -> bool:
+def is_no_fault(status: int) -> bool:
     """Return whether a request was answered, or the node said by 503 that it is not ready."""
     return status < _SERVER_FAULT or status == http.client.SERVICE_UNAVAILABLE
 
@@ -76,18 +76,15 @@ def _page(path: str) -> int:
 def _tokens() -> dict[int, bytes]:
     """Return a program's right for some first bytes of a case; without one, nobody asks."""
     return {
-        number: _node().token(role)["Authorization"].encode()
+        number: kept_node().token(role)["Authorization"].encode()
         for number, role in enumerate(UserRole)
     }
 
 
-async def _ask(data: bytes) -> tuple[int, dict[bytes, bytes]]:
-    """Give the application a request whose parts are lines: path, query, type, body."""
-    path, query, kind, *rest = [*data[1:].split(b"\n", 3), b"", b"", b""]
-    body = rest[0]
-    headers = [(b"host", b"node.example"), (b"content-type", kind), (b"accept-language", query)]
-    if token := _tokens().get(data[0] % 8 if data else 7):
-        headers.append((b"authorization", token))
+async def _ask(
+    path: str, query: bytes, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> tuple[int, dict[bytes, bytes]]:
+    """Give the application a request; one with a body is a POST."""
     started: dict[str, object] = {}
     sent = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -98,15 +95,22 @@ async def _ask(data: bytes) -> tuple[int, dict[bytes, bytes]]:
         if message["type"] == "http.response.start":
             started.update(message)
 
-    text = path.decode("utf-8", "replace")
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http",
-        "method": "POST" if body else "GET", "path": text, "raw_path": quote(text).encode(),
-        "query_string": quote(query, safe="/?&=%+:;,").encode(), "headers": headers,
+        "method": "POST" if body else "GET", "path": path, "raw_path": quote(path).encode(),
+        "query_string": quote(query, safe="/?&=%+:;,").encode(),
+        "headers": [(b"host", b"node.example:8180"), *headers],
         "root_path": "", "client": ("10.0.0.5", 50000), "server": ("node.example", 8180),
     }  # fmt: skip
-    await _node().pages.app(scope, receive, send)
+    await kept_node().pages.app(scope, receive, send)
     return int(str(started["status"])), dict(started["headers"])  # type: ignore[call-overload]
+
+
+def ask_application(
+    path: str, *, query: bytes = b"", body: bytes = b"", headers: list[tuple[bytes, bytes]]
+) -> tuple[int, dict[bytes, bytes]]:
+    """Return status and headers of what the application answers."""
+    return _loop().run_until_complete(_ask(path, query, body, headers))
 
 
 @cache
@@ -117,11 +121,20 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _request(data: bytes) -> None:
-    """Ask as nobody or as a program; every answer is no fault, and has the headers."""
-    status, headers = _loop().run_until_complete(_ask(data))
-    assert _is_no_fault(status), status
+    """Ask as nobody or as a program; every answer is no fault, and has the headers.
+
+    The parts of a case are lines: path, query, type, body.
+    """
+    path, query, kind, *rest = [*data[1:].split(b"\n", 3), b"", b"", b""]
+    headers = [(b"content-type", kind), (b"accept-language", query)]
+    if token := _tokens().get(data[0] % 8 if data else 7):
+        headers.append((b"authorization", token))
+    status, answered = ask_application(
+        path.decode("utf-8", "replace"), query=query, body=rest[0], headers=headers
+    )
+    assert is_no_fault(status), status
     for name, value in SECURITY_HEADERS.items():
-        assert headers[name.lower().encode()] == value.encode(), name
+        assert answered[name.lower().encode()] == value.encode(), name
 
 
 _HTTP = tokens(
@@ -145,7 +158,7 @@ _PARTS = tokens(
 
 def _places() -> list[str]:
     """Return every path of the pages, with a study in it."""
-    node = _node()
+    node = kept_node()
     found = {path for _, path in _routes(node)}
     for name, value in {"study_uid": node.study, "study": node.study, "job_id": node.job}.items():
         found = {path.replace(f"{{{name}}}", str(value)) for path in found}
