@@ -13,12 +13,20 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from dicom_node.bootstrap.ledgers import ledger_for_reading
+from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands import demo
 from dicom_node.commands.demo_stage import HOST, Pacs, build_stage, running_node
+from dicom_node.commands.site import settings_of
+from dicom_node.users.accounts import FIRST_USER, Accounts
 
 TARGET = Path(__file__).parents[2] / "docs" / "pictures"
 PATIENT = 20019
 WIDTH, HEIGHT = 1280, 800
+PATIENCE_MS = 120_000
+
+#: Password of an account that ends with the demonstration.
+WORDS = "four words and more"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +40,9 @@ class Shot:
     address : str
         Path on the node; empty: the first link that `follow` finds on the page before.
     follow : str
-        A selector of the link.
+        A selector of the link or button.
+    until : str
+        A selector of what has to be there first.
     whole : bool
         Whether the whole page is taken, not only what a window shows.
     """
@@ -40,27 +50,58 @@ class Shot:
     name: str
     address: str = ""
     follow: str = ""
+    until: str = ""
     whole: bool = False
 
 
+#: What everybody sees who has not logged in.
+DOOR = (Shot(name="login", address="/login"),)
+
+#: What an admin sees.
 SHOTS = (
     Shot(name="overview", address="/", whole=True),
     Shot(name="studies", address="/studies"),
     Shot(name="study", follow='main a[href*="/studies/"]', whole=True),
+    Shot(name="upload", address="/upload"),
+    Shot(name="deliveries", address="/deliveries?state=any", whole=True),
+    Shot(name="peers", address="/peers", whole=True),
+    Shot(name="peer_test", follow='button:has-text("Test")', until="text=All is well."),
+    Shot(name="routing", address="/routing"),
+    Shot(name="models", address="/models"),
+    Shot(name="configuration", address="/configuration"),
+    Shot(name="audit", address="/audit", whole=True),
+    Shot(name="users", address="/users"),
 )
 
 
-def take(browser, shots, base, folder):
+def take(page, shots, base, folder):
     """Take pictures of pages of the node."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
     for shot in shots:
         if shot.address:
             page.goto(base + shot.address)
         else:
             page.locator(shot.follow).first.click()
-        page.wait_for_load_state("networkidle")
+        if shot.until:
+            page.wait_for_selector(shot.until)
+        page.wait_for_load_state("load")
         page.screenshot(path=folder / f"{shot.name}.png", full_page=shot.whole)
-    page.close()
+
+
+def log_in(page, base, config):
+    """Set the password of the first admin and log in with it."""
+    _, settings = settings_of(config)
+    with ledger_for_reading(settings) as ledger:
+        code = Accounts(ledger.users, clock=utc_now).first_code()
+    page.goto(f"{base}/first")
+    for field, words in {
+        "name": FIRST_USER,
+        "code": code,
+        "password": WORDS,
+        "again": WORDS,
+    }.items():
+        page.fill(f"#{field}", words)
+    page.click("main button")
+    page.wait_for_url(f"{base}/")
 
 
 def take_file(browser, path, picture):
@@ -88,7 +129,12 @@ def main():
         demo._await_ledger(story)
         player = stack.enter_context(sync_playwright())
         browser = player.chromium.launch(executable_path=chromium)
-        take(browser, SHOTS, f"http://{HOST}:{story.stage.web_port}", TARGET)
+        base = f"http://{HOST}:{story.stage.web_port}"
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.set_default_timeout(PATIENCE_MS)
+        take(page, DOOR, base, TARGET)
+        log_in(page, base, story.stage.config)
+        take(page, SHOTS, base, TARGET)
         summary = next(iter(sorted(story.stage.data.rglob("summary.html"))))
         take_file(browser, summary, TARGET / "summary.png")
         browser.close()
