@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from dicom_node.settings.file import load_settings
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NODE = DEPLOY / "compose.yaml"
 AROUND = DEPLOY / "compose.around.yaml"
+LEDGER = DEPLOY / "compose.postgresql.yaml"
 
 
 def read(path):
@@ -43,7 +45,7 @@ def config(*files, **variables):
 def test_docker_compose_finds_no_fault():
     """In the node alone, and in everything around it."""
     alone = config(NODE)
-    whole = config(NODE, AROUND, ORTHANC_PASSWORD="a", GRAFANA_PASSWORD="b")  # noqa: S106 - no secret
+    whole = config(NODE, AROUND, LEDGER, ORTHANC_PASSWORD="a", GRAFANA_PASSWORD="b")  # noqa: S106 - no secret
 
     assert (alone.returncode, alone.stderr) == (0, "")
     assert (whole.returncode, whole.stderr) == (0, "")
@@ -67,7 +69,8 @@ def test_every_role_is_a_container_that_starts_it_alone(services):
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "data:/var/lib/ichnode" in service["volumes"]
         assert service["healthcheck"]["test"][:3] == ["CMD", "ichnode", "health"]
-    assert services["worker"]["network_mode"] == "none"
+    assert services["worker"]["networks"] == ["inside"]
+    assert read(NODE)["networks"]["inside"] == {"internal": True}
 
 
 def test_settings_listen_where_ports_are_published_and_know_the_archive(services):
@@ -84,6 +87,36 @@ def test_settings_listen_where_ports_are_published_and_know_the_archive(services
     known = f'{{"ichnode": ["{settings.node.ae_title}", "receiver", {settings.node.port}]}}'
     assert archive["ORTHANC__DICOM_MODALITIES"] == known
     assert settings.node.callers == (peer.ae_title,)
+
+
+def test_the_ledger_on_a_server_is_the_one_of_the_settings():
+    """Same settings but for the ledger; host, user, database and secret are the service's."""
+    plain, other = (
+        load_settings(DEPLOY / "compose" / name, environment={})
+        for name in ("node.toml", "postgresql.toml")
+    )
+    file = read(LEDGER)
+    server = file["services"]["postgres"]
+    names = server["environment"]
+    url = urlsplit(other.node.ledger)
+
+    assert (
+        other.node.model_copy(
+            update={
+                "ledger": plain.node.ledger,
+                "ledger_secret_file": plain.node.ledger_secret_file,
+            }
+        )
+        == plain.node
+    )
+    assert other.model_copy(update={"node": plain.node}) == plain
+    assert (url.scheme, url.username, url.password) == ("postgresql", names["POSTGRES_USER"], None)
+    assert url.hostname in file["services"]
+    assert url.path == f"/{names['POSTGRES_DB']}"
+    assert str(other.node.ledger_secret_file) == names["POSTGRES_PASSWORD_FILE"]
+    assert server["networks"] == ["inside"]
+    assert "ports" not in server
+    assert "'.[postgresql]'" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_world_around_is_reached_from_this_machine_alone():
