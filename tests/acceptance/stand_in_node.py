@@ -16,6 +16,7 @@ from dicom_node.bootstrap.analysts import WorkerAnalyst
 from dicom_node.bootstrap.kinds import AnalystOfKinds
 from dicom_node.bootstrap.pair_analyst import PairAnalyst
 from dicom_node.bootstrap.roles import run_worker, utc_now
+from dicom_node.bootstrap.shadow import ShadowAnalyst, has_shadow
 from dicom_node.commands.serve import RUNS, serve_role, settings_again, supervise
 from dicom_node.commands.site import settings_of
 from dicom_node.jobs.state import JobKind
@@ -101,12 +102,13 @@ def make_stand_in(settings, layout):
         models.forecaster = load_forecaster(bundle, device=torch.device("cpu"))
     told = ResultConfiguration(say_not_processed=settings.results.say_not_processed)
     analyst = SeriesAnalyst(models, clock=utc_now, configuration=told)
-    return AnalystOfKinds(
-        {
-            JobKind.ANALYSIS: WorkerAnalyst(analyst, layout),
-            JobKind.COMPARISON: PairAnalyst(SeriesComparer(models, clock=utc_now), layout),
-        }
-    )
+    analysts = {
+        JobKind.ANALYSIS: WorkerAnalyst(analyst, layout),
+        JobKind.COMPARISON: PairAnalyst(SeriesComparer(models, clock=utc_now), layout),
+    }
+    if has_shadow(settings):  # on trial is the stand-in itself
+        analysts[JobKind.SHADOW] = ShadowAnalyst(lambda: WorkerAnalyst(analyst, layout))
+    return AnalystOfKinds(analysts)
 
 
 def main(program=__file__):

@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 import pydicom
 import pytest
 from acceptance.faulty_node import STEPS
+from acceptance.many_commands import run_all
 from acceptance.node_process import NodeProcess, wait_until
 from ct_builder import Ball, build_ct_series
 from poison import MARKER, marked, poisoned
@@ -76,10 +77,10 @@ class TalkativePacs:
         return 0x0000
 
 
-def head(folder, number, *, day="20260105", radius_mm=15.0, rows=64):
+def head(folder, number, *, day="20260105", radius_mm=15.0, rows=64, slices=16):
     """Write a poisoned head CT in a study of its own; return its files."""
     series = build_ct_series(
-        slices=16,
+        slices=slices,
         shape_yx=(64, 64),
         spacing_mm=6.0,
         balls=(Ball(radius_mm=radius_mm),),
@@ -114,7 +115,7 @@ def node(tmp_path, pacs, monkeypatch):
     node = NodeProcess(tmp_path, pacs_port=pacs.port)
     node.program[1] = str(FAULTY)
     node.patience_s = PATIENCE_S
-    text = node.config.read_text()
+    text = node.config.read_text().replace("lease_s = 3.0", "lease_s = 60.0")
     for section, lines in {
         "worker": "attempts = 20\nlongest_wait_s = 0.5",
         "delivery": "refusal_first_retry_s = 0.5\nlongest_wait_s = 1.0",
@@ -167,9 +168,8 @@ def tellings(node, series_uids):
     pages = ["/", "/status.json", "/watch", "/metrics", "/health", "/ready"]
     for page in [*pages, *(f"/series/{uid}" for uid in series_uids)]:
         told[page] = asked(node, page).encode()
-    for command in (["status"], ["status", "--json"], ["watch", "--json"], ["deliveries", "list"]):
-        done = node.run(*command)
-        told[" ".join(command)] = (done.stdout + done.stderr).encode()
+    commands = ("status", "status --json", "watch --json", "deliveries list")
+    told |= run_all(node, [command.split() for command in commands])
     data = node.folder / "data"
     ledger = told_by_database(data / "ledger.sqlite").encode()
     assert KEPT_VALUES.search(ledger), "the search itself must work"

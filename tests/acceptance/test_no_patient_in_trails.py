@@ -1,25 +1,33 @@
-"""Poisoned data sets on the ways around the line: archives, repositories and people's commands.
+"""Poisoned data sets on the ways around the line: archives, servers, pages, people's commands.
 
-Storage commitment in both roles, STOW-RS, C-MOVE of earlier scans, audit trail, alerts, the urgent
-lane, legal hold, verification, backup and purge; every partner quotes the patient in its answers,
-and each step fails once with the patient in its words.
+Storage commitment in both roles, STOW-RS, C-MOVE of earlier scans, models on trial, a worklist
+with images by WADO-RS, uploads and pulls, audit trail, alerts, the urgent lane, legal hold,
+verification, backup and purge; every partner quotes the patient in its answers, and each step
+fails once with the patient in its words. One node goes all of these ways.
 """
 
-import http.server
-import json
-import socket
-import threading
+import sqlite3
 from contextlib import closing, contextmanager, suppress
+from urllib.error import HTTPError
 
 import pydicom
 import pytest
 from acceptance.faulty_node import TRAIL_STEPS
+from acceptance.many_commands import run_all
 from acceptance.node_process import NodeProcess, wait_until
+from acceptance.poisoned_partners import (
+    CommittingPacs,
+    Program,
+    ask_the_node,
+    audit_repository,
+    order,
+    talkative_web,
+    talkative_worklist,
+)
 from acceptance.test_no_patient_in_logs import (
     FAULTY,
     KEPT_VALUES,
     PATIENCE_S,
-    TalkativePacs,
     head,
     row_of,
     send_until_taken,
@@ -28,19 +36,7 @@ from acceptance.test_no_patient_in_logs import (
     told_by_database,
 )
 from poison import MARKER, marked
-from pydicom.dataset import Dataset
-from pynetdicom import AE, build_role, evt
 from query_provider import QueryProvider
-
-from dicom_node.association.commitment import (
-    COMMITMENT_INSTANCE,
-    STORAGE_COMMITMENT,
-    CommitmentReport,
-    CommitmentRequest,
-    Reference,
-    encode_report,
-    encode_request,
-)
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
@@ -76,6 +72,15 @@ name = "vna"
 url = "{web}/dicom-web"
 receives_results = true
 
+[[worklists]]
+name = "tasks"
+url = "http://127.0.0.1:{list_port}/dicom-web"
+codes = ["ICH-CT"]
+images_from = "web"
+poll_s = 1.0
+longest_wait_s = 1.0
+images_limit_s = 600.0
+
 [[peers]]
 name = "old"
 ae_title = "PACS"
@@ -84,175 +89,101 @@ port = {prior_port}
 gives_priors = "move"
 """
 
+#: Changes of the settings that every test node has: what is replaced, and by what.
+CHANGES = {
+    '"MODALITY"]': '"MODALITY", "PACS"]\nanswers_commitment = true',
+    "receives_results = true": "receives_results = true\ncommitment = true",
+    "[delivery]\n": "[delivery]\nrefusal_first_retry_s = 0.5\nlongest_wait_s = 1.0\n"
+    "commitment_answer_s = 3.0\ncommitment_attempts = 900\nfirst_probe_s = 0.5\n",
+    "lease_s = 3.0": "lease_s = 60.0",  # nobody is killed here, and much is to be read
+    "[worker]\n": "[worker]\nattempts = 20\nlongest_wait_s = 0.5\n"
+    'shadow_segmentation_bundle = "{folder}/trial"\n',
+}
 
-def poisoned_report(report):
-    """Return a report of storage commitment with a patient in it."""
-    encoded = encode_report(report)
-    encoded.PatientName = encoded.PatientID = MARKER
-    encoded.RetrieveAETitle = MARKER
-    return encoded
-
-
-class CommittingPacs(TalkativePacs):
-    """Refuses once with a patient's name, then commits itself over an association of its own."""
-
-    def __init__(self, node_port):
-        self.refused = False
-        self.reports = []
-        self.node_port = node_port
-        self.asked = 0
-        super().__init__()
-        # A context is offered to associations from now on.
-        self.server.contexts = [*self.server.contexts, *self._commitment_contexts()]
-        self.server.bind(evt.EVT_N_ACTION, self._asked)
-
-    @staticmethod
-    def _commitment_contexts():
-        entity = AE()
-        entity.add_supported_context(STORAGE_COMMITMENT)
-        return entity.supported_contexts
-
-    def _asked(self, event):
-        self.asked += 1
-        if not self.refused:
-            self.refused = True
-            answer = Dataset()
-            answer.Status = 0x0110
-            answer.ErrorComment = f"{MARKER} is locked"
-            return answer, None
-        threading.Thread(target=self._report, args=(event.action_information,)).start()
-        return 0x0000, None
-
-    def _report(self, asked):
-        references = tuple(
-            Reference(
-                sop_class_uid=item.ReferencedSOPClassUID,
-                sop_instance_uid=item.ReferencedSOPInstanceUID,
-            )
-            for item in asked.ReferencedSOPSequence
-        )
-        report = CommitmentReport(
-            transaction_uid=asked.TransactionUID, committed=references, failed=()
-        )
-        entity = AE(ae_title="PACS")
-        entity.add_requested_context(STORAGE_COMMITMENT)
-        for _ in range(20):
-            association = entity.associate(
-                "127.0.0.1",
-                self.node_port,
-                ae_title="ICHNODE",
-                ext_neg=[build_role(STORAGE_COMMITMENT, scp_role=True)],
-            )
-            if association.is_established:
-                with suppress(RuntimeError, ValueError):
-                    status, _ = association.send_n_event_report(
-                        poisoned_report(report), 1, STORAGE_COMMITMENT, COMMITMENT_INSTANCE
-                    )
-                    self.reports.append(status.get("Status"))
-                association.release()
-                if self.reports and self.reports[-1] == 0:
-                    return
-            threading.Event().wait(0.5)
+#: `rules test` is left out: it shows an operator the series' own words, which rules are about.
+COMMANDS = (
+    "urgent {study}",
+    "hold {study} --why trial",
+    "unhold {study}",
+    "verify",
+    "verify --json",
+    "backup {folder}/copy.sqlite",
+    "retention plan --json",
+    "studies list --json",
+    "studies show {study}",
+    "worklist",
+    "worklist --json",
+    "alerts list",
+    "health --json",
+    "peers test old",
+    "config history",
+    "purge --study {study} --yes",
+)
 
 
-@contextmanager
-def talkative_web():
-    """Serve STOW-RS and a webhook that quote patients in every way HTTP has; yields what came."""
-    came = {"/hook": [], "/dicom-web/studies": []}
+class Way:
+    """A node with everybody who calls it or whom it calls.
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            came[self.path].append(body)
-            is_first = len(came[self.path]) < 3
-            told = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": MARKER}]}}
-            if is_first:
-                told["00081198"] = {"vr": "SQ", "Value": [{"00081155": {"Value": [MARKER]}}]}
-            answer = json.dumps(told).encode()
-            self.send_response(500 if is_first else 200, MARKER)
-            self.send_header("Warning", f'299 {MARKER} "{MARKER}"')
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_GET = do_POST  # noqa: N815 - the name is the library's
-
-        def log_message(self, *_):
-            """Keep quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", came
-        server.shutdown()
-        thread.join()
-
-
-@contextmanager
-def audit_repository():
-    """Collect what is sent to a port by UDP."""
-    messages = []
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as link:
-        link.bind(("127.0.0.1", 0))
-        link.settimeout(0.2)
-        over = threading.Event()
-
-        def listen():
-            while not over.is_set():
-                with suppress(TimeoutError):
-                    messages.append(link.recv(65535))
-
-        thread = threading.Thread(target=listen, daemon=True)
-        thread.start()
-        yield link.getsockname()[1], messages
-        over.set()
-        thread.join()
-
-
-def ask_the_node(node, paths):
-    """Ask the node for storage commitment, with a patient in the request; return the status."""
-    images = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
-    known = tuple(
-        Reference(sop_class_uid=one.SOPClassUID, sop_instance_uid=one.SOPInstanceUID)
-        for one in images
-    )
-    asked = encode_request(CommitmentRequest(transaction_uid="1.2.3.66", references=known))
-    asked.PatientName = MARKER
-    entity = AE(ae_title="MODALITY")
-    entity.add_requested_context(STORAGE_COMMITMENT)
-    association = entity.associate("127.0.0.1", node.dicom_port, ae_title="ICHNODE")
-    status, _ = association.send_n_action(asked, 1, STORAGE_COMMITMENT, COMMITMENT_INSTANCE)
-    association.release()
-    return status.get("Status")
-
-
-def commands(node, study, folder):
-    """Run what people run; return what it told them.
-
-    `rules test` is left out: it shows an operator the series' own words, which rules are about.
+    Attributes
+    ----------
+    prior, follow_up, listed, uploaded, pulled : list of Path
+        Poisoned images, by the way on which they come; of the last two too few to be analysed.
     """
-    told = {}
-    for command in (
-        ["urgent", study],
-        ["hold", study, "--why", "trial"],
-        ["unhold", study],
-        ["verify"],
-        ["verify", "--json"],
-        ["backup", str(folder / "copy.sqlite")],
-        ["retention", "plan", "--json"],
-        ["studies", "list", "--json"],
-        ["studies", "show", study],
-        ["worklist"],
-        ["alerts", "list"],
-        ["health", "--json"],
-        ["peers", "test", "old"],
-        ["config", "history"],
-        ["purge", "--study", study, "--yes"],
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.node = NodeProcess(folder, pacs_port=1)
+        self.node.program[1] = str(FAULTY)
+        self.node.patience_s = PATIENCE_S
+        self.pacs = CommittingPacs(self.node.dicom_port)
+        self.prior = head(folder, 1, day="20260104")
+        self.follow_up = head(folder, 2, radius_mm=18.0)
+        self.listed = head(folder, 3)
+        self.uploaded = head(folder, 4, slices=3)
+        whole = head(folder, 5)
+        self.pulled = whole[:5] + whole[-5:]
+        have = [pydicom.dcmread(path) for path in (*self.prior, *self.pulled)]
+        self.provider = QueryProvider(have)
+        self.provider.destinations = {"ICHNODE": ("127.0.0.1", self.node.dicom_port)}
+
+    def set_up(self, **ports):
+        """Write the settings."""
+        text = self.node.config.read_text().replace("port = 1\n", f"port = {self.pacs.port}\n")
+        for before, after in CHANGES.items():
+            text = text.replace(before, after.format(folder=self.folder))
+        self.node.config.write_text(text + SETTINGS.format(**ports))
+
+    def is_done(self, paths, *states):
+        """Return whether the series has come to such an end."""
+        return row_of(self.node, paths)["state"] in (states or {"delivered"})
+
+    def shadows_are_done(self):
+        """Return whether the models on trial have seen what the others have."""
+        ledger = self.node.folder / "data" / "ledger.sqlite"
+        with closing(sqlite3.connect(ledger)) as connection:
+            found = connection.execute("SELECT state FROM jobs WHERE kind = 'shadow'").fetchall()
+        states = {state for (state,) in found}
+        return states and not states & {"queued", "analyzing"}
+
+
+@contextmanager
+def ways(folder, monkeypatch):
+    """Yield a way and what its partners got: the web servers' bodies and the audit messages."""
+    way = Way(folder)
+    with (
+        way.provider.listening() as prior_port,
+        talkative_web() as (web, came),
+        audit_repository() as (audit_port, messages),
+        talkative_worklist(monkeypatch) as server,
     ):
-        done = node.run(*command)
-        told[" ".join(command)] = (done.stdout + done.stderr).encode()
-        assert "Traceback" not in done.stderr, command
-    return told
+        way.set_up(audit_port=audit_port, web=web, prior_port=prior_port, list_port=server.port)
+        order(server, "1.2.66.1", way.listed)
+        way.node.start()
+        try:
+            yield way, came, messages, server
+        finally:
+            way.node.stop()
+            way.pacs.server.shutdown()
 
 
 def test_no_way_around_the_line_tells_of_a_patient(tmp_path, monkeypatch):
@@ -260,58 +191,57 @@ def test_no_way_around_the_line_tells_of_a_patient(tmp_path, monkeypatch):
     monkeypatch.setenv("ICHNODE_FAULTS", str(tmp_path / "faults.txt"))
     monkeypatch.setenv("ICHNODE_FAULTS_OF", "trails")
     (tmp_path / "faults.txt").touch()
-    prior = head(tmp_path, 1, day="20260104")
-    follow_up = head(tmp_path, 2, radius_mm=18.0)
-    study = str(pydicom.dcmread(follow_up[0], stop_before_pixels=True).StudyInstanceUID)
-    provider = QueryProvider([pydicom.dcmread(path) for path in prior])
-    with (
-        provider.listening() as prior_port,
-        talkative_web() as (web, came),
-        audit_repository() as (audit_port, messages),
-    ):
-        node = NodeProcess(tmp_path, pacs_port=1)
-        pacs = CommittingPacs(node.dicom_port)
-        node.program[1] = str(FAULTY)
-        node.patience_s = PATIENCE_S
-        text = node.config.read_text().replace("port = 1\n", f"port = {pacs.port}\n")
-        text = text.replace('"MODALITY"]', '"MODALITY", "PACS"]\nanswers_commitment = true')
-        text = text.replace(
-            "receives_results = true", "receives_results = true\ncommitment = true"
+    with ways(tmp_path, monkeypatch) as (way, came, messages, server):
+        node, program = way.node, Program(way.node)
+        send_until_taken(node, way.follow_up)
+        wait_for(lambda: ask_the_node(node, way.follow_up) == 0)
+        wait_for(lambda: program.upload(way.uploaded)["accepted"] == 3)
+        wait_for(lambda: way.is_done(way.follow_up) and way.is_done(way.prior))
+        wait_for(lambda: pulled(program))
+        wait_for(lambda: server.state("1.2.66.1") == "COMPLETED")
+        wait_for(lambda: way.is_done(way.uploaded, "set_aside"))
+        wait_for(lambda: way.is_done(way.pulled, "rejected", "delivered"))
+        wait_for(way.shadows_are_done)
+        wait_for(lambda: 0 in way.pacs.reports and len(came["/hook"]) > 2 and len(messages) > 5)
+        study = str(pydicom.dcmread(way.follow_up[0], stop_before_pixels=True).StudyInstanceUID)
+        told = run_all(
+            node, [one.format(study=study, folder=tmp_path).split() for one in COMMANDS]
         )
-        text = text.replace(
-            "[delivery]\n",
-            "[delivery]\nrefusal_first_retry_s = 0.5\nlongest_wait_s = 1.0\n"
-            "commitment_answer_s = 3.0\ncommitment_attempts = 900\nfirst_probe_s = 0.5\n",
+        told |= tellings(
+            node, [series_of(one) for one in (way.prior, way.follow_up, way.listed, way.pulled)]
         )
-        text = text.replace("[worker]\n", "[worker]\nattempts = 20\nlongest_wait_s = 0.5\n")
-        node.config.write_text(
-            text + SETTINGS.format(audit_port=audit_port, web=web, prior_port=prior_port)
-        )
-        provider.destinations = {"ICHNODE": ("127.0.0.1", node.dicom_port)}
-        node.start()
-        try:
-            send_until_taken(node, follow_up)
-            wait_until(lambda: ask_the_node(node, follow_up) == 0, timeout_s=PATIENCE_S)
-            wait_until(
-                lambda: row_of(node, follow_up)["state"] == "delivered", timeout_s=PATIENCE_S
-            )
-            wait_until(lambda: row_of(node, prior)["state"] == "delivered", timeout_s=PATIENCE_S)
-            wait_until(lambda: came["/hook"], timeout_s=PATIENCE_S)
-            wait_until(lambda: len(messages) > 5, timeout_s=PATIENCE_S)
-            told = commands(node, study, tmp_path)
-            told |= tellings(node, [series_of(paths) for paths in (prior, follow_up)])
-        finally:
-            code = node.stop()
-            pacs.server.shutdown()
     told["log"] = node.log.read_bytes()
     told["audit"] = b"\n".join(messages)
     told["alerts"] = b"\n".join(came["/hook"])
     told["backup"] = KEPT_VALUES.sub(b"", told_by_database(tmp_path / "copy.sqlite").encode())
 
     assert {where: marked(text) for where, text in told.items() if marked(text)} == {}
-    assert code == 0
+    assert node.process.returncode == 0
     assert MARKER.encode() in b"".join(came["/dicom-web/studies"]), "it must have been poisoned"
-    assert pacs.asked >= 2
-    assert 0 in pacs.reports
+    assert way.pacs.asked >= 2
+    assert server.refusals, "the worklist must have named a patient in its words"
     assert set((tmp_path / "faults.txt").read_text().split()) == set(TRAIL_STEPS)
     assert b"Traceback" not in told["log"]
+
+
+def pulled(program):
+    """Return whether a pull by Patient ID has brought images; begin one if none is under way."""
+    runs = [one for one in program.runs() if one["kind"] == "pull"]
+    if any(one["step"] == "received" for one in runs):
+        return True
+    if all(one["step"] == "refused" for one in runs):
+        with suppress(HTTPError):
+            program.pull("old", patient_id=MARKER)
+    return False
+
+
+def wait_for(condition):
+    """Wait until a condition holds; whoever fails with a patient in its words is asked again."""
+
+    def holds():
+        try:
+            return condition()
+        except HTTPError:
+            return False
+
+    wait_until(holds, timeout_s=PATIENCE_S)
