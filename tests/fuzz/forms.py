@@ -34,6 +34,9 @@ _PAGES = (
 
 _VISIT_AGAIN_EVERY = 50
 
+#: Longer than anybody is kept waiting who has typed wrong passwords.
+_LOCKED_S = 3600.0
+
 
 class _Forms(HTMLParser):
     """Collects action and fields of every form that is sent by POST."""
@@ -83,7 +86,8 @@ class _Visitor:
 
     def _visit(self) -> None:
         if self._cases % _VISIT_AGAIN_EVERY == 0:
-            node = kept_node()  # whose administrator some case may have shut out
+            node = kept_node()  # whose administrator some case may have shut out, or for a while
+            node.clock.turn(_LOCKED_S)
             node.ledger.users.set_password(_ADMIN, QUICK.hash(PASSWORD), node.clock())
             client = node.client(_ADMIN)
             self._cookie = "; ".join(f"{one.name}={one.value}" for one in client.cookies.jar)
