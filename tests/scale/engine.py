@@ -23,9 +23,10 @@ def throughput(
     """Let so many workers work off so many jobs of a known length."""
     stage = Stage(folder=folder, sleep_s=sleep_s, on_postgresql=on_postgresql)
     empty = stage.size_bytes()
-    stage.queue(jobs)
     load = os.getloadavg()[0]
+    # All are there before the first job is: starting processes is not what is timed.
     stage.start(workers)
+    stage.queue(jobs)
     stage.wait_done()
     rows, full = stage.jobs(), stage.size_bytes()
     told = stage.stop()
@@ -67,8 +68,8 @@ def fairness(folder: Path, *, workers: int, sleep_s: float) -> dict[str, Any]:
 def urgency(folder: Path, *, workers: int, sleep_s: float, times: int) -> dict[str, Any]:
     """See how long urgent jobs wait that come one by one into a full queue."""
     stage = Stage(folder=folder, sleep_s=sleep_s)
-    routine = stage.queue(int(workers * (times + 4) * 3))
     stage.start(workers)
+    routine = stage.queue(int(workers * (times + 4) * 3))
     urgent = []
     for number in range(times):
         # Not in step with the sleeps, and seldom enough to wait for none of their own.
