@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from node_builders import file_bytes, small_series
-from web_builder import PASSWORD, finish, prepare, web_node
+from web_builder import PASSWORD, PNG, finish, prepare, web_node
 
-from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.layout import KEY_SLICE_NAME, DataLayout
 from dicom_node.users.role import UserRole
 from dicom_node.web.server import WebServer
 
@@ -27,6 +27,9 @@ PATIENCE_MS = 60_000
 def node(tmp_path_factory):
     folder = tmp_path_factory.mktemp("node")
     prepare(folder)
+    layout = DataLayout(root=folder)
+    (summary,) = layout.summaries.iterdir()
+    (summary / KEY_SLICE_NAME).write_bytes(PNG)
     with web_node(folder, viewer_url="http://viewer.example/?s={study_instance_uid}") as node:
         server = WebServer(node.pages.app, host="127.0.0.1", port=0)
         server.start()
@@ -185,7 +188,8 @@ def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme)
     study = f"/studies/{node.study}"
     paths = ("/peers", "/peers/dicom/form", "/peers/caller/form?ae_title=CT1", "/routing")
     paths += (f"/routing?study={node.study}", "/deliveries", "/deliveries/1", "/configuration")
-    paths += ("/audit", "/models", "/api")
+    paths += ("/audit", "/models", "/api", "/configuration/set?key=urgent.rules")
+    paths += (f"{study}/images/{node.job}/largest?zoom=200",)
     paths += ("/", "/studies", study, "/upload", "/watch", "/users", "/account", "/nowhere")
     for path in paths:
         answer = page.goto(node.base + path)
@@ -201,6 +205,43 @@ def check(page):
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert wide <= shown, page.url
+
+
+def test_an_admin_tries_a_peer_and_sets_a_key(node, open_page):
+    """The steps of the test come by themselves; what would change is seen before it is saved."""
+    page = open_page(name="anna")
+    page.goto(node.base + "/peers/dicom/form")
+    for key, value in {"name": "x", "ae_title": "X", "host": "127.0.0.1", "port": "1"}.items():
+        page.fill(f"#f-{key}", value)
+    page.click("text=Test before saving")
+    page.locator("#trial", has_text="ask whether the DICOM service runs").wait_for()
+    assert page.input_value("#f-ae_title") == "X"
+    check(page)
+
+    page.goto(node.base + "/configuration/set")
+    page.select_option("#key", "web.session_h")
+    page.wait_for_url(re.compile("key=web.session_h"))
+    page.fill("#value", "7")
+    page.click("text=Look at the change")
+    page.locator("pre .added", has_text="session_h = 7").wait_for()
+    check(page)
+    page.click("button:has-text('Save')")
+    page.locator("[role=status]", has_text="web.session_h was changed.").wait_for()
+
+
+def test_files_are_uploaded_without_javascript(node, open_page, tmp_path):
+    """The answer says what became of each."""
+    names = [tmp_path / f"{number}.dcm" for number in range(2)]
+    for name, image in zip(names, small_series(seed=71, study_uid="1.2.71"), strict=False):
+        name.write_bytes(file_bytes(image))
+    page = open_page(name="otto", java_script_enabled=False)
+    page.goto(node.base + "/upload")
+
+    page.set_input_files("#files", names)
+    page.locator("#upload button").click()
+
+    page.locator("[role=status]", has_text="2 images were taken").wait_for()
+    assert page.locator("a", has_text="1.2.71").count() == 1
 
 
 def test_files_and_archives_are_uploaded_from_the_page(node, open_page, tmp_path):
