@@ -5,6 +5,7 @@ import pytest
 from dicom_node.intake.assembly import ArrivalFlag
 from dicom_node.jobs.purge_ledger import Cause
 from dicom_node.jobs.retention import HoldingKind
+from dicom_node.jobs.reprocess_state import RunState, StudyState
 from dicom_node.jobs.state import (
     DeliveryState,
     JobKind,
@@ -37,6 +38,8 @@ PINNED = {
     "primary_intraventricular intraventricular_extension volume_uncertain unfamiliar",
     SeriesState: "receiving complete chosen set_aside",
     JobState: "queued analyzing delivering delivered rejected withdrawn failed",
+    RunState: "running resting paused stopped finished",
+    StudyState: "listed fetching queued analysed not_eligible skipped failed",
     DeliveryState: "pending sending accepted dead committed cancelled",
     JobKind: "analysis comparison shadow",
     SearchState: "pending done dead",
