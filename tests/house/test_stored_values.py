@@ -4,8 +4,8 @@ import pytest
 
 from dicom_node.intake.assembly import ArrivalFlag
 from dicom_node.jobs.purge_ledger import Cause
-from dicom_node.jobs.retention import HoldingKind
 from dicom_node.jobs.reprocess_state import RunState, StudyState
+from dicom_node.jobs.retention import HoldingKind
 from dicom_node.jobs.state import (
     DeliveryState,
     JobKind,
