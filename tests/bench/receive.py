@@ -57,9 +57,12 @@ def bench_receive(wanted: argparse.Namespace) -> dict[str, object]:
                 )
                 save_series(series, folder)
                 folders.append(folder)
-            for name, start in receivers.available().items():
+            installed = list(receivers.available().items())
+            turn = repetition % len(installed)  # nobody is always the first
+            for name, start in installed[turn:] + installed[:turn]:
                 place = root / f"{name}-{repetition}"
                 place.mkdir()
+                os.sync()  # what others have not written yet would be waited for by who syncs
                 with start(place) as receiver:
                     for figure, value in _measure(receiver, folders):
                         found[figure][receiver.name].append(value)
