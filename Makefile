@@ -27,6 +27,7 @@ serve: $(READY) ## run the node with config/node.toml
 	$(BIN)/ichnode serve
 
 test: $(READY) ## all tests; those whose peer is not installed skip and say so
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ledger postgresql tests/unit/node/test_node_ledger_jobs.py tests/unit/node/test_node_ledger_release.py tests/unit/node/test_node_urgent.py
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 unit: $(READY) ## unit and house tests only

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dicom_node.bootstrap import parts
@@ -21,6 +22,7 @@ from dicom_node.jobs.wake import Bells, Topic
 from dicom_node.lockfile import LockHeldError, hold_lock
 from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings
+from dicom_node.settings.values import SQLITE
 
 if TYPE_CHECKING:
     from dicom_node.association.store_request import Intake
@@ -239,7 +241,15 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
 
 def _bells(duty: Duty, name: str) -> Bells:
     """Return what wakes the other processes of the node, and is heard by this one."""
-    return PipeBells(duty.layout.bells, name)
+    from dicom_node.bootstrap.ledgers import place_of
+    from dicom_node.jobs.database import engine_of
+
+    place = place_of(duty.settings)
+    if isinstance(place, Path):
+        return PipeBells(duty.layout.bells, name)
+    from dicom_node.jobs.postgresql_bells import PostgresqlBells
+
+    return PostgresqlBells(engine_of(place))
 
 
 @contextmanager
@@ -280,8 +290,10 @@ def _alone(duty: Duty, role: Role) -> Iterator[str]:
 def _one_of_many(duty: Duty, role: Role) -> Iterator[str]:
     """Take the first free place of this role; yields its name, the same after a restart."""
     duty.layout.prepare()
+    # Hosts that share a ledger share the folder of the locks, too.
+    host = "" if duty.settings.node.ledger == SQLITE else f"@{socket.gethostname()}"
     for place in range(MOST_WORKERS):
-        name = f"{role}-{place}"
+        name = f"{role}-{place}{host}"
         with ExitStack() as held:
             try:
                 held.enter_context(hold_lock(duty.layout.lock(name)))

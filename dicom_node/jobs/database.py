@@ -78,6 +78,7 @@ class Database:
             If the database refuses.
         """
         with session_of(self._engine, self._engine.writing) as session:
+            self._engine.dispatch.attend(session)
             yield session
 
     @contextmanager

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from dicom_node.jobs.dispatch import Dispatch
+
 
 class DatabaseEngine(Protocol):
     """One of the databases that a ledger can lie in.
@@ -27,6 +29,10 @@ class DatabaseEngine(Protocol):
     @property
     def place(self) -> str:
         """Return the words for where it is; no password."""
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """Return what hands its jobs to workers."""
 
     @property
     def rebuilding(self) -> Engine:

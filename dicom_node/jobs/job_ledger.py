@@ -76,7 +76,7 @@ class JobLedger:
             .limit(1)
         )
         with self._database.write() as session:
-            job = session.scalar(waiting)
+            job = self._database.engine.dispatch.next_of(session, waiting)
             if job is None:
                 return None
             deadline_at = now + timedelta(seconds=time_limit_s)
@@ -223,6 +223,7 @@ class JobLedger:
     def sweep(self, policy: RetryPolicy, now: datetime) -> int:
         """Take jobs from workers whose lease ran out; return how many."""
         with self._database.write() as session:
+            self._database.engine.dispatch.mend(session)
             lost = session.scalars(
                 select(JobRow).where(JobRow.state == JobState.ANALYZING, JobRow.lease_until < now)
             ).all()

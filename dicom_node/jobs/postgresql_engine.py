@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicom_node.errors import LedgerUnavailableError
 from dicom_node.jobs.ledger_place import PostgresqlPlace
+from dicom_node.jobs.procrastinate_dispatch import ProcrastinateDispatch, install
 from dicom_node.jobs.tables import MetaRow
 from dicom_node.secret_file import SecretFileError, read_secret
 
@@ -91,6 +92,11 @@ class PostgresqlEngine:
         return self._reading
 
     @property
+    def dispatch(self) -> ProcrastinateDispatch:
+        """Return what hands its jobs to workers."""
+        return ProcrastinateDispatch()
+
+    @property
     def rebuilding(self) -> Engine:
         """Return what opens transactions that may change tables: any can."""
         return self._writing
@@ -124,7 +130,8 @@ class PostgresqlEngine:
         return None
 
     def after_creation(self, connection: Connection) -> None:
-        """Add nothing."""
+        """Add the tables and functions of Procrastinate."""
+        install(connection)
 
     def copy_to(self, path: Path) -> None:
         """Refuse: the server's own tools copy it."""

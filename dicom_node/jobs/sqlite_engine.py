@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicom_node.errors import LedgerUnavailableError
+from dicom_node.jobs.dispatch import InOrder
 from dicom_node.lockfile import LockHeldError, hold_lock
 
 #: How long a transaction waits for another one. Each takes milliseconds; this is for a disk that
@@ -67,6 +68,11 @@ class SqliteEngine:
     def reading(self) -> Engine:
         """Return what opens transactions that only read."""
         return self._reading
+
+    @property
+    def dispatch(self) -> InOrder:
+        """Return what hands its jobs to workers."""
+        return InOrder()
 
     @property
     def rebuilding(self) -> Engine:

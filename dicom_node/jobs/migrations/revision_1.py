@@ -16,6 +16,7 @@ def upgrade() -> None:
     _series()
     _instances()
     _jobs()
+    _inputs()
     _deliveries()
 
 
@@ -193,6 +194,9 @@ def _jobs() -> None:
     )
     op.create_index("ix_jobs_series_uid", "jobs", ["series_uid"])
     op.create_index("ix_jobs_state", "jobs", ["state"])
+
+
+def _inputs() -> None:
     op.create_table(
         "job_instances",
         sa.Column("job_id", NUMBER, sa.ForeignKey("jobs.job_id"), primary_key=True),

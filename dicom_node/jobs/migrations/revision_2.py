@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from dicom_node.jobs.column_types import LONG_TEXT, NUMBER, short_text
+from dicom_node.jobs.procrastinate_dispatch import install, remove
 
 revision = "2"
 down_revision = "1"
@@ -17,31 +18,23 @@ _INDICES = (
 )
 
 #: What version 1 cannot read goes: it knows analyses only.
-_FORGET = (
-    (
-        "UPDATE jobs SET supersedes = NULL, baseline_job_id = NULL, analysis_job_id = NULL"
-        " WHERE kind <> 'analysis'"
-    ),
-    "UPDATE result_sets SET supersedes = NULL WHERE kind <> 'analysis'",
-    (
-        "DELETE FROM deliveries WHERE result_set_id IN"
-        " (SELECT result_set_id FROM result_sets WHERE kind <> 'analysis')"
-    ),
-    (
-        "DELETE FROM objects WHERE result_set_id IN"
-        " (SELECT result_set_id FROM result_sets WHERE kind <> 'analysis')"
-    ),
-    "DELETE FROM events WHERE job_id IN (SELECT job_id FROM jobs WHERE kind <> 'analysis')",
-    "DELETE FROM job_instances WHERE job_id IN (SELECT job_id FROM jobs WHERE kind <> 'analysis')",
-    "DELETE FROM jobs WHERE kind <> 'analysis'",
-    "DELETE FROM result_sets WHERE kind <> 'analysis'",
-    "UPDATE deliveries SET state = 'accepted' WHERE state = 'committed'",
-    "UPDATE deliveries SET state = 'dead' WHERE state = 'cancelled'",
-    (
-        "DELETE FROM events WHERE kind IN ('urgent', 'routine', 'paired', 'not_compared',"
-        " 'priors', 'committed', 'not_committed', 'cancelled', 'hold', 'unhold', 'purged')"
-    ),
-)
+_FORGET = """
+UPDATE jobs SET supersedes = NULL, baseline_job_id = NULL, analysis_job_id = NULL WHERE kind <>
+  'analysis';
+UPDATE result_sets SET supersedes = NULL WHERE kind <> 'analysis';
+DELETE FROM deliveries WHERE result_set_id IN (SELECT result_set_id FROM result_sets WHERE kind
+  <> 'analysis');
+DELETE FROM objects WHERE result_set_id IN (SELECT result_set_id FROM result_sets WHERE kind <>
+  'analysis');
+DELETE FROM events WHERE job_id IN (SELECT job_id FROM jobs WHERE kind <> 'analysis');
+DELETE FROM job_instances WHERE job_id IN (SELECT job_id FROM jobs WHERE kind <> 'analysis');
+DELETE FROM jobs WHERE kind <> 'analysis';
+DELETE FROM result_sets WHERE kind <> 'analysis';
+UPDATE deliveries SET state = 'accepted' WHERE state = 'committed';
+UPDATE deliveries SET state = 'dead' WHERE state = 'cancelled';
+DELETE FROM events WHERE kind IN ('urgent', 'routine', 'paired', 'not_compared', 'priors',
+  'committed', 'not_committed', 'cancelled', 'hold', 'unhold', 'purged')
+"""
 
 
 def upgrade() -> None:
@@ -64,10 +57,14 @@ def upgrade() -> None:
     _users()
     _re_reads()
     _re_read_studies()
+    if op.get_context().dialect.name == "postgresql":
+        install(op.get_bind())
 
 
 def downgrade() -> None:
     """Go back to version 1: comparisons, searches, commitments, purges, counts and users go."""
+    if op.get_context().dialect.name == "postgresql":
+        remove(op.get_bind())
     for name in (
         "reprocess_series",
         "reprocess_studies",
@@ -91,7 +88,7 @@ def downgrade() -> None:
         "commitment_requests",
     ):
         op.drop_table(name)
-    for statement in _FORGET:
+    for statement in _FORGET.split(";"):
         op.execute(statement)
     for name, table, _ in _INDICES:
         op.drop_index(name, table_name=table)
