@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pydicom
 import pytest
 from acceptance.conftest import head_series
-from acceptance.node_process import DEADLINE_S, NodeProcess
+from acceptance.node_process import DEADLINE_S, NodeProcess, wait_until
 from web_builder import PASSWORD
 
 from dicom_node.configuration.desk import ConfigurationDesk
@@ -17,6 +17,9 @@ from dicom_node.configuration.edits import SetValue
 pytestmark = pytest.mark.acceptance
 
 PATIENCE_MS = 1000 * DEADLINE_S
+
+#: The worker knows the new destination; a job that ends before is not sent there.
+FOLLOWED = re.compile(r" worker +INFO +The settings have changed")
 
 #: Of a node for many people: this test waits for one study alone.
 HASTE = {"quiet_time_s": 0.5, "force_time_s": 4.0, "study_quiet_time_s": 0.5, "study_limit_s": 5.0}
@@ -69,6 +72,7 @@ def test_an_admin_connects_a_pacs_and_sees_a_study_return(node, archive, chromiu
     assert "C-ECHO" in tested
     assert re.search(r"Segmentation Storage.*accepted in Explicit VR Little Endian", tested)
 
+    wait_until(lambda: FOLLOWED.search(node.log.read_text()))
     files = head_series(tmp_path / "ct", seed=1)
     study = pydicom.dcmread(files[0]).StudyInstanceUID
     assert node.send(files)
