@@ -26,9 +26,14 @@ demo: $(READY) ## a simulated patient through the whole line, under 90 seconds
 serve: $(READY) ## run the node with config/node.toml
 	$(BIN)/ichnode serve
 
-test: $(READY) ## all tests; those whose peer is not installed skip and say so
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ledger postgresql tests/unit/node/test_node_ledger_jobs.py tests/unit/node/test_node_ledger_release.py tests/unit/node/test_node_urgent.py
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# Tests of processes wait much: one more tester than there are cores keeps the cores at work, and ten is enough.
+TESTERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 9 ? cores + 1 : 10)))
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+ON_POSTGRESQL := $(addprefix tests/unit/node/test_node_, ledger_jobs.py ledger_release.py urgent.py)
+
+test: $(READY) ## all tests; those whose peer is not installed skip and say so; TESTERS=N at once
+	$(PYTEST) --ledger postgresql $(ON_POSTGRESQL)
+	$(PYTEST)
 
 unit: $(READY) ## unit and house tests only
 	$(BIN)/python -m pytest tests/unit tests/house

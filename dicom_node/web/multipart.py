@@ -130,4 +130,4 @@ class FormReader:
 
 def _said(message: Message, key: str) -> str:
     value = message.get_param(key, "", header="content-disposition")
-    return collapse_rfc2231_value(value)  # type: ignore[arg-type]  # a text or its parts
+    return collapse_rfc2231_value(value)
