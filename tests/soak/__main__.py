@@ -150,6 +150,10 @@ def written(soaked: Soak, output: Path) -> dict[str, object]:
     grown = {
         name: growth(one, instances=instances, warm_up=_WARM_UP) for name, one in samples.items()
     }
+    own = {
+        name: growth(one.own(), instances=instances, warm_up=_WARM_UP)
+        for name, one in samples.items()
+    }
     facts: dict[str, object] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": platform.machine(),
@@ -161,6 +165,7 @@ def written(soaked: Soak, output: Path) -> dict[str, object]:
         "seconds": round(soaked.seconds, 1),
         "warm_up": _WARM_UP,
         "growth": {name: asdict(one) for name, one in grown.items()},
+        "growth_in_no_file": {name: asdict(one) for name, one in own.items()},
         "all_flat": all(one.is_flat for one in grown.values()),
     }
     document = facts | {"samples": as_json(samples)}
@@ -169,7 +174,8 @@ def written(soaked: Soak, output: Path) -> dict[str, object]:
     lines = [f"{soaked.delivered} of {soaked.series} series delivered in {soaked.seconds:.0f} s"]
     lines += [
         f"{name:<11} {one.mib:7.1f} MiB, {one.slope:+.3f} ({one.low:+.3f} to {one.high:+.3f}) MiB "
-        f"per 1,000 instances: {'flat' if one.is_flat else 'GROWS'}"
+        f"per 1,000 instances: {'flat' if one.is_flat else 'GROWS'}; "
+        f"in no file {own[name].mib:.1f} MiB, {own[name].slope:+.3f}"
         for name, one in grown.items()
     ]
     text = "\n".join(lines) + "\n"

@@ -30,11 +30,18 @@ class Samples:
         How many instances had been taken by then.
     mib : list of float
         Resident set size in MiB.
+    own_mib : list of float
+        What of it belongs to no file: without pages of libraries that are read for the first time.
     """
 
     at_s: list[float] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     mib: list[float] = field(default_factory=list)
+    own_mib: list[float] = field(default_factory=list)
+
+    def own(self) -> "Samples":
+        """Return the same of the memory that belongs to no file."""
+        return Samples(at_s=self.at_s, done=self.done, mib=self.own_mib)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,23 +140,28 @@ class Sampler:
         begun = time.monotonic()
         while not self._stop.wait(self._every_s):
             for name, pid in self._pids().items():
-                mib = resident_mib(pid)
-                if mib is None:
+                found_mib = resident_mib(pid)
+                if found_mib is None:
                     continue
+                mib, own_mib = found_mib
                 found = self.samples.setdefault(name, Samples())
                 found.at_s.append(round(time.monotonic() - begun, 1))
                 found.done.append(self._done())
                 found.mib.append(round(mib, 2))
+                found.own_mib.append(round(own_mib, 2))
 
 
-def resident_mib(pid: int) -> float | None:
-    """Return VmRSS of a process, None if it is gone."""
+def resident_mib(pid: int) -> tuple[float, float] | None:
+    """Return VmRSS and RssAnon of a process, None if it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
-    return float(found[0]) / _KIBIBYTE if found else None
+    found = dict(line.split(":", 1) for line in lines)
+    if "VmRSS" not in found:
+        return None
+    resident, own = (float(found[key].split()[0]) for key in ("VmRSS", "RssAnon"))
+    return resident / _KIBIBYTE, own / _KIBIBYTE
 
 
 def plot(samples: Mapping[str, Samples], grown: Mapping[str, Growth], path: Path) -> None:
@@ -163,7 +175,8 @@ def plot(samples: Mapping[str, Samples], grown: Mapping[str, Growth], path: Path
         len(samples), 1, figsize=(8, 2.2 * len(samples)), sharex=True, squeeze=False
     )
     for axis, (name, one) in zip(axes[:, 0], samples.items(), strict=True):
-        axis.plot(one.done, one.mib, linewidth=0.8)
+        axis.plot(one.done, one.mib, linewidth=0.8, label="resident")
+        axis.plot(one.done, one.own_mib, linewidth=0.8, label="of it, in no file")
         axis.set_ylim(0, max(one.mib) * 1.15)
         axis.set_ylabel("MiB")
         found = grown.get(name)
@@ -173,6 +186,7 @@ def plot(samples: Mapping[str, Samples], grown: Mapping[str, Growth], path: Path
             else ""
         )
         axis.set_title(f"{name}{slope}", fontsize=9, loc="left")
+    axes[0, 0].legend(loc="lower right", fontsize=8)
     axes[-1, 0].set_xlabel("instances received")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -182,6 +196,11 @@ def plot(samples: Mapping[str, Samples], grown: Mapping[str, Growth], path: Path
 def as_json(samples: Mapping[str, Samples], *, every: int = 10) -> dict[str, dict[str, Sequence]]:
     """Return every tenth sample, as plain JSON."""
     return {
-        name: {"at_s": one.at_s[::every], "done": one.done[::every], "mib": one.mib[::every]}
+        name: {
+            "at_s": one.at_s[::every],
+            "done": one.done[::every],
+            "mib": one.mib[::every],
+            "own_mib": one.own_mib[::every],
+        }
         for name, one in samples.items()
     }
