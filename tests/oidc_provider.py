@@ -7,6 +7,7 @@ wrong is changed by the hooks, and everything else that is wrong on the client's
 import base64
 import functools
 import hashlib
+import html
 import json
 import secrets
 import ssl
@@ -97,6 +98,8 @@ class OidcProvider:
         Changes what the provider says of itself.
     token_status : int or None
         Answer of the token endpoint instead of a token.
+    page : str
+        HTML that people see first, with ``{target}`` for where their yes leads; empty for none.
     """
 
     def __init__(self, *, redirect_uri, clock):
@@ -108,6 +111,7 @@ class OidcProvider:
         self.make_token = lambda claims: signed(claims, self.signer)
         self.metadata = {}
         self.token_status = None
+        self.page = ""
         self.asked = []
         self.issuer = ""
         self._codes = {}
@@ -180,15 +184,21 @@ def _handler(provider):
             self.end_headers()
             self.wfile.write(body)
 
+        def _let_in(self, target):
+            page = provider.page.format(target=html.escape(target)).encode()
+            self.send_response(200 if page else 303)
+            self.send_header("Location", target)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
         def do_GET(self):
             parts = urlsplit(self.path)
             provider.asked.append(parts.path)
             if parts.path == "/realm/authorize":
                 query = {key: value for key, (value,) in parse_qs(parts.query).items()}
-                self.send_response(303)
-                self.send_header("Location", provider.authorize(query))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self._let_in(provider.authorize(query))
                 return
             document = provider.documents().get(parts.path)
             self._answer(*((200, document) if document else (404, {})))

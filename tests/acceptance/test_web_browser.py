@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from node_builders import file_bytes, small_series
+from oidc_provider import CLIENT_ID, CLIENT_SECRET, oidc_provider
 from web_builder import PASSWORD, PNG, finish, prepare, web_node
 
 from dicom_node.bootstrap.layout import KEY_SLICE_NAME, DataLayout
+from dicom_node.settings.web import OidcRoles
 from dicom_node.users.role import UserRole
 from dicom_node.web.server import WebServer
 
@@ -21,6 +23,9 @@ pytestmark = pytest.mark.acceptance
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 740}
 PATIENCE_MS = 60_000
+
+#: Chromium says on its console what a page was answered with.
+REFUSALS = ("404 (Not Found)", "403 (Forbidden)")
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +67,11 @@ def open_page(chromium, node):
     yield opened
     for context in contexts:
         context.close()
-    assert [words for words in said if "404 (Not Found)" not in words] == []
+    assert [words for words in said if not any(code in words for code in REFUSALS)] == []
 
 
 def _is_foreign(request):
-    return urlsplit(request.url).hostname != "127.0.0.1"
+    return urlsplit(request.url).hostname not in {"127.0.0.1", "localhost"}
 
 
 def test_a_newcomer_sets_a_password_and_looks_around(node, open_page):
@@ -94,6 +99,51 @@ def test_a_newcomer_sets_a_password_and_looks_around(node, open_page):
     assert page.locator("text=Make urgent").count() == 0
     link = page.get_by_text("Open in the viewer").get_attribute("href")
     assert link == f"http://viewer.example/?s={node.study}"
+
+
+def test_people_come_by_the_providers_page(node, open_page, tmp_path):
+    """Another site asks them and sends them back: to the page they wanted, or to the reason."""
+    done, secret = f"{node.base}/login/openid/done", tmp_path / "oidc.secret"
+    secret.write_text(CLIENT_SECRET)
+    secret.chmod(0o600)
+    with oidc_provider(redirect_uri=done, clock=node.clock) as provider:
+        provider.page = '<a href="{target}">Yes, that is me</a>'
+        elsewhere = provider.issuer.replace("127.0.0.1", "localhost")
+        provider.metadata = {"authorization_endpoint": f"{elsewhere}/authorize"}
+        provider.claims["groups"] = ["it"]
+        use_web(
+            node,
+            public_url=node.base,
+            oidc_issuer=provider.issuer,
+            oidc_client_id=CLIENT_ID,
+            oidc_secret_file=str(secret),
+            oidc_roles=OidcRoles(operator="it"),
+            oidc_title="Hospital",
+        )
+        page = open_page()
+        page.goto(f"{node.base}/studies/{node.study}")
+        page.click("text=Log in with Hospital")
+        page.wait_for_url(f"{elsewhere}/authorize?**")
+        page.click("text=Yes, that is me")
+        page.wait_for_url(f"{node.base}/studies/{node.study}")
+        assert page.inner_text(".visitor").split()[:2] == ["anna@oidc", "operator"]
+        assert page.is_visible("text=Make urgent")
+        page.click("text=Log out")
+        page.wait_for_url(f"{node.base}/login")
+
+        provider.claims["groups"] = ["choir"]
+        page.click("text=Log in with Hospital")
+        page.click("text=Yes, that is me")
+        page.locator("[role=alert]", has_text="gives you no role").wait_for()
+        page.goto(f"{node.base}/studies")
+        assert urlsplit(page.url).path == "/login"
+    use_web(node)
+
+
+def use_web(node, **web):
+    """Have the pages go by other settings."""
+    settings = node.settings
+    node.pages.use(settings.model_copy(update={"web": settings.web.model_copy(update=web)}))
 
 
 def test_a_result_appears_by_itself(node, open_page):
