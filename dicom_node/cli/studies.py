@@ -40,6 +40,14 @@ def list_studies(  # noqa: PLR0913 - each filter is an option
             help="Patient ID; - reads it from standard input. The ledger knows only its key.",
         ),
     ] = "",
+    accession: Annotated[
+        str,
+        typer.Option(
+            "--accession",
+            metavar="NUMBER",
+            help="Accession Number; - reads it from standard input. It is not kept either.",
+        ),
+    ] = "",
     state: Annotated[
         list[str] | None, typer.Option(help="State of a series or its analysis. Several times.")
     ] = None,
@@ -58,8 +66,6 @@ def list_studies(  # noqa: PLR0913 - each filter is an option
 ) -> None:
     """Show the studies that fit, the latest first. Nothing of the patient is kept or shown.
 
-    Accession Numbers are not kept either: `ichnode pull --accession NUMBER --from PEER --dry-run`
-    asks a peer, and says which series are here.
     Exit code 0: shown, also if there are none. 1: no node has worked here yet. 2: called wrongly.
 
     For example:
@@ -71,12 +77,15 @@ def list_studies(  # noqa: PLR0913 - each filter is an option
         ichnode studies list --search 1.2.840.113619 --json
 
         ichnode studies list --patient -
+
+        ichnode studies list --accession A1234
     """
     from dicom_node.commands.studies import Wanted, run_list
 
     wanted = Wanted(
         text=text or search,
         patient=patient,
+        accession=accession,
         states=tuple(state or ()),
         callers=tuple(caller or ()),
         outcome=outcome,

@@ -16,7 +16,7 @@ from dicom_node.commands.configuration_desk import operator
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import LedgerError
-from dicom_node.intake.instance import patient_id_key
+from dicom_node.intake.instance import accession_key, patient_id_key
 from dicom_node.jobs.rerun import Rerun
 from dicom_node.jobs.study_search import StudyQuery, StudySearch, StudyStatus
 from dicom_node.operator_error import ExitCode, OperatorError
@@ -31,6 +31,7 @@ class Wanted:
 
     text: str
     patient: str = field(repr=False)
+    accession: str = field(repr=False)
     states: tuple[str, ...]
     callers: tuple[str, ...]
     outcome: str
@@ -40,11 +41,11 @@ class Wanted:
 
     def query(self, patient_salt: bytes) -> StudyQuery:
         """Return it as the ledger is asked. Raises OperatorError if a time is none."""
-        patient = sys.stdin.readline().strip() if self.patient == "-" else self.patient
-        key = patient_id_key(patient, patient_salt=patient_salt) if patient else ""
+        patient, accession = _typed(self.patient), _typed(self.accession)
         return StudyQuery(
             text=self.text,
-            patient_id_key=key,
+            patient_id_key=patient_id_key(patient, patient_salt=patient_salt),
+            accession_key=accession_key(accession, patient_salt=patient_salt),
             states=self.states,
             callers=self.callers,
             outcome=self.outcome,
@@ -126,6 +127,11 @@ def run_rerun(study_uid: str, *, config: Path | None) -> int:
     say(f"{series} series {'is' if series == 1 else 'are'} analysed again; other results replace")
     say("those before, the same results are not sent twice")
     return ExitCode.OK
+
+
+def _typed(value: str) -> str:
+    """Return a value, or the next line of standard input for a hyphen."""
+    return sys.stdin.readline().strip() if value == "-" else value
 
 
 def _rows(study: StudyStatus, layout: DataLayout) -> tuple[SeriesRow, ...]:

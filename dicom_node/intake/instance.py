@@ -77,6 +77,8 @@ class ReceivedInstance:
     patient_id_key, issuer_key : str
         The same for Patient ID and for its issuer alone, empty where the image does not say:
         many senders leave the issuer out, an archive adds it.
+    accession_key : str
+        The same for the Accession Number.
     content_digest : str
         SHA-256 over transfer syntax and data set, hexadecimal.
     slice_attributes : SliceAttributes
@@ -93,6 +95,7 @@ class ReceivedInstance:
     patient_key: str
     patient_id_key: str
     issuer_key: str
+    accession_key: str
     content_digest: str
     slice_attributes: SliceAttributes
     series_attributes: SeriesAttributes
@@ -125,6 +128,7 @@ def receive(request: StoreRequest, *, patient_salt: bytes) -> ReceivedInstance:
         patient_key=_patient_key(header, patient_salt),
         patient_id_key=_key(header, HeaderTag.PATIENT_ID, patient_salt),
         issuer_key=_key(header, HeaderTag.ISSUER_OF_PATIENT_ID, patient_salt),
+        accession_key=_key(header, HeaderTag.ACCESSION_NUMBER, patient_salt),
         content_digest=content_digest(request.transfer_syntax_uid, request.data_set),
         slice_attributes=_slice_attributes(header),
         series_attributes=_series_attributes(header, sop_class_uid),
@@ -172,8 +176,17 @@ def patient_id_key(patient_id: str, *, patient_salt: bytes) -> str:
 
     Only of IDs without characters beyond ASCII: how those are encoded differs by image.
     """
-    value = patient_id.strip().encode("ascii", errors="replace")
-    return _key({HeaderTag.PATIENT_ID: value}, HeaderTag.PATIENT_ID, patient_salt)
+    return _typed_key(patient_id, HeaderTag.PATIENT_ID, patient_salt)
+
+
+def accession_key(number: str, *, patient_salt: bytes) -> str:
+    """Return the key under which images of this Accession Number are in custody; ASCII, too."""
+    return _typed_key(number, HeaderTag.ACCESSION_NUMBER, patient_salt)
+
+
+def _typed_key(text: str, tag: HeaderTag, salt: bytes) -> str:
+    """Return the key of a value as somebody types it."""
+    return _key({tag: text.strip().encode("ascii", errors="replace")}, tag, salt)
 
 
 def _key(header: dict[HeaderTag, bytes], tag: HeaderTag, salt: bytes) -> str:

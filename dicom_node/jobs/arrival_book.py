@@ -332,6 +332,7 @@ def _values_of(stored: Stored, *, variant_id: int, is_current: bool) -> dict[str
         "patient_key": instance.patient_key,
         "patient_id_key": instance.patient_id_key,
         "issuer_key": instance.issuer_key,
+        "accession_key": instance.accession_key,
         "path": str(stored.path),
         "size_bytes": stored.size_bytes,
         "received_at": request.received_at,

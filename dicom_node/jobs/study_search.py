@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from dicom_node.intake.instance import accession_key
 from dicom_node.jobs.database import Database
 from dicom_node.jobs.dialects import RecordStatus
 from dicom_node.jobs.reports import series_statuses
@@ -33,6 +34,8 @@ class StudyQuery:
         or the beginning of one, as the audit trail has it.
     patient_id_key : str
         Key of a Patient ID; `dicom_node.intake.instance.patient_id_key` makes it.
+    accession_key : str
+        Key of an Accession Number; `StudySearch.accession_key` makes it.
     states : collection of str
         States of series or of their latest analysis, as `SeriesState` and `JobState` have them.
     callers : collection of str
@@ -47,6 +50,7 @@ class StudyQuery:
 
     text: str = ""
     patient_id_key: str = ""
+    accession_key: str = ""
     states: Collection[str] = ()
     callers: Collection[str] = ()
     outcome: str = ""
@@ -108,6 +112,10 @@ class StudySearch:
             found = series_statuses(session, session.scalars(_of_studies([study_uid])).all())
         return StudyStatus(study_instance_uid=study_uid, series=found) if found else None
 
+    def accession_key(self, number: str) -> str:
+        """Return what stands for an Accession Number; only this ledger makes the same of it."""
+        return accession_key(number, patient_salt=self._database.patient_salt)
+
     def callers(self) -> tuple[str, ...]:
         """Return every AE title that ever sent a series."""
         with self._database.read() as session:
@@ -168,7 +176,9 @@ def _conditions(query: StudyQuery) -> list[ColumnElement[bool]]:
     if query.text:
         wanted.append(_named(query.text))
     if query.patient_id_key:
-        wanted.append(_of_patient(InstanceRow.patient_id_key == query.patient_id_key))
+        wanted.append(_has_image(InstanceRow.patient_id_key == query.patient_id_key))
+    if query.accession_key:
+        wanted.append(_has_image(InstanceRow.accession_key == query.accession_key))
     if query.states:
         wanted.append(_in_states(query.states))
     if query.callers:
@@ -195,11 +205,11 @@ def _named(text: str) -> ColumnElement[bool]:
     ]
     if len(text) >= _SHORTEST_KEY and _HEXADECIMAL.issuperset(text.lower()):
         key = InstanceRow.patient_key.startswith(text.lower(), autoescape=True)
-        wanted.append(_of_patient(key))
+        wanted.append(_has_image(key))
     return or_(*wanted)
 
 
-def _of_patient(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _has_image(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return whether an image of a series fits."""
     return exists().where(InstanceRow.series_uid == SeriesRow.series_uid, condition)
 

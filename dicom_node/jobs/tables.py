@@ -189,6 +189,7 @@ class InstanceRow(Table):
     frames: Mapped[int] = mapped_column(default=1)
     patient_id_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
     issuer_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
+    accession_key: Mapped[str] = mapped_column(short_text(64), default="", server_default="")
     committed_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]
     erased: Mapped[bool] = mapped_column(default=False, server_default="0")

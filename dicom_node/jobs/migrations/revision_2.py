@@ -41,8 +41,8 @@ def upgrade() -> None:
     """Add what version 2 has.
 
     Analyses of version 1 keep no time of acquisition, so they are in no comparison; the keys of
-    patient and issuer stay empty for the same reason. SQLite adds columns without touching the
-    rows (its documentation, "ALTER TABLE ADD COLUMN"), PostgreSQL does so, too.
+    patient, issuer and accession stay empty for the same reason. SQLite adds columns without
+    touching the rows (its documentation, "ALTER TABLE ADD COLUMN"), PostgreSQL does so, too.
     """
     for table, columns in _columns().items():
         for column in columns:
@@ -114,6 +114,7 @@ def _columns() -> dict[str, tuple[sa.Column[Any], ...]]:
         "instances": (
             sa.Column("patient_id_key", short_text(64), server_default="", nullable=False),
             sa.Column("issuer_key", short_text(64), server_default="", nullable=False),
+            sa.Column("accession_key", short_text(64), server_default="", nullable=False),
             sa.Column("committed_at", short_text(32)),
             sa.Column("purged_at", short_text(32)),
             sa.Column("erased", sa.Boolean(), server_default="0", nullable=False),

@@ -7,18 +7,22 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, HTTPException, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from dicom_node.jobs.state import JobState, SeriesState
 from dicom_node.jobs.study_search import StudyQuery
 from dicom_node.users.role import UserRole
 from dicom_node.web.days import beginning_of, end_of
+from dicom_node.web.door import Form
 from dicom_node.web.house import House
 from dicom_node.web.study_view import StudyRow, study_row
 
 #: Rows of one page.
 PAGE_SIZE = 25
 _LAST_PAGE = 100_000
+
+_SEE_OTHER = 303
 
 #: States that can be filtered by, each once.
 STATES = tuple(
@@ -35,6 +39,7 @@ class Asked(BaseModel):
     """What somebody looks for; every field may be left out."""
 
     text: _Text = ""
+    accession_key: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")] = ""
     state: _Text = ""
     outcome: _Text = ""
     caller: _Text = ""
@@ -48,6 +53,12 @@ class Asked(BaseModel):
         """The filters as an address has them, without the page."""
         fields = self.model_dump(exclude={"page", "urgent"}) | {"urgent": self.urgent and "1"}
         return urlencode({key: value for key, value in fields.items() if value})
+
+
+class AskedByProgram(Asked):
+    """What a program looks for: it may name an Accession Number, pages turn it into its key."""
+
+    accession_number: Annotated[str, Field(max_length=64)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +90,17 @@ def add(house: House) -> None:
             callers=house.sources.studies.callers(),
         )
 
+    @house.door.action("/studies", UserRole.VIEWER)
+    def find(form: Form) -> Response:
+        """Lead to the studies of an Accession Number; the address has its key alone."""
+        key = house.sources.studies.accession_key(form.get("accession", ""))
+        return RedirectResponse(f"/studies?accession_key={key}", status_code=_SEE_OTHER)
+
     @house.door.answer("/studies", UserRole.VIEWER)
-    def answer(asked: Annotated[Asked, Query()]) -> Any:  # noqa: ANN401 - JSON
+    def answer(asked: Annotated[AskedByProgram, Query()]) -> Any:  # noqa: ANN401 - JSON
         """Return studies, the latest first, 25 a page."""
+        if asked.accession_number:
+            asked.accession_key = house.sources.studies.accession_key(asked.accession_number)
         found = _find(house, asked)
         return jsonable_encoder(
             {
@@ -120,6 +139,7 @@ def _query(asked: Asked, zone: tzinfo | None) -> StudyQuery:
     """Return what is looked for; days are the site's, the last one included."""
     return StudyQuery(
         text=asked.text.strip(),
+        accession_key=asked.accession_key,
         states=(asked.state,) if asked.state else (),
         callers=(asked.caller,) if asked.caller else (),
         outcome=asked.outcome,

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def config(tmp_path):
         for number in (1, 2):
             images = small_series(seed=number, study_uid=f"1.2.{number}", patient_id=f"P{number}")
             for image in images:
+                image.AccessionNumber = f"NUMBER-{number}"
                 instance = receive(request_of(image), patient_salt=ledger.patient_salt)
                 ledger.arrivals.add(instance, Path(f"{instance.sop_instance_uid}.dcm"))
     config = tmp_path / "node.toml"
@@ -56,6 +58,16 @@ def test_a_patient_is_found_though_no_patient_is_kept(config):
     assert listed(config, "--patient", "P2") == ["1.2.2"]
     assert listed(config, "--patient", "-", stdin="P1\n") == ["1.2.1"]
     assert listed(config, "--patient", "P3") == []
+
+
+def test_an_accession_number_is_found_though_none_is_kept(config):
+    """The whole number, whatever blanks it was sent with; with other filters, too."""
+    assert listed(config, "--accession", "NUMBER-2") == ["1.2.2"]
+    assert listed(config, "--accession", "-", stdin=" NUMBER-1\n") == ["1.2.1"]
+    assert listed(config, "--accession", "NUMBER") == []
+    assert listed(config, "--accession", "NUMBER-2", "--patient", "P1") == []
+    with closing(sqlite3.connect(config.parent / "data" / "ledger.sqlite")) as database:
+        assert "NUMBER-" not in "".join(database.iterdump())
 
 
 def test_a_study_is_found_by_the_key_of_its_patient(config):

@@ -24,6 +24,7 @@ from dicom_node.intake.header import HeaderTag, read_header
 WORDS = {
     HeaderTag.SOP_CLASS_UID: "SOPClassUID",
     HeaderTag.SOP_INSTANCE_UID: "SOPInstanceUID",
+    HeaderTag.ACCESSION_NUMBER: "AccessionNumber",
     HeaderTag.STUDY_INSTANCE_UID: "StudyInstanceUID",
     HeaderTag.SERIES_INSTANCE_UID: "SeriesInstanceUID",
     HeaderTag.INSTANCE_NUMBER: "InstanceNumber",

@@ -7,7 +7,7 @@ from ct_builder import POISON_ID, POISON_NAME
 from node_builders import SALT, encoded, received, request_of, small_series
 
 from dicom_node.errors import InstanceMismatchError, UnreadableInstanceError
-from dicom_node.intake.instance import receive
+from dicom_node.intake.instance import accession_key, receive
 
 
 def test_geometry_and_series_attributes_come_from_the_header():
@@ -60,6 +60,18 @@ def test_patients_are_told_apart_but_not_named():
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
     assert POISON_ID not in str(keys)
+
+
+def test_an_accession_number_has_a_key_and_is_not_kept():
+    """As it is typed, without the blank that makes its length even; another salt, another key."""
+    number, none = small_series(2)
+    number.AccessionNumber, none.AccessionNumber = "POISON7", ""
+    keys = [received(ds).accession_key for ds in (number, none)]
+
+    assert keys == [accession_key(" POISON7 ", patient_salt=SALT), ""]
+    assert keys[0] != accession_key("POISON7", patient_salt=b"another")
+    assert accession_key("", patient_salt=SALT) == ""
+    assert "POISON7" not in repr(replace(received(number), request=None))
 
 
 def test_numbers_that_are_none_are_absent():

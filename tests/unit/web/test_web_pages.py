@@ -2,10 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from node_builders import request_of, small_series
 from web_builder import PASSWORD, PNG, csrf_of, post, web_node
 
+from dicom_node.intake.instance import receive
 from dicom_node.jobs.study_search import DoorTime
 from dicom_node.users.role import UserRole
 from dicom_node.web.door_chart import HEIGHT, WIDTH, door_chart
@@ -162,6 +165,29 @@ def test_filters_narrow_the_list(node, viewer):
         assert shown == (0 if query == "page=2" else number), query
     assert viewer.get("/api/v1/studies?outcome=hematoma_found").json()["total"] == 1
     assert viewer.get("/studies?page=0").status_code == 422
+
+
+def test_a_study_is_found_by_its_accession_number(node, viewer):
+    """The address has the key of the number; programs name the number itself."""
+    image = small_series(1, seed=9, study_uid="1.2.9")[0]
+    image.AccessionNumber = "ACC9"
+    instance = receive(request_of(image), patient_salt=node.ledger.patient_salt)
+    node.ledger.arrivals.add(instance, Path("image.dcm"))
+
+    answer = post(viewer, "/studies", page="/studies", accession="ACC9 ")
+    where = answer.headers["location"]
+    found, other = viewer.get(where).text, viewer.get(where.replace("=", "=0")[:-1]).text
+
+    assert (answer.status_code, "ACC9" in where) == (303, False)
+    assert ("1.2.9" in found, node.study in found, "1.2.9" in other) == (True, False, False)
+    assert "Only studies of the Accession Number" in found
+    assert 'name="accession_key"' in found
+    totals = [
+        viewer.get("/api/v1/studies", params={"accession_number": number}).json()["total"]
+        for number in ("ACC9", "ACC", "")
+    ]
+    assert totals == [1, 0, 3]
+    assert viewer.get("/studies?accession_key=ACC9").status_code == 422
 
 
 def test_a_study_shows_everything_that_is_known(node, viewer):
