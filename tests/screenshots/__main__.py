@@ -38,20 +38,26 @@ class Shot:
     name : str
         Of the file, without its end.
     address : str
-        Path on the node; empty: the first link that `follow` finds on the page before.
+        Path on the node; empty for the page of the picture before.
+    fill : tuple of (str, str)
+        Fields by selector, and what is typed into them.
     follow : str
-        A selector of the link or button.
+        A selector of the link or button that is clicked then; empty for none.
     until : str
         A selector of what has to be there first.
     whole : bool
         Whether the whole page is taken, not only what a window shows.
+    height : int
+        Of the window.
     """
 
     name: str
     address: str = ""
+    fill: tuple[tuple[str, str], ...] = ()
     follow: str = ""
     until: str = ""
     whole: bool = False
+    height: int = HEIGHT
 
 
 #: What everybody sees who has not logged in.
@@ -62,13 +68,29 @@ SHOTS = (
     Shot(name="overview", address="/", whole=True),
     Shot(name="studies", address="/studies"),
     Shot(name="study", follow='main a[href*="/studies/"]', whole=True),
+    Shot(name="key_image", follow='main a[href*="/images/"]', until="main img", height=1500),
     Shot(name="upload", address="/upload"),
     Shot(name="deliveries", address="/deliveries?state=any", whole=True),
     Shot(name="peers", address="/peers", whole=True),
     Shot(name="peer_test", follow='button:has-text("Test")', until="text=All is well."),
+    Shot(
+        name="peer_form",
+        address="/peers/dicom/form?name=pacs",
+        follow='button:has-text("Test before saving")',
+        until="text=All is well.",
+        whole=True,
+    ),
     Shot(name="routing", address="/routing"),
     Shot(name="models", address="/models"),
     Shot(name="configuration", address="/configuration"),
+    Shot(
+        name="setting",
+        address="/configuration/set?key=web.session_h",
+        fill=(("#value", "7"),),
+        follow='button:has-text("Look at the change")',
+        until="pre .added",
+        whole=True,
+    ),
     Shot(name="audit", address="/audit", whole=True),
     Shot(name="users", address="/users"),
 )
@@ -77,9 +99,12 @@ SHOTS = (
 def take(page, shots, base, folder):
     """Take pictures of pages of the node."""
     for shot in shots:
+        page.set_viewport_size({"width": WIDTH, "height": shot.height})
         if shot.address:
             page.goto(base + shot.address)
-        else:
+        for field, words in shot.fill:
+            page.fill(field, words)
+        if shot.follow:
             page.locator(shot.follow).first.click()
         if shot.until:
             page.wait_for_selector(shot.until)
