@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from acceptance.stand_in_node import StandInModels
+from acceptance.stand_in_models import StandInModels
 from ct_builder import Ball, build_ct_series, save_series
 
 from dicom_node.bootstrap.encoding import encoded
@@ -76,6 +76,7 @@ def test_a_hematoma_becomes_objects_summary_and_record(analyst, bleeding, tmp_pa
     assert steps == [SeriesStep.READ, *line, *list(SeriesStep)[1:]]
     assert {path.name for path in tmp_path.iterdir()} == {
         "analysis.json",
+        "largest.png",
         "summary.html",
         "summary.png",
     }

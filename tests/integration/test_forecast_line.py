@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from acceptance.stand_in_node import StandInModels
+from acceptance.stand_in_models import StandInModels
 from ct_builder import Ball, build_ct_series, save_series
 from growth_builder import growth_card, moving_forecaster, moving_network
 

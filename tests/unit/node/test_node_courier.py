@@ -66,7 +66,7 @@ class FakeNetwork:
 
     def __call__(self, peer, files, *, on_outcome):
         if self.gate is not None and peer.name in self.down:
-            self.gate.wait(10)
+            self.gate.wait(60)
         if peer.name in self.down:
             raise PeerUnreachableError(f"No connection to {peer.name}")
         for file in files:
@@ -267,7 +267,9 @@ def test_a_destination_that_is_down_does_not_hold_up_another(courier, network, l
                 {one.state for one in deliveries(ledger, "archive")} == {DeliveryState.ACCEPTED}
             )
         )
-        assert {one.state for one in deliveries(ledger)} == {DeliveryState.SENDING}
+        wait_for(
+            lambda: {one.state for one in deliveries(ledger)} == {DeliveryState.SENDING}
+        )  # by now at the latest, and for as long as the gate is closed
     finally:
         network.gate.set()
         courier.stop()
