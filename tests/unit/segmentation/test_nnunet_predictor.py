@@ -112,8 +112,9 @@ def test_logits_on_the_networks_grid_are_those_of_nnunet(model, bundle):
     ours = predictor_of(bundle, whole_field=True, bfloat16=False).logits(volume)
 
     inside = (slice(1, -1), slice(5, -5), slice(5, -5))
-    assert ours.min() > -25  # of a tile that is skipped it would be -30 or less
-    np.testing.assert_allclose(ours[0][inside], (both[1] - both[0]).numpy()[inside], atol=3e-2)
+    assert ours.min() > -29  # of a tile that is skipped it would be -30 or less
+    theirs = (both[1] - both[0]).numpy()[inside]
+    np.testing.assert_allclose(ours[0][inside], theirs, atol=3e-2, rtol=3e-3)  # float16: 2**-11
 
 
 def test_bfloat16_keeps_the_mask(bundle):
