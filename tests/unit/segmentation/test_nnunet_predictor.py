@@ -112,7 +112,7 @@ def test_logits_on_the_networks_grid_are_those_of_nnunet(model, bundle):
     ours = predictor_of(bundle, whole_field=True, bfloat16=False).logits(volume)
 
     inside = (slice(1, -1), slice(5, -5), slice(5, -5))
-    assert ours.min() > -29  # of a tile that is skipped it would be -30 or less
+    assert not (ours == -20).any()  # what is said where a tile is skipped
     theirs = (both[1] - both[0]).numpy()[inside]
     np.testing.assert_allclose(ours[0][inside], theirs, atol=3e-2, rtol=3e-3)  # float16: 2**-11
 
