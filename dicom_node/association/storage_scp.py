@@ -289,6 +289,8 @@ class StorageScp:
             answer = self._admission.decide(call, list(self._calls.values()))
             if isinstance(answer, Caller):
                 self._calls[association] = call
+                # Its first object may be here before its thread hears that it is established.
+                self._senders[association] = self._sender_of(call)
         if isinstance(answer, Rejection):
             self._reject(association, call, answer)
             return
@@ -305,24 +307,24 @@ class StorageScp:
         association.acse.send_reject(answer.result, answer.source, answer.diagnostic)
         association.kill()
 
-    def _on_established(self, event: evt.Event) -> None:
-        requestor = event.assoc.requestor
-        sender = Sender(
+    def _sender_of(self, call: Call) -> Sender:
+        return Sender(
             association_id=self._new_id(),
-            calling_ae_title=requestor.ae_title.strip(),
+            calling_ae_title=call.calling,
             called_ae_title=self._settings.ae_title,
-            address=requestor.address or "",
+            address=call.address,
             opened_at=self._clock(),
         )
+
+    def _on_established(self, event: evt.Event) -> None:
         self.refusals.admit()
-        with self._lock:
-            self._senders[event.assoc] = sender
         rejected = event.assoc.rejected_contexts
+        ae_title = event.assoc.requestor.ae_title.strip()
         if rejected:
             # Tools of DCMTK propose every storage class there is: one line, the rest for DEBUG.
-            LOGGER.info("%s contexts of %s not accepted", len(rejected), sender.calling_ae_title)
+            LOGGER.info("%s contexts of %s not accepted", len(rejected), ae_title)
         for context in rejected:
-            LOGGER.debug("%s of %s not accepted", context.abstract_syntax, sender.calling_ae_title)
+            LOGGER.debug("%s of %s not accepted", context.abstract_syntax, ae_title)
 
     def _on_store(self, event: evt.Event) -> int:
         """Store an object that the library has read."""
@@ -361,7 +363,8 @@ class StorageScp:
     ) -> int:
         with self._lock:
             sender = self._senders.get(association)
-        if sender is None:  # the connection broke while the request waited its turn
+        if sender is None:
+            LOGGER.info("An object was not stored: its association is over")
             return int(StoreStatus.UNFORESEEN)
         with tracing(sender.association_id):
             if data_set.refusal is not None:

@@ -24,6 +24,7 @@ from dicom_node.association.callers import Caller
 from dicom_node.association.file_format import split_file
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import ACCEPTED
+from dicom_node.association.refusals import Refusals
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.storage_scu import SendKind, outgoing_file, send_files
@@ -38,6 +39,9 @@ from dicom_node.errors import (
 )
 
 HOST = "127.0.0.1"
+
+#: Only ever reached when something is wrong.
+PATIENCE_S = 60
 
 #: The pynetdicom that plays the other side leaves sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -81,7 +85,7 @@ def scp(intake, reader):
 
 
 @contextmanager
-def running_scp(intake, **settings):
+def running_scp(intake, *, refusals=None, **settings):
     provider = StorageScp(
         settings=ScpSettings(
             **{
@@ -94,6 +98,7 @@ def running_scp(intake, **settings):
         ),
         intake=intake,
         clock=Clock(),
+        refusals=refusals,
     )
     provider.start()
     try:
@@ -152,6 +157,23 @@ def test_success_means_custody(scp, intake):
     assert request.sender.address == HOST
     meta, offset = split_file(request.file_header + request.data_set)
     assert (meta.calling_ae_title, offset) == ("MODALITY", len(request.file_header))
+
+
+def test_an_object_on_the_heels_of_the_acceptance_is_stored(intake):
+    """The A-ASSOCIATE-AC may be answered before the thread of the association goes on."""
+    is_answered = threading.Event()
+
+    class HeldUp(Refusals):
+        def admit(self):
+            is_answered.wait(PATIENCE_S)
+            super().admit()
+
+    with running_scp(intake, refusals=HeldUp(Clock())) as scp, association_with(scp.port) as sender:
+        status = sender.send_c_store(small_series(1)[0])
+        is_answered.set()
+
+    assert status.Status == 0x0000
+    assert len(intake.closed) == 1
 
 
 @pytest.mark.parametrize(
