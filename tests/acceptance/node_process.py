@@ -173,3 +173,12 @@ class NodeProcess:
         """Send files as a modality does; return whether all were acknowledged."""
         outcomes = send_files(self.peer, [outgoing_file(path) for path in paths])
         return len(outcomes) == len(paths) and all(outcome.accepted for outcome in outcomes)
+
+    def send_all(self, paths):
+        """Send files as a modality does; raises if one is not acknowledged."""
+        outcomes = send_files(self.peer, [outgoing_file(path) for path in paths])
+        refused = [
+            (number, outcome) for number, outcome in enumerate(outcomes) if not outcome.accepted
+        ]
+        if refused or len(outcomes) != len(paths):
+            raise RuntimeError(f"{len(outcomes)} of {len(paths)} answered, refused: {refused}")

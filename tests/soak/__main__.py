@@ -54,7 +54,10 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, archive(Path(folder)) as port:
         soaked = Soak(Path(folder).resolve(), port, arguments.series)
-        soaked.run()
+        try:
+            soaked.run()
+        finally:
+            shutil.copy(soaked.node.log, arguments.output / "node.log")
     facts = written(soaked, arguments.output)
     sys.exit(not (facts["all_delivered"] and facts["all_flat"]))
 
@@ -101,8 +104,7 @@ class Soak:
             ),
             self._folder / "images",
         )
-        if not self.node.send(files):
-            raise RuntimeError(f"series {number} was not acknowledged")
+        self.node.send_all(files)
         self.sent += len(files)
         shutil.rmtree(self._folder / "images")
 
