@@ -1,18 +1,17 @@
 """Comparisons with earlier scans, put together from the settings."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.fetching import custody_of, fetch_from
+from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.shadow import has_shadow
-from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
+from dicom_node.settings.schema import PeerSettings, Settings
 
 if TYPE_CHECKING:
     from dicom_node.association.store_request import Intake
-    from dicom_node.bootstrap.layout import DataLayout
     from dicom_node.jobs.ledger import Ledger
     from dicom_node.jobs.pairing import PairingRules
     from dicom_node.jobs.planning import PlanningRules
@@ -47,24 +46,21 @@ def pairing_rules(settings: Settings) -> "PairingRules | None":
 
 
 def prior_seeker(
-    settings: Settings, *, ledger: "Ledger", layout: "DataLayout", clock: Callable[[], datetime]
+    settings: Settings, *, ledger: "Ledger", clock: Callable[[], datetime]
 ) -> "PriorSeeker":
     """Return whoever looks at the peers for earlier scans; without such peers it does nothing."""
     from dicom_node.association.query import find_ct_series
-    from dicom_node.intake.custody import Custody
-    from dicom_node.intake.spool import Spool
     from dicom_node.jobs.prior_seeker import PriorSeeker, SeekingRules
     from dicom_node.jobs.retry import RetryPolicy
 
     follow_up = settings.follow_up
-    spool = Spool(layout.spool, limits=parts.spool_limits(settings))
-    custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+    custody = custody_of(settings, ledger)
     return PriorSeeker(
         ledger=ledger.priors,
         sources={
             peer.name: _source(settings, peer, custody, clock) for peer in settings.prior_sources
         },
-        spool_root=layout.spool,
+        spool_root=DataLayout(root=settings.node.data_dir).spool,
         rules=SeekingRules(
             window=timedelta(hours=follow_up.window_h),
             selection=parts.selection_rules(settings),
@@ -83,15 +79,7 @@ def prior_seeker(
 def _source(
     settings: Settings, setting: PeerSettings, intake: "Intake", clock: Callable[[], datetime]
 ) -> "PriorSource":
-    from dicom_node.association.retrieve import get_series, move_series
     from dicom_node.jobs.prior_seeker import PriorSource
 
-    peer = parts.peer_of(settings, setting)
-    # Between two answers of a retrieval lie the images that it sends.
-    limit_s = settings.follow_up.fetch_limit_s
-    patient = replace(peer, dimse_timeout_s=limit_s, network_timeout_s=limit_s)
-    if setting.gives_priors is PriorsBy.MOVE:
-        return PriorSource(peer=peer, fetch=partial(move_series, patient))
-    limits = parts.receive_limits(settings)
-    fetch = partial(get_series, patient, intake=intake, clock=clock, limits=limits)
-    return PriorSource(peer=peer, fetch=fetch)
+    fetch = fetch_from(settings, setting, by=setting.gives_priors, intake=intake, clock=clock)
+    return PriorSource(peer=parts.peer_of(settings, setting), fetch=fetch)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from dicom_node.association.study_query import StudyWish
+from dicom_node.bootstrap.fetching import custody_of
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.pull import custody_of, pull_from
+from dicom_node.bootstrap.pull import pull_from
 from dicom_node.errors import LedgerError, NodeError, UnknownEntryError, describe_error
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.rerun import Rerun

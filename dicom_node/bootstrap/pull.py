@@ -5,16 +5,19 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
-from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.ledgers import has_ledger, no_ledger, place_of
+from dicom_node.bootstrap.fetching import custody_of, fetch_from
+from dicom_node.bootstrap.ledgers import (
+    has_ledger,
+    no_ledger,
+    open_beside_a_node,
+    place_of,
+)
 from dicom_node.bootstrap.status import is_alive, seen_ages
-from dicom_node.jobs.ledger import Ledger, open_ledger
+from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.presence import Presence
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.study_search import StudySearch
@@ -22,7 +25,6 @@ from dicom_node.processes import Role
 from dicom_node.settings.schema import PeerSettings, PriorsBy, Settings
 
 if TYPE_CHECKING:
-    from dicom_node.intake.custody import Custody
     from dicom_node.manual_runs.pull import Pull
 
 
@@ -35,26 +37,20 @@ def pull_from(
     clock: Callable[[], datetime],
 ) -> "Pull":
     """Return what looks at a peer and fetches from it; `by` says how, see `way_of`."""
-    from dicom_node.association.retrieve import get_series, move_series
     from dicom_node.association.study_query import find_studies
     from dicom_node.manual_runs.pull import Pull
     from dicom_node.manual_runs.standing import Standings
 
-    asked = parts.peer_of(settings, peer)
-    # Between two answers of a retrieval lie the images that it sends.
-    limit_s = settings.follow_up.fetch_limit_s
-    patient = replace(asked, dimse_timeout_s=limit_s, network_timeout_s=limit_s)
-    get = partial(
-        get_series,
-        patient,
-        intake=custody_of(settings, ledger),
-        clock=clock,
-        limits=parts.receive_limits(settings),
-    )
     return Pull(
-        peer=asked,
+        peer=parts.peer_of(settings, peer),
         find=find_studies,
-        fetch=get if way_of(peer, by) is PriorsBy.GET else partial(move_series, patient),
+        fetch=fetch_from(
+            settings,
+            peer,
+            by=way_of(peer, by),
+            intake=custody_of(settings, ledger),
+            clock=clock,
+        ),
         standings=Standings(StudySearch(ledger.database)),
         rules=parts.selection_rules(settings),
     )
@@ -63,16 +59,6 @@ def pull_from(
 def way_of(peer: PeerSettings, by: PriorsBy) -> PriorsBy:
     """Return how images come: as asked for, else as the peer gives earlier scans, else C-MOVE."""
     return by or peer.gives_priors or PriorsBy.MOVE
-
-
-def custody_of(settings: Settings, ledger: Ledger) -> "Custody":
-    """Return the node's custody, for images that do not come by its listener."""
-    from dicom_node.intake.custody import Custody
-    from dicom_node.intake.spool import Spool
-
-    layout = DataLayout(root=settings.node.data_dir)
-    spool = Spool(layout.spool, limits=parts.spool_limits(settings))
-    return Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
 
 
 def living_roles(ledger: Ledger, now: datetime) -> frozenset[Role]:
@@ -100,7 +86,7 @@ def ledger_of_a_puller(settings: Settings, clock: Callable[[], datetime]) -> Ite
         pid=os.getpid(),
         token=secrets.token_hex(16),
     )
-    ledger = open_ledger(place_of(settings), process=identity)
+    ledger = open_beside_a_node(place_of(settings), process=identity)
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=clock)
         presence.start()

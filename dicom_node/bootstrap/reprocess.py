@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap import parts
+from dicom_node.bootstrap.fetching import custody_of
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.pull import custody_of, pull_from
+from dicom_node.bootstrap.pull import pull_from
 from dicom_node.errors import QueryRefusedError
 from dicom_node.settings.schema import PriorsBy, Settings
 

@@ -217,8 +217,8 @@ def _office_work(duty: Duty, settings: Settings, ledger: "Ledger", name: str) ->
 
     outbox = Outbox(duty.layout.outbox)
     deliverers = Deliverers(settings, ledger=ledger, outbox=outbox, name=name, clock=utc_now)
-    seeker = prior_seeker(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
-    performers = Performers(settings, ledger=ledger, layout=duty.layout, clock=utc_now)
+    seeker = prior_seeker(settings, ledger=ledger, clock=utc_now)
+    performers = Performers(settings, ledger=ledger, clock=utc_now)
     rereader = reprocessor(settings, ledger=ledger, clock=utc_now)
     bells = _bells(duty, name)
     timetable = Timetable(office_ticks(duty.live, settings, ledger, outbox, deliverers, bells))

@@ -3,18 +3,15 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.deliverers import web_service
-from dicom_node.settings.schema import PriorsBy, Settings
+from dicom_node.bootstrap.fetching import custody_of, fetch_from
+from dicom_node.settings.schema import Settings
 from dicom_node.settings.worklists import FROM_THE_SAME_SERVER, WorklistSettings
 
 if TYPE_CHECKING:
-    from dicom_node.bootstrap.layout import DataLayout
     from dicom_node.intake.custody import Custody
     from dicom_node.jobs.ledger import Ledger
     from dicom_node.jobs.worklist_ledger import WorklistStatus
@@ -33,23 +30,17 @@ class Performers:
     ----------
     settings
         Say which worklists there are.
-    ledger, layout
+    ledger
         Of the node.
     clock
         Returns the present as an aware time.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        ledger: "Ledger",
-        layout: "DataLayout",
-        clock: Callable[[], datetime],
+        self, settings: Settings, *, ledger: "Ledger", clock: Callable[[], datetime]
     ) -> None:
         self._performers = [
-            _performer(settings, worklist, ledger, layout, clock)
-            for worklist in settings.worklists
+            _performer(settings, worklist, ledger, clock) for worklist in settings.worklists
         ]
 
     def start(self) -> None:
@@ -84,19 +75,15 @@ def _performer(
     settings: Settings,
     worklist: WorklistSettings,
     ledger: "Ledger",
-    layout: "DataLayout",
     clock: Callable[[], datetime],
 ) -> "Performer":
     from pydicom.uid import generate_uid
 
-    from dicom_node.intake.custody import Custody
-    from dicom_node.intake.spool import Spool
     from dicom_node.jobs.workitem_standing import WorkitemStandings
     from dicom_node.worklist.conduct import Books
     from dicom_node.worklist.performer import Performer
 
-    spool = Spool(layout.spool, limits=parts.spool_limits(settings))
-    custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+    custody = custody_of(settings, ledger)
     return Performer(
         worklist.name,
         server=worklist_server(worklist),
@@ -150,7 +137,6 @@ def _fetcher(
     clock: Callable[[], datetime],
 ) -> "Fetcher | None":
     """Return how images come that a workitem names, None if they are sent."""
-    from dicom_node.association.retrieve import get_series, move_series
     from dicom_node.worklist.wado import WadoSource
 
     if not worklist.images_from:
@@ -164,11 +150,4 @@ def _fetcher(
             longest=settings.node.max_object_mb * _MEGABYTE,
         )
     (setting,) = (peer for peer in settings.peers if peer.name == worklist.images_from)
-    limit_s = settings.follow_up.fetch_limit_s
-    peer = replace(
-        parts.peer_of(settings, setting), dimse_timeout_s=limit_s, network_timeout_s=limit_s
-    )
-    if setting.gives_priors is PriorsBy.MOVE:
-        return partial(move_series, peer)
-    limits = parts.receive_limits(settings)
-    return partial(get_series, peer, intake=custody, clock=clock, limits=limits)
+    return fetch_from(settings, setting, by=setting.gives_priors, intake=custody, clock=clock)

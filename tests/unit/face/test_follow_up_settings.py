@@ -72,6 +72,7 @@ def test_a_node_without_such_peers_searches_nothing(tmp_path):
     layout = DataLayout(root=tmp_path)
     layout.prepare()
     with opened_ledger(layout.ledger) as ledger:
-        seeker = prior_seeker(settings_of(), ledger=ledger, layout=layout, clock=Clock())
+        settings = settings_of(node={"data_dir": str(tmp_path)})
+        seeker = prior_seeker(settings, ledger=ledger, clock=Clock())
         seeker.start()
         seeker.stop()
