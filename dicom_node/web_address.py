@@ -34,11 +34,11 @@ def web_address(value: str) -> str:
 
 def hides_a_secret(address: str) -> bool:
     """Return whether what is sent there cannot be overheard: TLS, or this machine alone."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    if parts.scheme == "https" or host == "localhost":
-        return True
     try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        if parts.scheme == "https" or host == "localhost":
+            return True
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

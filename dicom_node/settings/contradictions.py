@@ -119,12 +119,13 @@ def _ports_shared(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 
 def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return the files that TLS needs and the settings do not name."""
-    tls, peers = _table(document, "tls"), document.get("peers")
-    audit = _table(document, "audit")
+    tls, audit = _table(document, "tls"), _table(document, "audit")
     users = ["tls.enabled is true"] if tls.get("enabled") is True else []
-    for number, peer in enumerate(peers if isinstance(peers, list) else [], start=1):
-        if isinstance(peer, dict) and peer.get("tls") is True:
-            users.append(f"peers[{number}].tls is true")
+    users += [
+        f"peers[{number}].tls is true"
+        for number, peer in _rows(document.get("peers"))
+        if peer.get("tls") is True
+    ]
     if audit.get("enabled") is True and audit.get("transport") == "tls":
         users.append('audit.transport is "tls"')
     for key in ("certificate", "key", "trusted"):
@@ -138,11 +139,11 @@ def _tls_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 
 def _certificates_never_shown(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return callers that are held to a certificate where nobody is asked for one."""
-    tls, callers = _table(document, "tls"), _table(document, "node").get("callers")
+    tls, node = _table(document, "tls"), _table(document, "node")
     if tls.get("enabled") is True and tls.get("callers_need_certificate", True) is True:
         return
-    for number, one in enumerate(callers if isinstance(callers, list) else [], start=1):
-        if isinstance(one, dict) and one.get("certificate"):
+    for number, one in _rows(node.get("callers")):
+        if one.get("certificate"):
             yield SettingsFault(
                 key=f"node.callers[{number}].certificate",
                 found=json.dumps(one["certificate"], default=str),
@@ -200,13 +201,7 @@ def _oidc_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 def _secret_overheard(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return whether the collector of traces gets a secret without TLS."""
     tracing = _table(document, "tracing")
-    url = tracing.get("otlp_url")
-    if tracing.get("secret_file") and isinstance(url, str) and not hides_a_secret(url):
-        yield SettingsFault(
-            key="tracing.otlp_url",
-            found=json.dumps(url),
-            expected="https://, for a secret is sent there",
-        )
+    yield from _overheard("tracing.otlp_url", tracing.get("otlp_url"), tracing.get("secret_file"))
 
 
 def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
@@ -219,9 +214,8 @@ def _alerts_incomplete(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
                 found=json.dumps(alerts.get(key, "")),
                 expected=f"a value such as {example}, for alerts.mail_to names somebody",
             )
-    silence = alerts.get("silence")
-    for number, one in enumerate(silence if isinstance(silence, list) else [], start=1):
-        if isinstance(one, dict) and one.get("from_hour", 0) == one.get("to_hour", 24):
+    for number, one in _rows(alerts.get("silence")):
+        if one.get("from_hour", 0) == one.get("to_hour", 24):
             yield SettingsFault(
                 key=f"alerts.silence[{number}].to_hour",
                 found=str(one.get("to_hour", 24)),
@@ -246,9 +240,8 @@ def _emergency_too_late(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 
 def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[SettingsFault]:
     seen: set[str] = set()
-    rows = document.get(table)
-    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
-        value = row.get(key) if isinstance(row, dict) else None
+    for number, row in _rows(document.get(table)):
+        value = row.get(key)
         if isinstance(value, str) and value in seen:
             yield SettingsFault(
                 key=f"{table}[{number}].{key}",
@@ -261,62 +254,38 @@ def _repeated(document: Mapping[str, Any], *, table: str, key: str) -> Iterator[
 
 def _web_peers(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return names that are taken already, and secrets that could be overheard."""
-    peers, rows = document.get("peers"), document.get("web_peers")
-    seen = {row.get("name") for row in peers or () if isinstance(row, dict)}
-    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
-        if not isinstance(row, dict):
-            continue
-        name, url = row.get("name"), row.get("url")
-        if name in seen:
+    seen = {name for name, _ in _named(document.get("peers"))}
+    for number, row in _rows(document.get("web_peers")):
+        name = row.get("name")
+        if isinstance(name, str) and name in seen:
             yield SettingsFault(
                 key=f"web_peers[{number}].name",
-                found=f"{json.dumps(name, default=str)} again",
+                found=f"{json.dumps(name)} again",
                 expected="a name that no other peer has",
             )
-        seen.add(name)
-        has_secret = row.get("secret_file") or row.get("secret_variable")
-        if has_secret and isinstance(url, str) and not hides_a_secret(url):
-            yield SettingsFault(
-                key=f"web_peers[{number}].url",
-                found=json.dumps(url),
-                expected="https://, for a secret is sent there",
-            )
+        if isinstance(name, str):
+            seen.add(name)
+        yield from _overheard(f"web_peers[{number}].url", row.get("url"), _secret_of(row))
 
 
 def _worklists(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
     """Return worklists that would claim everything, fetch from nobody or have nobody to tell."""
-    rows = document.get("worklists")
-    rows = rows if isinstance(rows, list) else []
+    rows = tuple(_rows(document.get("worklists")))
     yield from _repeated(document, table="worklists", key="name")
-    givers = {
-        peer.get("name")
-        for peer in document.get("peers") or ()
-        if isinstance(peer, dict) and peer.get("gives_priors")
-    }
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            continue
-        key, source, url = f"worklists[{number}]", row.get("images_from", ""), row.get("url")
+    givers = {name for name, peer in _named(document.get("peers")) if peer.get("gives_priors")}
+    for number, row in rows:
+        key, source = f"worklists[{number}]", row.get("images_from", "")
         if not row.get("codes") and not row.get("labels"):
             yield SettingsFault(
                 key=f"{key}.codes", found="[]", expected="a code, or a pattern in labels"
             )
-        if source not in {"", FROM_THE_SAME_SERVER, *givers}:
+        if isinstance(source, str) and source not in {"", FROM_THE_SAME_SERVER, *givers}:
             yield SettingsFault(
                 key=f"{key}.images_from",
-                found=json.dumps(source, default=str),
+                found=json.dumps(source),
                 expected='"", "web" or the name of a peer with gives_priors',
             )
-        if (
-            (row.get("secret_file") or row.get("secret_variable"))
-            and isinstance(url, str)
-            and not hides_a_secret(url)
-        ):
-            yield SettingsFault(
-                key=f"{key}.url",
-                found=json.dumps(url),
-                expected="https://, for a secret is sent there",
-            )
+        yield from _overheard(f"{key}.url", row.get("url"), _secret_of(row))
     if rows and not _somebody_gets_everything(document):
         yield SettingsFault(
             key="worklists",
@@ -326,14 +295,23 @@ def _worklists(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
         )
 
 
+def _secret_of(row: Mapping[str, Any]) -> object:
+    return row.get("secret_file") or row.get("secret_variable")
+
+
+def _overheard(key: str, url: object, secret: object) -> Iterator[SettingsFault]:
+    """Return whether a secret would travel to this address without TLS."""
+    if secret and isinstance(url, str) and not hides_a_secret(url):
+        yield SettingsFault(
+            key=key, found=json.dumps(url), expected="https://, for a secret is sent there"
+        )
+
+
 def _somebody_gets_everything(document: Mapping[str, Any]) -> bool:
-    tables = (document.get("peers"), document.get("web_peers"))
     return any(
-        isinstance(peer, dict)
-        and peer.get("receives_results") is True
-        and peer.get("receives", "all") == "all"
-        for table in tables
-        for peer in (table if isinstance(table, list) else [])
+        peer.get("receives_results") is True and peer.get("receives", "all") == "all"
+        for table in ("peers", "web_peers")
+        for _, peer in _rows(document.get(table))
     )
 
 
@@ -368,3 +346,18 @@ def _thickness_reversed(document: Mapping[str, Any]) -> Iterator[SettingsFault]:
 def _table(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = document.get(name)
     return table if isinstance(table, dict) else {}
+
+
+def _rows(rows: object) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what is a table of a list of tables, each with its number as people count."""
+    for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
+        if isinstance(row, dict):
+            yield number, row
+
+
+def _named(rows: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield those of them that have a name, with it."""
+    for _, row in _rows(rows):
+        name = row.get("name")
+        if isinstance(name, str):
+            yield name, row

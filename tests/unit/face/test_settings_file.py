@@ -100,6 +100,21 @@ def test_values_that_contradict_one_another_are_faults(table, key):
     assert set(faults_of(table)) == {key}
 
 
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ({"peers": 5}, "peers"),
+        ({"peers": [{"name": ["pacs"]}], "web_peers": [{"name": "vna"}]}, "peers[1].name"),
+        ({"web_peers": [{"name": ["vna"]}]}, "web_peers[1].name"),
+        ({"worklists": [{"images_from": ["web"]}]}, "worklists[1].images_from"),
+        ({"tracing": {"otlp_url": "http://[", "secret_file": "/t"}}, "tracing.otlp_url"),
+    ],
+)
+def test_values_of_another_kind_are_named_like_any_other_fault(table, key):
+    """What compares keys with one another does not stumble over them."""
+    assert key in faults_of(table)
+
+
 @pytest.mark.parametrize("title", ["", "A" * 17, " X", "X ", "A\\B", "Ä", "A\nB"])
 def test_what_is_no_ae_title_is_refused(title):
     """PS3.5, section 6.2: at most 16 characters, no backslash, no control character."""
