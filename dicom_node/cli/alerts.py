@@ -1,10 +1,9 @@
 """The commands of ``ichnode alerts``."""
 
-from typing import Annotated
-
 import typer
 
 from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption
 
 app = typer.Typer(
     name="alerts",
@@ -17,7 +16,7 @@ app = typer.Typer(
 def list_alerts(
     *,
     config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the alerts that stand, and which channels were told.
 

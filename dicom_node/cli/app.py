@@ -29,6 +29,8 @@ from dicom_node.cli import (
     version,
 )
 from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption
+from dicom_node.cli.studies import StudyArgument
 from dicom_node.errors import NodeError, stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
 
@@ -160,7 +162,7 @@ def send(
 def status(
     *,
     config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat every 2 s until Ctrl-C.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Newest series to show.")] = 50,
 ) -> None:
@@ -189,7 +191,7 @@ def health(
         typer.Option(help="One process on this machine alone: receiver, worker or office."),
     ] = None,
     config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell whether the node can do its work now, and every reason why not.
 
@@ -215,7 +217,7 @@ def health(
 def watch(
     *,
     config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw ROC curve, reliability and drift as PNG."),
@@ -289,7 +291,7 @@ def retry(
 
 @app.command()
 def urgent(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")],
+    study: StudyArgument,
     *,
     off: Annotated[bool, typer.Option("--off", help="Take it out of the urgent lane.")] = False,
     config: ConfigOption = None,
@@ -313,7 +315,7 @@ def urgent(
 @app.command()
 def worklist(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
     limit: Annotated[int, typer.Option(min=1, help="Newest workitems to show.")] = 50,
     config: ConfigOption = None,
 ) -> None:

@@ -37,6 +37,7 @@ _From = Annotated[
     str | None,
     typer.Option("--address", metavar="NETWORK", help="Where it calls from: 10.0.0.21."),
 ]
+_At = Annotated[str | None, typer.Option(help="Its present address, where a title stands twice.")]
 _May = Annotated[
     list[str] | None, typer.Option(help="What it may do: echo, store, commit. Several times.")
 ]
@@ -210,9 +211,7 @@ def add_caller(
 def change_caller(
     title: _Title,
     *,
-    at: Annotated[
-        str | None, typer.Option(help="Its present address, where a title stands twice.")
-    ] = None,
+    at: _At = None,
     address: _From = None,
     may: _May = None,
     pairs: _Pairs = None,
@@ -235,9 +234,7 @@ def change_caller(
 def remove_caller(
     title: _Title,
     *,
-    at: Annotated[
-        str | None, typer.Option(help="Its present address, where a title stands twice.")
-    ] = None,
+    at: _At = None,
     why: WhyOption = "",
     config: ConfigOption = None,
 ) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption
+from dicom_node.cli.studies import StudyArgument
 
 app = typer.Typer(
     name="retention",
@@ -13,13 +15,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_Study = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
-
 
 @app.command("plan")
 def show_plan(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: JsonOption = False,
     limit: Annotated[int, typer.Option(min=1, help="Lines of each table.")] = 20,
     config: ConfigOption = None,
 ) -> None:
@@ -39,7 +39,7 @@ def show_plan(
 
 
 def hold(
-    study: _Study,
+    study: StudyArgument,
     *,
     why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; required.")],
     config: ConfigOption = None,
@@ -57,7 +57,7 @@ def hold(
     raise typer.Exit(run_hold(study, why=why, config=config))
 
 
-def unhold(study: _Study, *, config: ConfigOption = None) -> None:
+def unhold(study: StudyArgument, *, config: ConfigOption = None) -> None:
     """End the legal hold of a study; it is purged like any other then.
 
     For example:

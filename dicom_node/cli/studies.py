@@ -14,7 +14,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_Study = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
 _Moment = Annotated[str, typer.Option(metavar="TIME", help="As 2026-11-22 or 2026-11-22T08:30.")]
 
 
@@ -97,7 +97,9 @@ def list_studies(  # noqa: PLR0913 - each filter is an option
 
 
 @app.command()
-def show(study: _Study, *, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def show(
+    study: StudyArgument, *, as_json: JsonOption = False, config: ConfigOption = None
+) -> None:
     """Show a study with its whole history, from the first image to the last result.
 
     Example:
@@ -110,7 +112,7 @@ def show(study: _Study, *, as_json: JsonOption = False, config: ConfigOption = N
 
 
 @app.command()
-def rerun(study: _Study, *, config: ConfigOption = None) -> None:
+def rerun(study: StudyArgument, *, config: ConfigOption = None) -> None:
     """Analyse a study again, with the models and settings of today.
 
     Example:

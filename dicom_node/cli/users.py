@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli.config_option import ConfigOption
+from dicom_node.cli.configuration import JsonOption
 
 app = typer.Typer(
     name="users",
@@ -26,11 +27,10 @@ _TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a token
 _Role = Annotated[
     str, typer.Option("--role", help="admin, operator (moves studies along) or viewer.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @app.command("list")
-def list_users(*, as_json: _Json = False, config: ConfigOption = None) -> None:
+def list_users(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Show everybody, and every token.
 
     For example:

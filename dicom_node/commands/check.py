@@ -1,6 +1,5 @@
 """``ichnode check``: whether the node can do its work here, every fault at once."""
 
-import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from pathlib import Path
 from dicom_node.association.verification import echo
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state
-from dicom_node.bootstrap.deliverers import web_carrier
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import has_ledger, ledger_for_reading
+from dicom_node.bootstrap.peer_trial import try_web
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
 from dicom_node.bootstrap.web_rules import openid_sign_in
@@ -207,11 +206,8 @@ def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
 
 def _web_peer(peer: WebPeerSettings) -> Finding:
     """Return whether a DICOMweb server answers."""
-    try:
-        web_carrier(peer, os.environ).probe()
-    except PeerError as error:
-        return Finding(subject=f"web peer {peer.name}", good=False, detail=str(error))
-    return Finding(subject=f"web peer {peer.name}", good=True, detail=f"{peer.url} answers")
+    step = try_web(peer)
+    return Finding(subject=f"web peer {peer.name}", good=step.ok, detail=step.found)
 
 
 def _worklist(worklist: WorklistSettings) -> Finding:
