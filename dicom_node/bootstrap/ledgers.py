@@ -5,17 +5,23 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.errors import LedgerError
-from dicom_node.jobs.database import engine_of
+from dicom_node.jobs.database import engine_of, session_of, version_of
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.ledger_place import LedgerPlace, PostgresqlPlace
 from dicom_node.jobs.process_identity import ProcessIdentity
+from dicom_node.jobs.tables import SCHEMA_VERSION
 from dicom_node.operator_error import OperatorError
 from dicom_node.settings.schema import Settings
 from dicom_node.settings.values import SQLITE
+
+if TYPE_CHECKING:
+    from dicom_node.jobs.database_engine import DatabaseEngine
 
 
 def place_of(settings: Settings) -> LedgerPlace:
@@ -57,10 +63,52 @@ def ledger_for_reading(settings: Settings) -> Iterator[Ledger]:
         name="command", host=socket.gethostname(), pid=os.getpid(), token=secrets.token_hex(8)
     )
     try:
-        ledger = open_ledger(place, process=identity)
+        ledger = open_beside_a_node(place, process=identity)
     except LedgerError as error:
         raise OperatorError(f"cannot open {place}: {error}") from error
     try:
         yield ledger
     finally:
         ledger.close()
+
+
+def open_beside_a_node(place: LedgerPlace, *, process: ProcessIdentity) -> Ledger:
+    """Open a ledger that processes of a node may be working with, for a command.
+
+    A command of a newer ichnode must not bring the tables up under a node that still runs.
+
+    Raises
+    ------
+    OperatorError
+        If it would.
+    LedgerError
+        If the ledger cannot be opened.
+    """
+    engine = engine_of(place)
+    try:
+        if engine.is_upgraded_unasked and engine.exists():
+            _refuse_to_upgrade_a_living_one(engine)
+    finally:
+        engine.writing.dispose()
+    return open_ledger(place, process=process)
+
+
+def _refuse_to_upgrade_a_living_one(engine: "DatabaseEngine") -> None:
+    try:
+        with session_of(engine, engine.reading) as session:
+            found = version_of(session)
+    except LedgerError:
+        return  # whoever opens it says what is wrong
+    if found >= SCHEMA_VERSION:
+        return
+    from dicom_node.bootstrap.roles import utc_now
+    from dicom_node.bootstrap.status import SEEN_WITHIN_S
+    from dicom_node.jobs.upgrade import at_work
+
+    living = at_work(engine, since=utc_now() - timedelta(seconds=SEEN_WITHIN_S))
+    if living:
+        raise OperatorError(
+            f"the ledger {engine.place} has schema version {found}, this ichnode would bring it "
+            f"up to {SCHEMA_VERSION}, and an earlier one works with it: {', '.join(living)}; stop "
+            "that node first"
+        )

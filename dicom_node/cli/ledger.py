@@ -47,7 +47,9 @@ def upgrade(*, config: ConfigOption = None) -> None:
 def downgrade(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Version to go to.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete what that version cannot hold.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what that version cannot hold.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Bring the ledger down, so that an earlier version of ichnode can open it.

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from dicom_node.bootstrap.audit import note_account
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.ledgers import place_of
+from dicom_node.bootstrap.ledgers import open_beside_a_node, place_of
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import AccountError
-from dicom_node.jobs.ledger import open_ledger
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.users.accounts import CODE_VALID, Accounts
@@ -128,7 +127,7 @@ def _accounts(config: Path | None) -> Iterator[tuple[Accounts, Callable[[str, st
         layout.prepare()
     except OSError as error:
         raise OperatorError(f"cannot use the data directory {layout.root}: {error}") from error
-    ledger = open_ledger(place_of(settings), process=identity)
+    ledger = open_beside_a_node(place_of(settings), process=identity)
     try:
         yield (
             Accounts(ledger.users, clock=utc_now),

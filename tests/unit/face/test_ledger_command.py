@@ -54,11 +54,24 @@ def test_a_node_at_work_is_not_pulled_from_under(layout):
 
     assert isinstance(refused.exception, OperatorError)
     assert "receiver on here" in str(refused.exception)
-    with closing(sqlite3.connect(layout.ledger)) as connection:
-        versions = connection.execute(
-            "SELECT value FROM ledger_meta WHERE key = 'schema_version'"
-        ).fetchall()
-    assert versions == [("2",)]
+    assert _versions(layout) == [("2",)]
+
+
+def test_a_newer_command_does_not_upgrade_the_ledger_of_a_node_at_work(layout):
+    """It says who works with it; once nobody does, it brings the ledger up."""
+    ledger(layout, "downgrade", "1", "--yes")
+    now = utc_now().isoformat(timespec="microseconds")
+    works = "INSERT INTO processes VALUES ('t', 'worker-0', 'ct', 1, ?, ?, NULL)"
+    _write(layout, works, now, now)
+
+    refused = _status(layout)
+    assert isinstance(refused.exception, OperatorError)
+    assert "worker-0 on ct" in str(refused.exception)
+    assert _versions(layout) == [("1",)]
+
+    _write(layout, "UPDATE processes SET ended_at = ?", now)
+    assert _status(layout).exit_code == 0
+    assert _versions(layout) == [("2",)]
 
 
 def test_nothing_is_upgraded_where_nobody_worked(tmp_path):
@@ -69,3 +82,20 @@ def test_nothing_is_upgraded_where_nobody_worked(tmp_path):
 
     assert "no node has worked" in str(refused.exception)
     assert not (tmp_path / "data").exists()
+
+
+def _versions(layout):
+    with closing(sqlite3.connect(layout.ledger)) as connection:
+        return connection.execute(
+            "SELECT value FROM ledger_meta WHERE key = 'schema_version'"
+        ).fetchall()
+
+
+def _write(layout, statement, *values):
+    with closing(sqlite3.connect(layout.ledger)) as connection, connection:
+        connection.execute(statement, values)
+
+
+def _status(layout):
+    config = str(layout.root.parent / "node.toml")
+    return CliRunner().invoke(app, ["status", "--config", config])
