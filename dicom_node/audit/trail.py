@@ -64,7 +64,7 @@ class AuditCourier:
     count
         Takes counts of what was sent or dropped.
     noted
-        Is told why messages could not be sent, and an empty text once they can again.
+        Is told why messages could not be sent, and an empty text at the first that could.
     first_retry_s, longest_wait_s
         Wait after a failure; it doubles up to the longest.
     """
@@ -88,6 +88,7 @@ class AuditCourier:
         self._first_retry_s = first_retry_s
         self._longest_wait_s = longest_wait_s
         self._failures = 0
+        self._is_told = False  # whoever looks may still read what the last process met
         self._next_at: datetime | None = None
 
     def tick(self) -> None:
@@ -119,10 +120,12 @@ class AuditCourier:
             self._next_at = self._clock() + timedelta(seconds=min(wait_s, self._longest_wait_s))
             LOGGER.warning("The audit repository did not answer: %s", error)
             self._noted(str(error))
+            self._is_told = False
             self._tell("failed", 1)
         else:
-            if self._failures:
+            if not self._is_told:
                 self._noted("")
+                self._is_told = True
             self._failures, self._next_at = 0, None
         if number:
             self._tell("sent", number)

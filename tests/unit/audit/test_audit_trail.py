@@ -95,6 +95,17 @@ def test_whoever_looks_is_told_why_messages_wait(tmp_path):
     assert noted == ["away", ""]
 
 
+def test_what_the_last_process_met_is_over_once_messages_go(tmp_path):
+    """A process that died while the repository was away leaves its words; the next one knows."""
+    noted, spool = [], AuditSpool(tmp_path / "audit", limit=10)
+    sender = courier(spool, FakeRepository(takes=1000), Clock(), [], noted.append)
+    for _ in range(2):
+        spool.put(b"1")
+        sender.tick()
+
+    assert noted == [""]
+
+
 def test_the_oldest_go_when_there_are_too_many(tmp_path):
     """And are counted: an alert can be made of it."""
     clock, counts, repository = Clock(), [], FakeRepository(takes=0)
