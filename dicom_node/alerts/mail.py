@@ -65,6 +65,7 @@ class Mail:
 
     def send(self, message: Message) -> None:
         """Send it, or raise AlertNotSentError."""
+        where = f"{self.host} port {self.port}"
         try:
             password = None if self.password_file is None else read_secret(self.password_file)
             with self._server() as server:
@@ -76,11 +77,11 @@ class Mail:
         except SecretFileError as error:
             raise AlertNotSentError(str(error)) from error
         except (OSError, smtplib.SMTPException, ValueError) as error:  # or an answer is nonsense
-            raise AlertNotSentError(
-                f"{self.host} did not take the mail: {type(error).__name__}"
-            ) from error
+            raise AlertNotSentError(f"{where} did not take the mail: {_why(error)}") from error
         if refused:
-            raise AlertNotSentError(f"{self.host} refused {len(refused)} of the addresses")
+            raise AlertNotSentError(
+                f"{where} refused {len(refused)} of {len(self.to)} addresses of alerts.mail_to"
+            )
 
     def _server(self) -> smtplib.SMTP:
         """Return who speaks to the server, connected. What is bound must be so before that."""
@@ -108,3 +109,13 @@ class Mail:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text + "\n\nRESEARCH USE ONLY: not a medical device.\n")
         return mail
+
+
+def _why(error: Exception) -> str:
+    """Return what went wrong without the server's own words, which may say anything."""
+    kind = type(error).__name__
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{kind}, reply code {error.smtp_code}"
+    if isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException):
+        return error.strerror or kind
+    return kind

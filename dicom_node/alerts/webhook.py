@@ -48,6 +48,7 @@ class Webhook:
         """Send it, or raise AlertNotSentError."""
         headers = {"Content-Type": "application/json", "User-Agent": "ichnode"}
         place = urlsplit(self.url)
+        where = place.hostname if place.port is None else f"{place.hostname} port {place.port}"
         target = place.path or "/"
         if place.query:
             target += f"?{place.query}"
@@ -66,11 +67,12 @@ class Webhook:
         except SecretFileError as error:
             raise AlertNotSentError(str(error)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise AlertNotSentError(
-                f"{place.hostname} was not reached: {type(error).__name__}"
-            ) from error
+            words = (error.strerror if isinstance(error, OSError) else None) or type(
+                error
+            ).__name__
+            raise AlertNotSentError(f"{where} was not reached: {words}") from error
         if status not in _GOOD:
-            raise AlertNotSentError(f"{place.hostname} answered with HTTP status {status}")
+            raise AlertNotSentError(f"{where} answered with HTTP status {status}")
 
     def _connection(self) -> http.client.HTTPConnection:
         place = urlsplit(self.url)

@@ -170,8 +170,18 @@ def test_a_mail_goes_to_everybody():
 
 def test_a_mail_that_is_refused_was_not_sent():
     """Every address refused."""
-    with mail_server(refuses=True) as (_, port), pytest.raises(AlertNotSentError):
+    with mail_server(refuses=True) as (_, port), pytest.raises(AlertNotSentError) as caught:
         mail(port).send(MESSAGE)
+
+    assert str(caught.value).startswith(f"127.0.0.1 port {port} did not take the mail")
+
+
+def test_who_is_away_is_named_with_its_port_and_the_systems_word():
+    """What an administrator needs to look at; port 1 is not listened on."""
+    with pytest.raises(AlertNotSentError, match=r"127\.0\.0\.1 port 1 .*: Connection refused"):
+        mail(1).send(MESSAGE)
+    with pytest.raises(AlertNotSentError, match=r"127\.0\.0\.1 port 1 .*: Connection refused"):
+        Webhook(url="http://127.0.0.1:1/").send(MESSAGE)
 
 
 def test_no_mail_is_sent_in_the_clear_when_tls_is_wanted():

@@ -102,3 +102,12 @@ def test_a_challenge_of_nonsense_is_a_mail_that_was_not_sent(tmp_path):
     answers = (b"220 x\r\n", b"250-x\r\n250 AUTH CRAM-MD5\r\n", b"334 A\r\n", b"221 x\r\n")
     with saying(*answers) as port, pytest.raises(AlertNotSentError, match="did not take"):
         mail(port, user="ichnode", password_file=secret).send(MESSAGE)
+
+
+def test_a_refusal_is_told_by_its_code_and_not_by_the_servers_words():
+    """554 at the greeting (RFC 5321, section 3.1); what else a server says may be anything."""
+    with saying(b"554 POISON of a server\r\n") as port, pytest.raises(AlertNotSentError) as caught:
+        mail(port).send(MESSAGE)
+
+    assert "reply code 554" in str(caught.value)
+    assert "POISON" not in str(caught.value)
