@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 CLIENT_ID = "ichnode"
 CLIENT_SECRET = "a secret of the client: 100 % & more"  # noqa: S105 - of a test
+ACCESS = "an-access.token_of~this+provider/1=="
 
 
 def packed(data):
@@ -96,6 +97,9 @@ class OidcProvider:
         Makes the token of claims.
     metadata : dict
         Changes what the provider says of itself.
+    user_info : dict or None
+        What the provider says of the person to whoever shows the access token; None for no such
+        endpoint.
     token_status : int or None
         Answer of the token endpoint instead of a token.
     page : str
@@ -110,6 +114,7 @@ class OidcProvider:
         self.claims = {"sub": "248289761001", "preferred_username": "Anna"}
         self.make_token = lambda claims: signed(claims, self.signer)
         self.metadata = {}
+        self.user_info = None
         self.token_status = None
         self.page = ""
         self.asked = []
@@ -156,15 +161,18 @@ class OidcProvider:
             "nonce": asked["nonce"],
         }
         claims = {k: v for k, v in {**standard, **self.claims}.items() if v is not None}
-        return 200, {"id_token": self.make_token(claims), "token_type": "Bearer"}
+        token = self.make_token(claims)
+        return 200, {"id_token": token, "token_type": "Bearer", "access_token": ACCESS}
 
     def documents(self):
+        more = {} if self.user_info is None else {"userinfo_endpoint": f"{self.issuer}/me"}
         return {
             "/realm/.well-known/openid-configuration": {
                 "issuer": self.issuer,
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
+                **more,
                 **self.metadata,
             },
             "/realm/keys": {"keys": [one.jwk() for one in self.shown]},
@@ -199,6 +207,10 @@ def _handler(provider):
             if parts.path == "/realm/authorize":
                 query = {key: value for key, (value,) in parse_qs(parts.query).items()}
                 self._let_in(provider.authorize(query))
+                return
+            is_shown = self.headers.get("Authorization") == f"Bearer {ACCESS}"
+            if parts.path == "/realm/me":
+                self._answer(*((200, provider.user_info) if is_shown else (401, {})))
                 return
             document = provider.documents().get(parts.path)
             self._answer(*((200, document) if document else (404, {})))

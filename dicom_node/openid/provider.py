@@ -7,11 +7,13 @@ request goes by TLS that names the provider, or stays on this machine; no redire
 import base64
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
@@ -31,6 +33,9 @@ _KEYS_AGAIN: Final = timedelta(minutes=1)
 
 _PATIENCE_S: Final = 10.0
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+#: RFC 6750, section 2.1.
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +115,26 @@ class Provider:
         joint = "&" if "?" in address else "?"
         return f"{address}{joint}{urlencode(question, quote_via=quote)}"
 
-    def claims(self, code: str, *, verifier: str, nonce: str) -> Mapping[str, Any]:
+    def claims(
+        self,
+        code: str,
+        *,
+        verifier: str,
+        nonce: str,
+        suffice: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> Mapping[str, Any]:
         """Return what the provider says of whoever brought a code.
+
+        Parameters
+        ----------
+        code
+            As the browser brought it.
+        verifier, nonce
+            Of the question.
+        suffice
+            Whether the claims of the ID token are enough. If not, and the provider has an endpoint
+            for UserInfo, its claims are added: in the code flow many providers tell there alone
+            what a scope asks for (OpenID Connect Core 1.0, section 5.4).
 
         Raises
         ------
@@ -120,7 +143,18 @@ class Provider:
         AccountError
             If it does not take the code, or its answer cannot be believed.
         """
-        token = self._token(code, verifier)
+        answer = self._exchanged(code, verifier)
+        claims = self._believed(answer, nonce)
+        where = self._current().metadata.get("userinfo_endpoint")
+        if where is None or suffice(claims):
+            return claims
+        return {**self._user_info(where, answer.get("access_token"), claims["sub"]), **claims}
+
+    def _believed(self, answer: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
+        """Return the claims of the ID token in an answer."""
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise AccountError("the provider sent no ID token")
         expected = Expected(
             issuer=self._client.issuer, client_id=self._client.client_id, nonce=nonce
         )
@@ -164,8 +198,8 @@ class Provider:
         keys = tuple(key for key in listed if isinstance(key, dict))
         return _Known(metadata=metadata, keys=keys, at=self._clock())
 
-    def _token(self, code: str, verifier: str) -> str:
-        """Exchange a code for an ID token (RFC 6749, section 4.1.3)."""
+    def _exchanged(self, code: str, verifier: str) -> Mapping[str, Any]:
+        """Exchange a code for an answer that holds tokens (RFC 6749, section 4.1.3)."""
         client = self._client
         form = {
             "grant_type": "authorization_code",
@@ -194,13 +228,23 @@ class Provider:
             )
         if answer.status != _OK:
             raise PeerError(f"the log-in provider answered HTTP {answer.status}")
-        token = json_object(answer.body).get("id_token")
-        if not isinstance(token, str):
-            raise AccountError("the provider sent no ID token")
-        return token
+        return json_object(answer.body)
 
-    def _document(self, address: str) -> Mapping[str, Any]:
-        answer = self._fetch(address, {})
+    def _user_info(self, where: object, token: object, subject: str) -> Mapping[str, Any]:
+        """Return what the provider says of a person (OpenID Connect Core 1.0, section 5.3)."""
+        if not isinstance(where, str) or not _is_safe(where):
+            raise PeerError("the log-in provider has no userinfo_endpoint that is asked by TLS")
+        if not isinstance(token, str) or not _BEARER.fullmatch(token):
+            raise AccountError("the provider sent no access token for UserInfo")
+        found = self._document(where, {"Authorization": f"Bearer {token}"})
+        if found.get("sub") != subject:  # section 5.3.2
+            raise AccountError("UserInfo of the provider is about another person")
+        return found
+
+    def _document(
+        self, address: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Mapping[str, Any]:
+        answer = self._fetch(address, headers)
         if answer.status != _OK:
             raise PeerError(f"the log-in provider answered HTTP {answer.status}")
         try:

@@ -100,7 +100,10 @@ class OpenIdSignIn:
         if answer.get("error") or not code:
             raise AccountError("the provider let nobody in")
         claims = self._provider.claims(
-            code, verifier=derived(secret, _VERIFIER), nonce=derived(secret, _NONCE)
+            code,
+            verifier=derived(secret, _VERIFIER),
+            nonce=derived(secret, _NONCE),
+            suffice=lambda claims: _at(claims, self._claim) is not None,
         )
         name = claims.get("preferred_username") or claims.get("email") or ""
         return Identity(

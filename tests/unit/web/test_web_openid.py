@@ -171,6 +171,54 @@ def test_a_claim_may_lie_within_another(data_folder):
         assert node.ledger.users.account("anna@oidc").role == "operator"
 
 
+def test_a_role_that_only_user_info_tells_counts(house):
+    """Core 1.0, section 5.4: in the code flow the claims of a scope may be there alone."""
+    node, provider = house
+    del provider.claims["groups"], provider.claims["preferred_username"]
+    provider.user_info = {
+        "sub": provider.claims["sub"],
+        "groups": ["it"],
+        "preferred_username": "Anna",
+    }
+
+    through(node)
+
+    assert node.ledger.users.account("anna@oidc").role == "operator"
+
+
+def test_user_info_is_not_asked_what_the_token_says(house):
+    """One question less, and the signed answer goes before the other."""
+    node, provider = house
+    provider.user_info = {"sub": provider.claims["sub"], "groups": ["ichnode-admins"]}
+
+    through(node)
+
+    assert node.ledger.users.account("anna@oidc").role == "viewer"
+    assert "/realm/me" not in provider.asked
+
+
+def test_user_info_about_somebody_else_is_refused(house):
+    """Section 5.3.2: its sub must be that of the ID token, or nothing of it may be used."""
+    node, provider = house
+    del provider.claims["groups"]
+    provider.user_info = {"sub": "another", "groups": ["ichnode-admins"]}
+
+    client, answer = through(node)
+
+    assert answer.status_code == 403
+    assert "answer was refused" in answer.text
+    assert client.get("/studies").status_code == 303
+
+
+def test_user_info_is_asked_by_tls_or_not_at_all(house):
+    """The access token opens what the provider keeps of a person."""
+    node, provider = house
+    del provider.claims["groups"]
+    provider.metadata = {"userinfo_endpoint": "http://users.example/me"}
+
+    assert through(node)[1].status_code == 503
+
+
 def test_the_provider_cannot_name_an_account_of_the_node(house):
     """Its "anna" is not the admin of that name, and another subject is not the first one."""
     node, provider = house
