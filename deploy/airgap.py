@@ -32,7 +32,10 @@ SOURCES = (
 )
 
 #: What lies beside the wheels, from the checkout.
-COMPANIONS = ("deploy/constraints.txt", "deploy/systemd", "docs/deployment.md", "config/node.toml")
+COMPANIONS = (
+    *("deploy/constraints.txt", "deploy/systemd", "deploy/ichnode-command"),
+    *("docs/deployment.md", "config/node.toml"),
+)
 
 SUMS = "SHA256SUMS"
 _TORCH = ("torch", "torchvision")

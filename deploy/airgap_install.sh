@@ -31,4 +31,4 @@ if [ -d "$here/models" ]; then
     cp -R "$here/models/." "$target/models/"
 fi
 "$target/bin/ichnode" --version
-echo "Settings: $target/share/ichnode/node.toml is the template; units for systemd: $here/systemd"
+echo "Settings: $target/share/ichnode/node.toml is the template; units for systemd: $here/systemd; the command beside them: $here/ichnode-command"

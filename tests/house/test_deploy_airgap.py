@@ -112,6 +112,7 @@ def test_everything_lies_beside_the_wheels_and_has_its_sum(bundle):
 
     assert {
         *("models/ours/card.json", "node.toml", "deployment.md", "constraints.txt"),
+        "ichnode-command",
         *("systemd/ichnode.service", "install.sh", "bundle.json"),
     } <= names
     assert "@" not in (bundle / "install.sh").read_text().replace("$@", "")

@@ -102,3 +102,16 @@ def test_the_units_differ_in_what_their_roles_need_alone():
     assert keys(UNITS / "ichnode-worker@.service")["PrivateNetwork"] == ["yes"]
     for role in ("receiver", "office"):
         assert keys(UNITS / f"ichnode-{role}.service")["MemoryDenyWriteExecute"] == ["yes"]
+
+
+def test_the_command_for_people_is_what_the_units_start():
+    """Else it would look at other settings or another data directory than the service."""
+    command = (UNITS.parent / "ichnode-command").read_text(encoding="utf-8")
+    unit = keys(UNITS / "ichnode.service")
+    (program,) = {one.split(" ")[0] for one in unit["ExecStart"]}
+    (account,) = unit["User"]
+
+    assert f"runuser -u {account} -- {program} " in command
+    for setting in unit["Environment"]:
+        name, value = setting.split("=", 1)
+        assert f"export {name}={value}\n" in command or f'{name}="${{{name}:-{value}}}"' in command
