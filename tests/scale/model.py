@@ -5,7 +5,7 @@ needed for longer than the others is what breaks first.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 DAY_S = 24 * 3600.0
@@ -181,9 +181,3 @@ def table(parts: Parts) -> dict[str, dict[str, Any]]:
     return {
         name: {"demand": asdict(demand), **needs(demand, parts)} for name, demand in CASES.items()
     }
-
-
-def with_parts(parts: Parts, measured: Mapping[str, float]) -> Parts:
-    """Return the parts with some of them measured anew."""
-    known = {one.name for one in fields(Parts)}
-    return replace(parts, **{name: value for name, value in measured.items() if name in known})
