@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def bench_line(wanted: argparse.Namespace) -> dict[str, object]:
             for role, size in node.pss_mb().items():
                 found[f"{role} at end, PSS MB"][name].append(size)
             for title, loading in (("idle", False), ("under load", True)):
-                with _load(node, files, Path(scratch) / title) if loading else _nothing():
+                with _load(node, files, Path(scratch) / title) if loading else nullcontext():
                     for page in ("/health", "/", "/studies"):
                         found[f"page {page} {title}, ms"][name].append(_page_ms(node, page))
     return {"figures": found, "ratios": show(found, "the line without networks", reference=name)}
@@ -163,11 +163,6 @@ def _followed(node: RunningNode, series_uid: str) -> dict[str, float]:
             return found | {"end": ends[0]}
         time.sleep(0.1)
     raise RuntimeError(f"A series did not come to an end: {sorted(node.events(series_uid))}")
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

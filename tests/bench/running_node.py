@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dicom_node.association.archive_scp import ArchiveScp
 from dicom_node.association.peers import Peer
@@ -82,18 +84,17 @@ class RunningNode:
             body: bytes = answer.read()
         return body
 
+    def rows(self, asked: str, *values: str) -> list[Any]:
+        """Return what the ledger answers to a query."""
+        ledger = f"file:{self.folder / 'data' / 'ledger.sqlite'}?mode=ro"
+        with closing(sqlite3.connect(ledger, uri=True)) as opened:
+            return opened.execute(asked, values).fetchall()
+
     def events(self, series_uid: str) -> dict[str, float]:
         """Return when each thing first happened to a series, in seconds of `time.time`."""
-        import sqlite3
-
-        ledger = sqlite3.connect(
-            f"file:{self.folder / 'data' / 'ledger.sqlite'}?mode=ro", uri=True
+        rows = self.rows(
+            "SELECT kind, text, at FROM events WHERE series_uid = ? ORDER BY event_id", series_uid
         )
-        rows = ledger.execute(
-            "SELECT kind, text, at FROM events WHERE series_uid = ? ORDER BY event_id",
-            (series_uid,),
-        ).fetchall()
-        ledger.close()
         found: dict[str, float] = {}
         for kind, text, at in rows:
             moment = datetime.fromisoformat(at)

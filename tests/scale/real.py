@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -78,11 +77,7 @@ def _delivered(node: RunningNode, series: int) -> list[tuple[str, str]]:
     )
     deadline = time.monotonic() + _LIMIT_S
     while time.monotonic() < deadline:
-        ledger = sqlite3.connect(
-            f"file:{node.folder / 'data' / 'ledger.sqlite'}?mode=ro", uri=True
-        )
-        rows = ledger.execute(asked).fetchall()
-        ledger.close()
+        rows = node.rows(asked)
         if len(rows) >= series:
             return rows
         time.sleep(0.5)
