@@ -75,10 +75,9 @@ class EarlyMarks:
                 if path.stat().st_mtime < before and not _is_held(path):
                     path.unlink()
 
-    def others(self, mine: EarlyMark | None) -> bool:
-        """Return whether another living process holds a mark."""
-        own = None if mine is None else mine.path
-        return any(path != own and _is_held(path) for path in self._paths())
+    def are_held(self) -> bool:
+        """Return whether a living process holds a mark."""
+        return any(map(_is_held, self._paths()))
 
     def _paths(self) -> Iterator[Path]:
         with suppress(OSError):

@@ -17,6 +17,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from dicom_node.errors import stack_of
+from dicom_node.images_ahead import ImagesAhead
 from dicom_node.jobs.task import PredecessorObject
 from dicom_node.results.bundle import ResultObjects, encode
 from dicom_node.results.capture_style import CaptureStyle
@@ -30,7 +31,6 @@ from dicom_node.results.summary import analysis_record, rejection_record, write_
 from dicom_node.step_clock import StepClock
 from pipeline import __version__
 from pipeline.analysis import Forecaster, IchAnalysis, Opinion, analyze
-from pipeline.ct_series import read_ct_series
 from pipeline.errors import SeriesRejectedError
 from pipeline.rejection import RejectionReason
 from pipeline.segmentation.predictor import OnProgress, ignore_progress
@@ -186,6 +186,11 @@ class SeriesAnalyst:
         Seconds that only rise, for the times of the steps.
     configuration : ResultConfiguration
         What else can change a result.
+
+    Attributes
+    ----------
+    ahead : ImagesAhead
+        Images of the next series that were read before it is looked at; it is the same without.
     """
 
     def __init__(
@@ -200,6 +205,7 @@ class SeriesAnalyst:
         self._configuration = configuration or ResultConfiguration()
         self._clock = clock
         self._timer = timer
+        self.ahead = ImagesAhead()
 
     @property
     def model_digest(self) -> str:
@@ -284,8 +290,7 @@ class SeriesAnalyst:
 
     def _look(self, files: Sequence[Path], steps: StepClock) -> PreparedSeries:
         steps.begin(SeriesStep.READ)
-        source = [pydicom.dcmread(path) for path in files]
-        volume = read_ct_series(source)
+        source, volume = self.ahead.take(files)
         analysis = analyze(
             volume,
             self._models,
@@ -296,7 +301,7 @@ class SeriesAnalyst:
         steps.end()
         return PreparedSeries(
             files=tuple(files),
-            source=tuple(source),
+            source=source,
             volume=volume,
             analysis=analysis,
             seconds=dict(steps.seconds),

@@ -1,6 +1,7 @@
 """The worker's analyst: the line of one series, between the spool and the outbox."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,12 @@ class WorkerAnalyst:
         """Digest of whatever else changes a result."""
         return self._analyst.configuration_digest
 
+    def read(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> int:
+        """Read what has come of a series, as `early_analysis.Preparer` says."""
+        return self._analyst.ahead.read(files, go_on=go_on)
+
     def prepare(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> None:
-        """Look at a series and remember what was seen, as `early_analysis.Preparer` says."""
+        """Look at a series and remember what was seen."""
         self._prepared = self._analyst.prepare(
             files, on_step=lambda _: go_on(), on_progress=lambda _: go_on()
         )
@@ -61,6 +66,7 @@ class WorkerAnalyst:
     def forget(self) -> None:
         """Drop what is remembered."""
         self._prepared = None
+        self._analyst.ahead.forget()
 
     def analyze(self, task: AnalysisTask, *, on_step: Callable[[str], None]) -> AnalysisOutcome:
         """Return results, or why there can be none."""
@@ -110,11 +116,13 @@ def _make_shadow(settings: Settings, layout: DataLayout) -> Analyst:
     return WorkerAnalyst(series_analyst(shadow, load_node_models(shadow)), layout)
 
 
-def series_analyst(settings: Settings, models: "Models") -> SeriesAnalyst:
+def series_analyst(
+    settings: Settings, models: "Models", *, clock: Callable[[], datetime] = utc_now
+) -> SeriesAnalyst:
     """Return whoever analyses a series with these models as the settings want it."""
     return SeriesAnalyst(
         models,
-        clock=utc_now,
+        clock=clock,
         configuration=ResultConfiguration(
             with_uncertainty_map=settings.results.uncertainty_map,
             say_not_processed=settings.results.say_not_processed,

@@ -33,6 +33,10 @@ class AnalystOfKinds:
         """Digest of whatever else changes an analysis."""
         return self._first.configuration_digest
 
+    def read(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> int:
+        """Have read what has come of a series, if whoever does analyses can."""
+        return self._first.read(files, go_on=go_on) if isinstance(self._first, Preparer) else 0
+
     def prepare(self, files: Sequence[Path], *, go_on: Callable[[], None]) -> None:
         """Have a series looked at before there is a job, if whoever does analyses can."""
         if isinstance(self._first, Preparer):

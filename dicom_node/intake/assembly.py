@@ -169,10 +169,15 @@ def looks_complete(series: SeriesAssembly, now: datetime, *, pause_s: float) -> 
     """
     paused = now >= series.last_received_at + timedelta(seconds=pause_s)
     return (
-        (series.patients, series.studies) == (1, 1)
+        is_of_one_patient(series)
         and (not series.open_associations or paused)
         and not find_gaps(series.slices)
     )
+
+
+def is_of_one_patient(series: SeriesAssembly) -> bool:
+    """Return whether there are images, all of one patient and study."""
+    return (series.patients, series.studies) == (1, 1)
 
 
 def find_gaps(slices: Iterable[SliceAttributes]) -> tuple[float, ...]:

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from dicom_node.intake.assembly import looks_complete
+from dicom_node.intake.assembly import SeriesAssembly, is_of_one_patient, looks_complete
 from dicom_node.intake.selection import SelectionRules
 from dicom_node.intake.selection import select as select_series
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.series_ledger import assembly_of, candidate_of
+from dicom_node.jobs.reprocess_lane import is_asked_for
+from dicom_node.jobs.series_ledger import assembly_of, candidate_of, chosen_before
 from dicom_node.jobs.state import JobKind, JobState, SeriesState
 from dicom_node.jobs.tables import InstanceRow, JobRow, SeriesRow
 
@@ -73,19 +75,25 @@ class Foresight:
         LedgerUnavailableError
             If the ledger does not answer.
         """
-        now = self._clock()
-        with self._database.read() as session:
-            rows = session.scalars(
-                select(SeriesRow)
-                .where(SeriesRow.state.in_(_ARRIVING), ~_analysed())
-                .order_by((SeriesRow.urgency != "").desc(), SeriesRow.first_received_at)
-            )
-            for series in rows:
-                if done.get(series.series_uid, 0) < most and self._is_due(session, series, now):
-                    return Foreseen(
-                        series_instance_uid=series.series_uid, files=_files(session, series)
-                    )
-        return None
+        spent = [uid for uid, times in done.items() if times >= most]
+        seems_whole = partial(looks_complete, now=self._clock(), pause_s=_PAUSE_S)
+        return self._first(_to_come().where(SeriesRow.series_uid.not_in(spent)), seems_whole)
+
+    def arriving(self, before: str | None) -> Foreseen | None:
+        """Return a series that goes on coming, as far as it is there, or None.
+
+        Parameters
+        ----------
+        before
+            The one that was returned before: as long as it is wanted, no other one is.
+
+        Raises
+        ------
+        LedgerUnavailableError
+            If the ledger does not answer.
+        """
+        is_the_same = SeriesRow.series_uid == before
+        return self._first(_to_come().order_by(is_the_same.desc()), is_of_one_patient)
 
     def is_unchanged(self, foreseen: Foreseen) -> bool:
         """Return whether the series has the images that it had. Raises LedgerUnavailableError."""
@@ -124,37 +132,47 @@ class Foresight:
             )
             return found is not None
 
-    def _is_due(self, session: Session, series: SeriesRow, now: datetime) -> bool:
-        """Return whether a series looks complete and would be selected as things stand."""
+    def _first(
+        self, ranked: Select[SeriesRow], fits: Callable[[SeriesAssembly], bool]
+    ) -> Foreseen | None:
+        """Return the first series that fits and would be selected as things stand."""
+        first_come = ((SeriesRow.urgency != "").desc(), SeriesRow.first_received_at)
+        with self._database.read() as session:
+            for series in session.scalars(ranked.order_by(*first_come)):
+                if self._wanted(session, series, fits):
+                    return _as_it_is(session, series)
+        return None
+
+    def _wanted(
+        self, session: Session, series: SeriesRow, fits: Callable[[SeriesAssembly], bool]
+    ) -> bool:
+        """Return whether a series would be selected if its study were what fits of it now."""
         study = session.scalars(
             select(SeriesRow).where(
                 SeriesRow.study_uid == series.study_uid, SeriesRow.state.in_(_ARRIVING)
             )
         )
-        there = [
-            one
-            for one in study
-            if looks_complete(assembly_of(session, one), now, pause_s=_PAUSE_S)
-        ]
+        there = [one for one in study if fits(assembly_of(session, one))]
         if series not in there:
             return False
-        chosen_before = session.scalar(
-            select(func.count()).where(
-                SeriesRow.study_uid == series.study_uid, SeriesRow.state == SeriesState.CHOSEN
-            )
-        )
         selection = select_series(
             [candidate_of(session, one) for one in there],
             self._selection,
-            already_chosen=chosen_before or 0,
+            already_chosen=chosen_before(session, series.study_uid, there),
         )
         return series.series_uid in selection.chosen
 
 
-def _analysed() -> ColumnElement[bool]:
-    """Whether a series was analysed before: a repeat of it may change nothing."""
-    return exists().where(
+def _to_come() -> Select[SeriesRow]:
+    """Return what selects the series that are on their way to their first job.
+
+    A repeat of what was analysed before may change nothing. A re-read is not waited for.
+    """
+    analysed = exists().where(
         JobRow.series_uid == SeriesRow.series_uid, JobRow.kind == JobKind.ANALYSIS
+    )
+    return select(SeriesRow).where(
+        SeriesRow.state.in_(_ARRIVING), ~analysed, ~is_asked_for(SeriesRow.series_uid)
     )
 
 
@@ -166,10 +184,12 @@ def _current(series_uid: str) -> ColumnElement[bool]:
     )
 
 
-def _files(session: Session, series: SeriesRow) -> tuple[Path, ...]:
+def _as_it_is(session: Session, series: SeriesRow) -> Foreseen:
     paths = session.scalars(
         select(InstanceRow.path)
         .where(_current(series.series_uid))
         .order_by(InstanceRow.instance_id)
     )
-    return tuple(Path(path) for path in paths)
+    return Foreseen(
+        series_instance_uid=series.series_uid, files=tuple(Path(path) for path in paths)
+    )

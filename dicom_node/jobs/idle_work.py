@@ -11,7 +11,10 @@ class IdleWork(Protocol):
         """Return how long to leave what waits to others, who may be quicker with it."""
 
     def run(self, is_over: Callable[[], bool]) -> bool:
-        """Do something useful; return whether there was anything. Raises LedgerError."""
+        """Do something useful; return whether there may be more. Raises LedgerError."""
+
+    def begun(self, series_uid: str) -> None:
+        """Take note that a job of a series begins."""
 
     def ended(self, series_uid: str) -> None:
         """Take note that a job of a series has come to an end."""
@@ -28,6 +31,9 @@ class Idleness:
         """Do nothing."""
         del is_over
         return False
+
+    def begun(self, series_uid: str) -> None:
+        """Take no note."""
 
     def ended(self, series_uid: str) -> None:
         """Take no note."""

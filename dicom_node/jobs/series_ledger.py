@@ -139,7 +139,7 @@ class SeriesLedger:
             selection = select_series(
                 [candidate_of(session, series) for series in complete],
                 rules,
-                already_chosen=_chosen_before(session, study_uid, complete),
+                already_chosen=chosen_before(session, study_uid, complete),
             )
             note_urgency(session, study_uid, complete, urgent, now)
             for series in complete:
@@ -239,7 +239,7 @@ def _orientation(text: str) -> Orientation | None:
     return (a, b, c, d, e, f)
 
 
-def _chosen_before(session: Session, study_uid: str, complete: Sequence[SeriesRow]) -> int:
+def chosen_before(session: Session, study_uid: str, complete: Sequence[SeriesRow]) -> int:
     """Return how many series of a study hold their place: chosen, and not rejected since.
 
     What a re-read of an archive analysed holds no place of a series that somebody waits for.

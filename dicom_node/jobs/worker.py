@@ -205,6 +205,7 @@ class Worker:
         )
         if claim is None:
             return False
+        self._idle.begun(claim.task.series_instance_uid)
         with tracing(claim.task.association_id):
             self._work(claim)
         self._idle.ended(claim.task.series_instance_uid)

@@ -1,6 +1,6 @@
 """From the encoded pixels of one image to Hounsfield units."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +81,20 @@ class Rescale:
     intercept: float
 
 
-def decode_volume(slices: Sequence[CtSlice]) -> NDArray[np.int16]:
+def decode_volume(
+    slices: Sequence[CtSlice], decode: Callable[[ImageHeader], NDArray[np.int16]]
+) -> NDArray[np.int16]:
     """Return the Hounsfield units of all slices, in their order.
 
     The decoders hold the interpreter's lock (measured: two threads are no faster than one), so
     that slices are decoded one after the other.
+
+    Parameters
+    ----------
+    slices : sequence of CtSlice
+        At least one; all of the shape of the first.
+    decode : Callable
+        `decode_hu`, or what returns the same without doing it again.
 
     Returns
     -------
@@ -106,7 +115,7 @@ def decode_volume(slices: Sequence[CtSlice]) -> NDArray[np.int16]:
         )
     hu_zyx = np.empty(shape, dtype=np.int16)
     for hu_yx, image in zip(hu_zyx, slices, strict=True):
-        hu_yx[...] = decode_hu(image.header)
+        hu_yx[...] = decode(image.header)
     return hu_zyx
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pydicom.dataset import Dataset
 
 from pipeline.ct_series.body_part import refuse_other_body_part
+from pipeline.ct_series.decoded_images import DecodedImages
 from pipeline.ct_series.decoding import decode_volume, is_lossy
 from pipeline.ct_series.geometry import geometry_flags, grid_of, thicknesses_mm
 from pipeline.ct_series.screening import axial_images
@@ -15,7 +16,9 @@ from pipeline.quality_flags import QualityFlag
 from pipeline.volume import CtVolume
 
 
-def read_ct_series(instances: Iterable[Dataset]) -> CtVolume:
+def read_ct_series(
+    instances: Iterable[Dataset], *, decoded: DecodedImages | None = None
+) -> CtVolume:
     """Return the CT volume that the instances of one series hold.
 
     Slices are ordered by their positions, from inferior to superior; nothing else in a header is
@@ -27,6 +30,8 @@ def read_ct_series(instances: Iterable[Dataset]) -> CtVolume:
     instances : iterable of Dataset
         The instances of one series in any order, with pixel data and file meta information, CT
         Image Storage or (Legacy Converted) Enhanced CT Image Storage.
+    decoded : DecodedImages, optional
+        Holds what was decoded of these very data sets before. The volume is the same without.
 
     Returns
     -------
@@ -39,6 +44,7 @@ def read_ct_series(instances: Iterable[Dataset]) -> CtVolume:
         If the series cannot be analysed; says what was found and what would have been needed,
         without any patient attribute.
     """
+    decode = (decoded or DecodedImages()).take_hu
     with warnings.catch_warnings():
         # pydicom warns of malformed values and repeats them, patient's names included.
         warnings.simplefilter("ignore")
@@ -53,7 +59,7 @@ def read_ct_series(instances: Iterable[Dataset]) -> CtVolume:
             **_header_flags(slices),
         }
         return CtVolume(
-            hu_zyx=decode_volume(slices),
+            hu_zyx=decode_volume(slices, decode),
             grid=grid,
             sources=tuple(image.source for image in slices),
             slice_thickness_mm=thicknesses_mm(slices),

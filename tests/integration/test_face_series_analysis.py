@@ -179,10 +179,11 @@ def test_results_of_a_series_that_was_prepared_are_the_same_bit_for_bit(bleeding
     (series,) = folder_series(bleeding)
     told = {}
 
-    def run(name, prepared):
+    def run(name, *, prepared, read=0):
         clock = lambda: datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # noqa: E731 - stands still
         analyst = SeriesAnalyst(StandInModels(), clock=clock, timer=lambda: 0.0)
         steps = told[name] = []
+        analyst.ahead.read(series.files[:read], go_on=lambda: None)
         early = (
             analyst.prepare(series.files, on_step=lambda _: None, on_progress=lambda _: None)
             if prepared
@@ -196,13 +197,18 @@ def test_results_of_a_series_that_was_prepared_are_the_same_bit_for_bit(bleeding
             on_step=steps.append,
         )
 
-    late, early = run("late", prepared=False), run("early", prepared=True)
+    late = run("late", prepared=False)
 
-    assert encoded_bytes(early) == encoded_bytes(late)
-    assert early.record == late.record
-    assert told["early"] == told["late"]
-    for name in ("analysis.json", "summary.html", "summary.png"):
-        assert (tmp_path / "early" / name).read_bytes() == (tmp_path / "late" / name).read_bytes()
+    for name, early in {
+        "early": run("early", prepared=True),
+        "read and looked at early": run("read and looked at early", prepared=True, read=29),
+        "read early": run("read early", prepared=False, read=30),
+    }.items():
+        assert encoded_bytes(early) == encoded_bytes(late)
+        assert early.record == late.record
+        assert told[name] == told["late"]
+        for file in ("analysis.json", "summary.html", "summary.png"):
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "late" / file).read_bytes()
 
 
 def test_what_was_prepared_of_other_files_is_not_used(analyst, bleeding, tmp_path):

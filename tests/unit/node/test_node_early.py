@@ -10,12 +10,15 @@ import pytest
 from ct_builder import build_ct_series
 from node_builders import Clock, arrive, opened_ledger, process_identity, small_series
 
+from dicom_node.association.query import RemoteSeries
 from dicom_node.early_analysis import EarlyAnalysis
 from dicom_node.early_marks import EarlyMarks
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
 from dicom_node.jobs.foresight import Foresight
 from dicom_node.jobs.office import AssemblyOffice
+from dicom_node.jobs.reprocess_ledger import ReprocessLedger
+from dicom_node.jobs.reprocess_state import ReprocessRequest
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,6 +40,13 @@ class FakePreparer:
 
     def __init__(self):
         self.remembered, self.calls, self.meanwhile = None, 0, lambda: None
+        self.read_files = ()
+
+    def read(self, files, *, go_on):
+        go_on()
+        new = set(files) - set(self.read_files)
+        self.read_files = tuple(files)
+        return len(new)
 
     def prepare(self, files, *, go_on):
         self.calls += 1
@@ -46,7 +56,7 @@ class FakePreparer:
         self.remembered = tuple(files)
 
     def forget(self):
-        self.remembered = None
+        self.remembered, self.read_files = None, ()
 
 
 @pytest.fixture
@@ -68,6 +78,7 @@ def early(foresight, preparer, tmp_path):
     )
     yield early
     early.close()
+    assert not list((tmp_path / "early").glob("*"))
 
 
 def judged(ledger, clock):
@@ -82,6 +93,13 @@ def claimed(ledger, clock):
 
 def foreseen(foresight):
     return foresight.next({}, most=1)
+
+
+def foreseen_files(ledger, clock):
+    """Return the files of the job that is made once the quiet time is over."""
+    clock.turn(5)
+    judged(ledger, clock)
+    return claimed(ledger, clock).files
 
 
 def test_a_whole_series_is_foreseen_with_the_files_of_its_later_job(ledger, foresight, clock):
@@ -227,6 +245,125 @@ def test_a_series_that_gets_no_job_is_forgotten(early, preparer, ledger, clock):
     assert preparer.remembered is None
 
 
+def test_images_are_read_while_their_series_comes(early, preparer, ledger, clock):
+    """The sender's association is open: nothing is looked at yet, but what is there is read."""
+    series = small_series(14)
+    arrive(ledger, series[:11], clock, is_closed=False)
+    assert not early.run(lambda: False)
+    assert (len(preparer.read_files), preparer.calls) == (11, 0)
+    arrive(ledger, series[11:], clock)
+
+    assert early.run(lambda: False)
+
+    assert preparer.calls == 1
+    assert [path.name for path in preparer.remembered] == [
+        path.name for path in foreseen_files(ledger, clock)
+    ]
+
+
+def test_much_that_came_at_once_is_followed_without_a_pause(early, ledger, clock):
+    """Sixteen images while the worker looked elsewhere: more are on their way."""
+    arrive(ledger, small_series(16), clock, is_closed=False)
+
+    assert early.run(lambda: False)
+    assert not early.run(lambda: False)
+
+
+def test_what_nobody_will_ask_for_is_not_read(early, preparer, ledger, clock):
+    """An angiography; a series of two patients; fewer images than make a head."""
+    arrive(ledger, small_series(series_description="CTA head"), clock, is_closed=False)
+    mixed = small_series(seed=1, patient_id="1")
+    for image, other in zip(mixed, small_series(seed=1, patient_id="2")[:3], strict=False):
+        image.PatientID = other.PatientID
+    arrive(ledger, mixed, clock, association_id="mixed", is_closed=False)
+    arrive(ledger, small_series(9, seed=2), clock, association_id="few", is_closed=False)
+
+    assert not early.run(lambda: False)
+    assert preparer.read_files == ()
+
+
+def test_one_series_is_read_to_its_end_before_another(early, preparer, ledger, clock):
+    """One that came first is seen second: the memory is not given to and fro."""
+    arrive(ledger, small_series(12, seed=5), clock, is_closed=False)
+    early.run(lambda: False)
+    first = preparer.read_files
+    other = small_series(30, seed=6)
+    clock.turn(-10)
+    arrive(ledger, other[:15], clock, association_id="2", is_closed=False)
+    clock.turn(10)
+    arrive(ledger, other[15:], clock, association_id="2", is_closed=False)
+
+    early.run(lambda: False)
+
+    assert preparer.read_files == first
+
+
+def test_the_job_of_another_series_ends_the_reading(early, preparer, ledger, clock):
+    """Its memory is for that job; the mark is gone, so that another worker may go on."""
+    uid = str(small_series()[0].SeriesInstanceUID)
+    arrive(ledger, small_series(), clock, is_closed=False)
+    early.run(lambda: False)
+    early.begun(uid)
+    assert preparer.read_files
+
+    early.begun("1.2.3")
+
+    assert preparer.read_files == ()
+    assert early.pause_s() == 0
+
+
+def test_a_series_that_is_refused_is_not_kept(early, preparer, ledger, clock):
+    """An image of another patient comes: at its time the series is set aside."""
+    series = small_series()
+    arrive(ledger, series, clock, is_closed=False)
+    early.run(lambda: False)
+    stranger = build_ct_series(slices=1, patient_id="OTHER")[0]
+    stranger.SeriesInstanceUID = series[0].SeriesInstanceUID
+    arrive(ledger, [stranger], clock, association_id="other")
+    clock.turn(60)
+    judged(ledger, clock)
+
+    early.run(lambda: False)
+
+    assert preparer.read_files == ()
+
+
+def test_what_a_reread_asked_for_is_not_begun_with_early(early, preparer, ledger, clock):
+    """Nobody waits for it; a run that rests would keep a worker's memory until the evening."""
+    series = small_series(study_uid="1.1", series_uid="1.1.1")
+    runs = ReprocessLedger(ledger.database)
+    run = runs.begin(ReprocessRequest(peer="pacs"), studies=["1.1"], by="anna", now=clock())
+    entry = runs.studies.next_study(run, now=clock(), again_at=clock())
+    wanted = RemoteSeries(
+        study_instance_uid="1.1", series_instance_uid="1.1.1", study_date="", study_time=""
+    )
+    runs.studies.ask_for(entry, wanted=[wanted], here=[], now=clock())
+    arrive(ledger, series, clock)
+
+    assert not early.run(lambda: False)
+
+    assert (preparer.calls, preparer.read_files) == (0, ())
+
+
+def test_a_place_in_a_study_that_was_rejected_is_free(early, preparer, ledger, clock):
+    """The first series cannot be analysed: the second of the study is begun with."""
+    arrive(ledger, small_series(study_uid="1.1", series_uid="1.1.1"), clock)
+    clock.turn(5)
+    judged(ledger, clock)
+    claim = ledger.jobs.claim("worker-0", now=clock(), lease_s=60, time_limit_s=600)
+    ledger.jobs.reject(claim, "found: a phantom; needed: a head", record={}, now=clock())
+    arrive(
+        ledger,
+        small_series(seed=1, study_uid="1.1", series_uid="1.1.2"),
+        clock,
+        association_id="2",
+    )
+
+    assert early.run(lambda: False)
+
+    assert preparer.calls == 1
+
+
 def test_two_workers_do_not_begin_with_one_series(early, preparer, ledger, clock, tmp_path):
     """The second finds the mark of the first, and leaves the job to it for a moment."""
     arrive(ledger, small_series(), clock)
@@ -259,7 +396,7 @@ def test_what_killed_a_worker_is_left_to_its_job(tmp_path):
     marks = EarlyMarks(folder)
 
     assert marks.take("1.2.3") is None
-    assert not marks.others(None)
+    assert not marks.are_held()
     marks.clear("1.2.3")
     mark = marks.take("1.2.3")
     assert mark is not None
