@@ -33,7 +33,11 @@ class Site:
     def send(self, series):
         self.sent += 1
         arrive(self.ledger, series, self.clock, association_id=f"association-{self.sent}")
-        self.clock.turn(5)
+        self.assemble(5)
+
+    def assemble(self, seconds=0):
+        """Let time pass and judge what has arrived."""
+        self.clock.turn(seconds)
         AssemblyOffice(
             ledger=self.ledger,
             assembly=AssemblyRules(),

@@ -30,6 +30,7 @@ class ArrivalFlag(StrEnum):
     FORCED = "forced"  #: the waiting time ran out before the series looked complete
     ASSOCIATION_OPEN = "association_open"  #: the sender still held its association open
     SLICES_MISSING = "slices_missing"  #: positions showed a gap
+    FETCH_OPEN = "fetch_open"  #: the node itself had not fetched all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,9 @@ class SeriesAssembly:
         When the last of them came.
     open_associations : int
         Associations that brought instances of this series and are still open.
+    fetching_since : datetime or None
+        Since when the node can fetch the rest of it, if a fetch of its own has begun with it and
+        has not come to its end; None if there is no such fetch.
     patients, studies : int
         Distinct patients and studies that the instances name; more than one is a conflict.
     """
@@ -85,6 +89,7 @@ class SeriesAssembly:
     slices: tuple[SliceAttributes, ...]
     last_received_at: datetime
     open_associations: int = 0
+    fetching_since: datetime | None = None
     patients: int = 1
     studies: int = 1
 
@@ -134,8 +139,9 @@ Verdict = Waiting | Complete | Conflict
 def judge(series: SeriesAssembly, rules: AssemblyRules, now: datetime) -> Verdict:
     """Return whether a series is complete at the time `now`, and why.
 
-    Complete is what has been quiet, is expected from no open association, and shows no gap along
-    the slice normal. After the force time it is taken anyway, with flags that say what was amiss.
+    Complete is what has been quiet, is expected from no open association and no fetch, and shows
+    no gap along the slice normal. After the force time it is taken anyway, with flags that say
+    what was amiss; a node that was down meanwhile has that time anew to fetch the rest.
     """
     quiet_at = series.last_received_at + timedelta(seconds=rules.quiet_s)
     if now < quiet_at:
@@ -152,13 +158,17 @@ def judge(series: SeriesAssembly, rules: AssemblyRules, now: datetime) -> Verdic
             reason=f"{len(series.slices)} images, quiet for {rules.quiet_s:g} s, no gap"
         )
     words = " and ".join(doubts.values())
-    force_at = series.last_received_at + timedelta(seconds=rules.force_s)
+    force_at = _waited_for_since(series) + timedelta(seconds=rules.force_s)
     if now < force_at:
         return Waiting(reason=words, look_again_at=force_at)
     return Complete(
         reason=f"{len(series.slices)} images, taken after {rules.force_s:g} s although {words}",
         flags=frozenset({ArrivalFlag.FORCED, *doubts}),
     )
+
+
+def _waited_for_since(series: SeriesAssembly) -> datetime:
+    return max(series.last_received_at, series.fetching_since or series.last_received_at)
 
 
 def looks_complete(series: SeriesAssembly, now: datetime, *, pause_s: float) -> bool:
@@ -171,6 +181,7 @@ def looks_complete(series: SeriesAssembly, now: datetime, *, pause_s: float) -> 
     return (
         is_of_one_patient(series)
         and (not series.open_associations or paused)
+        and series.fetching_since is None
         and not find_gaps(series.slices)
     )
 
@@ -216,6 +227,8 @@ def _doubts(series: SeriesAssembly, gaps: tuple[float, ...]) -> dict[ArrivalFlag
         doubts[ArrivalFlag.ASSOCIATION_OPEN] = (
             f"{series.open_associations} association(s) of the sender are still open"
         )
+    if series.fetching_since is not None:
+        doubts[ArrivalFlag.FETCH_OPEN] = "the node has not fetched all of it yet"
     if gaps:
         doubts[ArrivalFlag.SLICES_MISSING] = f"slices seem to be missing at {len(gaps)} place(s)"
     return doubts

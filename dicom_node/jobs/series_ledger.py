@@ -32,10 +32,12 @@ from dicom_node.jobs.tables import (
     InstanceRow,
     JobInstanceRow,
     JobRow,
+    ProcessRow,
     SeriesRow,
 )
 from dicom_node.jobs.timeline import EventKind, record
 from dicom_node.jobs.urgent_lane import note_urgency, priority_of
+from dicom_node.jobs.worklist_ledger import is_being_fetched
 
 #: Jobs in these states make another one of the same images superfluous.
 _USEFUL = (JobState.QUEUED, JobState.ANALYZING, JobState.DELIVERING, JobState.DELIVERED)
@@ -169,9 +171,20 @@ def assembly_of(session: Session, series: SeriesRow) -> SeriesAssembly:
         slices=tuple(_slice_attributes(image) for image in images),
         last_received_at=series.last_received_at,
         open_associations=still_open or 0,
+        fetching_since=_fetching_since(session, series),
         patients=len({image.patient_key for image in images}),
         studies=len({image.study_uid for image in images}),
     )
+
+
+def _fetching_since(session: Session, series: SeriesRow) -> datetime | None:
+    """Return since when the node can fetch the rest of a series; None if it does not."""
+    if not is_being_fetched(session, series):
+        return None
+    started_at = session.scalar(
+        select(func.max(ProcessRow.started_at)).where(ProcessRow.ended_at.is_(None))
+    )
+    return started_at or series.last_received_at
 
 
 def _current_images(session: Session, series_uid: str) -> Sequence[InstanceRow]:

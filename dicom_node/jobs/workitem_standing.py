@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
@@ -20,7 +20,7 @@ from dicom_node.jobs.state import (
 )
 from dicom_node.jobs.tables import DeliveryRow, JobRow, ObjectRow, ResultSetRow, SeriesRow
 from dicom_node.jobs.timeline import EventKind, record
-from dicom_node.jobs.worklist_ledger import OPEN, InputSeries, OpenWorkitem
+from dicom_node.jobs.worklist_ledger import OPEN, InputSeries, OpenWorkitem, named
 from dicom_node.jobs.worklist_tables import WorkitemRow
 
 _THERE = (DeliveryState.ACCEPTED, DeliveryState.COMMITTED)
@@ -74,7 +74,7 @@ class WorkitemStandings:
         """Return the series that are here."""
         with self._database.read() as session:
             rows = session.scalars(
-                select(SeriesRow).where(_named(inputs)).order_by(SeriesRow.series_uid)
+                select(SeriesRow).where(named(inputs)).order_by(SeriesRow.series_uid)
             )
             return tuple(_standing(session, row) for row in rows)
 
@@ -112,7 +112,7 @@ class WorkitemStandings:
             return tuple(
                 session.scalars(
                     select(SeriesRow.study_uid)
-                    .where(_named(inputs), SeriesRow.urgency == "")
+                    .where(named(inputs), SeriesRow.urgency == "")
                     .distinct()
                 )
             )
@@ -132,7 +132,7 @@ class WorkitemStandings:
                 select(JobRow)
                 .join(SeriesRow, SeriesRow.series_uid == JobRow.series_uid)
                 .where(
-                    _named(item.inputs),
+                    named(item.inputs),
                     JobRow.state == JobState.QUEUED,
                     JobRow.kind == JobKind.ANALYSIS,
                 )
@@ -144,12 +144,6 @@ class WorkitemStandings:
                     session, now, job.series_uid, EventKind.WITHDRAWN, reason, job_id=job.job_id
                 )
             return len(jobs)
-
-
-def _named(inputs: Sequence[InputSeries]) -> ColumnElement[bool]:
-    series = [one.series_uid for one in inputs if one.series_uid]
-    studies = [one.study_uid for one in inputs if not one.series_uid]
-    return or_(SeriesRow.series_uid.in_(series), SeriesRow.study_uid.in_(studies))
 
 
 def _standing(session: Session, row: SeriesRow) -> InputStanding:

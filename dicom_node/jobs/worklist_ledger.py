@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.state import WorkitemState, move_workitem
+from dicom_node.jobs.state import SeriesState, WorkitemState, move_workitem
+from dicom_node.jobs.tables import SeriesRow
 from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
 
@@ -21,6 +22,9 @@ OPEN: Final = (
     WorkitemState.COMPLETING,
     WorkitemState.CANCELING,
 )
+
+#: States in which the images of a workitem may be fetched.
+_FETCHING: Final = (WorkitemState.CLAIMING, WorkitemState.PERFORMING)
 
 #: States that are counted once they are reached.
 _COUNTED: Final = frozenset(
@@ -231,6 +235,8 @@ class WorklistLedger:
             row.fetching = row.fetching if fetching is None else fetching
             row.fetched = row.fetched if fetched is None else fetched
             row.cancel_reason = row.cancel_reason if cancel_reason is None else cancel_reason
+            if fetching is False:
+                _look_again(session, row)
             row.attempts, row.reason = 0, ""
             return _open(row)
 
@@ -285,6 +291,25 @@ class WorklistLedger:
             )
 
 
+def named(inputs: Sequence[InputSeries]) -> ColumnElement[bool]:
+    """Return the condition under which a series is one that a workitem is about."""
+    series = [one.series_uid for one in inputs if one.series_uid]
+    studies = [one.study_uid for one in inputs if not one.series_uid]
+    return or_(SeriesRow.series_uid.in_(series), SeriesRow.study_uid.in_(studies))
+
+
+def is_being_fetched(session: Session, series: SeriesRow) -> bool:
+    """Return whether a workitem has begun to have a series fetched and has not got all of it.
+
+    A fetch that was broken off counts, too: it is made again, and what is here may be half a head.
+    """
+    rows = session.scalars(
+        select(WorkitemRow).where(WorkitemRow.fetching, WorkitemRow.state.in_(_FETCHING))
+    )
+    wanted = {(series.study_uid, ""), (series.study_uid, series.series_uid)}
+    return any((one.study_uid, one.series_uid) in wanted for row in rows for one in _inputs(row))
+
+
 def _worklist(session: Session, name: str, now: datetime) -> WorklistRow:
     row = session.get(WorklistRow, name)
     if row is None:
@@ -293,8 +318,21 @@ def _worklist(session: Session, name: str, now: datetime) -> WorklistRow:
     return row
 
 
+def _look_again(session: Session, row: WorkitemRow) -> None:
+    """Have the series judged anew that waited for being fetched."""
+    waiting = SeriesRow.state == SeriesState.RECEIVING
+    session.execute(
+        update(SeriesRow)
+        .where(named(_inputs(row)), waiting)
+        .values(look_at=SeriesRow.last_received_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _move(session: Session, row: WorkitemRow, to: WorkitemState) -> None:
     row.state = move_workitem(row.state, to)
+    if row.fetching and to not in _FETCHING:
+        _look_again(session, row)
     if to in _COUNTED:
         count(session, Tally.WORKITEMS, worklist=row.worklist, outcome=to.value)
 

@@ -61,4 +61,5 @@ class WorkitemRow(Table):
     __table_args__ = (
         UniqueConstraint("worklist", "workitem_uid"),
         Index("workitems_open", "worklist", "state"),
+        Index("workitems_fetching", "fetching", "state"),
     )

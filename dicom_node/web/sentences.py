@@ -31,6 +31,7 @@ SERIES: Final = (
     mark("%(images)s images, quiet for %(time)s s, no gap"),
     mark("%(images)s images, taken after %(time)s s although %(why)s"),
     mark("%(number)s association(s) of the sender are still open"),
+    mark("the node has not fetched all of it yet"),
     mark("slices seem to be missing at %(number)s place(s)"),
     mark("%(number)s of its images were purged: send the whole series again"),
     mark("from %(caller)s"),

@@ -93,6 +93,7 @@ FLAGS: Final = (
     mark("contrast differs"),
     mark("forced"),
     mark("association open"),
+    mark("fetch open"),
 )
 
 #: Blood and edema beside the hematoma.

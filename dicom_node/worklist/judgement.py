@@ -24,6 +24,8 @@ _BEGUN: Final = frozenset({JobState.ANALYZING, JobState.DELIVERING, JobState.DEL
 _MISSING: Final = (0, "waiting for images")
 _RECEIVING: Final = (10, "receiving images")
 
+_HALF_FETCHED: Final = "the images could not be fetched to the last one"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
@@ -101,7 +103,7 @@ def judge(case: Case, *, images_limit: timedelta, now: datetime) -> Judgement:
         percent, words = min(under_way)
         return Wait(percent=percent, words=words)
     missing = _missing(case)
-    if missing and not is_late:
+    if (missing or case.was_broken_off) and not is_late:
         if case.can_fetch:
             return Fetch(series=missing)
         return Wait(percent=_MISSING[0], words=_MISSING[1])
@@ -132,6 +134,8 @@ def _missing(case: Case) -> tuple[InputSeries, ...]:
 
 def _ending(case: Case) -> Judgement:
     """Return the end of a workitem that nothing more will happen to."""
+    if case.was_broken_off:
+        return Discontinue(code=Discontinuation.INCOMPLETE, words=_HALF_FETCHED)
     results = tuple(
         one.result_set_id
         for one in case.standing

@@ -30,6 +30,11 @@ _LONGEST_TITLE: Final = 16
 _FOUND: Final = frozenset({200, 206})
 _NOT_THERE: Final = frozenset({404, 410})
 
+#: The node cannot take images now: the rest would fare no better, and all is asked for again.
+_NOT_NOW: Final = frozenset(
+    {StoreStatus.OUT_OF_RESOURCES, StoreStatus.CANNOT_STORE, StoreStatus.CANNOT_RECORD}
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WadoSource:
@@ -69,7 +74,8 @@ class WadoSource:
         Raises
         ------
         PeerError
-            If the server takes no part, or the answer breaks off.
+            If the server takes no part, the answer breaks off, or the node cannot store images
+            now.
         """
         return tuple(self._fetch(one, stop) for one in series)
 
@@ -103,6 +109,10 @@ class WadoSource:
                     if stop.is_set():
                         raise PeerError("broken off, for the node was stopped")
                     status = self._take(part, sender)
+                    if status in _NOT_NOW:
+                        raise PeerError(
+                            f"broken off, for the node itself refused an image with 0x{status:04X}"
+                        )
                     completed += status is StoreStatus.SUCCESS
                     failed += status is not None and status is not StoreStatus.SUCCESS
         except BrokenMultipartError as error:

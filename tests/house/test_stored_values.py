@@ -49,7 +49,7 @@ PINNED = {
     HoldingKind: "images results summary",
     Cause: "age emergency operator",
     ObjectKind: "captures segmentation report uncertainty-map forecast pdf key-objects",
-    ArrivalFlag: "forced association_open slices_missing",
+    ArrivalFlag: "forced association_open slices_missing fetch_open",
     TripletPosition: "max-1 max max+1",
     Step: "assess segment measure classify explain",
     Role: "receiver worker office",

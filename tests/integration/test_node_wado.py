@@ -1,6 +1,8 @@
 """WADO-RS on loopback: images come into custody as if they had been sent."""
 
+import errno
 import threading
+from dataclasses import replace
 
 import pytest
 from ct_builder import build_ct_series
@@ -11,6 +13,7 @@ from ups_server import UpsServer
 from dicom_node.association.query import RemoteSeries
 from dicom_node.errors import PeerError
 from dicom_node.intake.custody import Custody
+from dicom_node.intake.disk import Disk
 from dicom_node.intake.spool import Spool
 from dicom_node.jobs.tables import AssociationRow, InstanceRow
 from dicom_node.web_service import WebService
@@ -150,3 +153,29 @@ def test_an_answer_of_another_kind_is_refused(kind):
     """Some servers answer with a page."""
     with pytest.raises(BrokenMultipartError):
         boundary_of(kind)
+
+
+class FullDisk(Disk):
+    """Has room for so many files."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def write(self, path, parts):
+        self.files -= 1
+        if self.files < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(path, parts)
+
+
+def test_a_node_that_cannot_store_breaks_off_and_asks_for_all_of_it_later(
+    ledger, tmp_path, source, images
+):
+    """Two of four images are here: that is no fetch that came to its end."""
+    spool = Spool(tmp_path / "full", disk=FullDisk(2))
+    full = Custody(spool=spool, register=ledger.arrivals, patient_salt=SALT)
+
+    with pytest.raises(PeerError, match=r"the node itself refused an image with 0xA700"):
+        fetch(replace(source, intake=full), images[0].SeriesInstanceUID)
+
+    assert len(kept(ledger)) == 2

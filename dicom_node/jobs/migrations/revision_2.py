@@ -262,6 +262,7 @@ def _worklists() -> None:
         sa.UniqueConstraint("worklist", "workitem_uid"),
     )
     op.create_index("workitems_open", "workitems", ["worklist", "state"])
+    op.create_index("workitems_fetching", "workitems", ["fetching", "state"])
 
 
 def _purges() -> None:

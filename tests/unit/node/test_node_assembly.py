@@ -15,6 +15,7 @@ from dicom_node.intake.assembly import (
     Waiting,
     find_gaps,
     judge,
+    looks_complete,
 )
 from dicom_node.intake.instance import SliceAttributes
 
@@ -104,6 +105,7 @@ def test_an_even_series_is_complete_without_doubt():
             ArrivalFlag.ASSOCIATION_OPEN,
             "association",
         ),
+        (arrived(fetching_since=START), ArrivalFlag.FETCH_OPEN, "fetched"),
         (arrived(stack([0, 5, 15, 20, 25])), ArrivalFlag.SLICES_MISSING, "missing"),
     ],
 )
@@ -167,3 +169,22 @@ def test_uneven_real_series_do_not_wait(data_dir):
 
     assert len(slices) > 20
     assert find_gaps(slices) == ()
+
+
+def test_a_node_that_was_down_has_the_force_time_anew_to_fetch_the_rest():
+    """The power was off for an hour: what is here is not taken for the whole at the first look."""
+    back_at = after(3600)
+    series = arrived(fetching_since=back_at)
+
+    waiting = judge(series, RULES, after(3600 + 30))
+    forced = judge(series, RULES, after(3600 + 60))
+
+    assert isinstance(waiting, Waiting)
+    assert waiting.look_again_at == after(3600 + 60)
+    assert isinstance(forced, Complete)
+
+
+def test_what_is_being_fetched_is_not_begun_with_early():
+    """Half a head without a gap looks complete, and is not."""
+    assert looks_complete(arrived(), after(5), pause_s=1)
+    assert not looks_complete(arrived(fetching_since=START), after(5), pause_s=1)

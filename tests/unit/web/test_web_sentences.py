@@ -64,6 +64,7 @@ def verdicts():
         judge(SeriesAssembly(**series), rules, NOON).reason,
         judge(SeriesAssembly(**series), rules, at).reason,
         judge(SeriesAssembly(**series, open_associations=2), rules, at).reason,
+        judge(SeriesAssembly(**series, fetching_since=NOON), rules, at).reason,
         judge(SeriesAssembly(**series, patients=2), rules, at).reason,
     ]
 

@@ -44,6 +44,11 @@ class Bench:
         self.performer = self.another()
 
     @property
+    def half(self):
+        """Half of the images, without a gap."""
+        return self.series[: len(self.series) // 2]
+
+    @property
     def series_uid(self):
         return self.series[0].SeriesInstanceUID
 
@@ -453,6 +458,7 @@ def test_missing_images_are_fetched_once(bench):
     bench.performer = bench.another(fetch=fetch)
     bench.add()
     bench.look()
+    bench.site.assemble(5)
     bench.look()
 
     assert [one.series_instance_uid for one in fetched] == [bench.series_uid]
@@ -462,18 +468,7 @@ def test_missing_images_are_fetched_once(bench):
 def test_a_fetch_that_broke_off_is_made_again(bench, server):
     """Half of a series is here: it is not taken for the whole, and the rest comes."""
     attempts = []
-
-    def fetch(series, *, stop):
-        del stop
-        attempts.append(series)
-        bench.site.send(bench.series[:6] if len(attempts) == 1 else bench.series)
-        if len(attempts) == 1:
-            raise PeerUnreachableError("The connection to pacs broke")
-        return tuple(
-            Retrieval(series=one, completed=12, failed=0, status=0, message="") for one in series
-        )
-
-    bench.performer = bench.another(fetch=fetch)
+    bench.performer = bench.another(fetch=broken_off(bench, attempts))
     bench.add()
     bench.look()
     bench.look()
@@ -483,6 +478,86 @@ def test_a_fetch_that_broke_off_is_made_again(bench, server):
     assert server.state(UID) == "IN PROGRESS"
     (series,) = bench.ledger.reports.overview().series
     assert series.images == 12
+
+
+def thick_series():
+    """Return a series of which half is enough to be analysed."""
+    return small_series(24, seed=1, study_uid="1.2.3")
+
+
+def broken_off(bench, attempts):
+    """Return a fetch that brings half of a series and breaks off, then brings all of it."""
+
+    def fetch(series, *, stop):
+        del stop
+        attempts.append(series)
+        bench.site.send(bench.half if len(attempts) == 1 else bench.series)
+        if len(attempts) == 1:
+            raise PeerUnreachableError("The connection to pacs broke")
+        return tuple(
+            Retrieval(series=one, completed=len(bench.series), failed=0, status=0, message="")
+            for one in series
+        )
+
+    return fetch
+
+
+def test_half_of_a_series_is_not_analysed_before_the_rest_is_fetched(bench):
+    """A kill in a fetch leaves images without a gap; no opinion on half a head leaves the node."""
+    bench.series = thick_series()
+    bench.performer = bench.another(fetch=broken_off(bench, []))
+    bench.add()
+    bench.look()
+    bench.site.assemble()
+    assert bench.site.jobs(JobKind.ANALYSIS) == []
+
+    bench.look()
+    bench.site.assemble(5)
+
+    held = bench.site.claim()
+    assert len(held.task.files) == 24
+    assert held.task.arrival_flags == frozenset()
+
+
+def test_what_a_task_no_longer_waits_for_is_analysed_as_it_is(bench, server):
+    """The task was cancelled in the middle of its fetch: the series waits for nobody any more."""
+    bench.series = thick_series()
+    bench.performer = bench.another(fetch=broken_off(bench, []))
+    bench.add()
+    bench.look()
+    server.items[UID]["00741000"] = element("CS", "CANCELED")
+    bench.look()
+    assert bench.row().state is WorkitemState.LOST
+
+    bench.site.assemble()
+
+    assert len(bench.site.claim().task.files) == 12
+
+
+def test_a_task_is_not_completed_with_results_of_half_a_series(bench, server):
+    """What came was analysed after the force time; the rest never came: Object Set incomplete."""
+    bench.series = thick_series()
+
+    def fetch(series, *, stop):
+        del series, stop
+        if not bench.site.sent:
+            bench.site.send(bench.half)
+        raise PeerUnreachableError("No connection to pacs")
+
+    bench.performer = bench.another(fetch=fetch)
+    bench.add()
+    bench.look()
+    bench.site.assemble(60)
+    bench.complete()
+    bench.look()
+    assert server.state(UID) == "IN PROGRESS"
+
+    bench.look(3600)
+
+    progress = value_of(server.items[UID], PROGRESS)
+    assert server.state(UID) == "CANCELED"
+    assert value_of(value_of(progress, "0074100E"), "00080100") == "110523"
+    assert bench.row().reason == "the images could not be fetched to the last one"
 
 
 def test_images_that_cannot_be_fetched_now_are_fetched_later(bench, server):
@@ -516,6 +591,7 @@ def test_a_cancelled_workitem_withdraws_what_was_fetched_for_it_alone(bench, ser
     bench.performer = bench.another(fetch=fetch)
     bench.add()
     bench.look()
+    bench.site.assemble(5)
     server.request_cancel(UID)
     bench.look()
 
