@@ -1,5 +1,6 @@
 """The commands about the ledger's tables: how they are called. Nothing heavy is here."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from dicom_node.cli.config_option import ConfigOption
 
 app = typer.Typer(
     name="ledger",
-    help="Show the version of the ledger; bring it to another one.",
+    help="Show the version of the ledger, bring it to another one; copy it to a server.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -65,3 +66,28 @@ def downgrade(
     from dicom_node.commands.ledger import run_downgrade
 
     raise typer.Exit(run_downgrade(version, is_meant=yes, config=config))
+
+
+@app.command("copy")
+def copy(
+    to: Annotated[
+        str, typer.Argument(metavar="TO", help="postgresql://user@host/database, without tables.")
+    ],
+    *,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", help="File (mode 0600) with the database's password."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the ledger from its file into an empty PostgreSQL database, all or nothing.
+
+    Stop the node before. The file stays as it is; afterwards name the database in the settings.
+
+    For example:
+
+        ichnode ledger copy postgresql://ichnode@db.hospital.example/ichnode
+    """
+    from dicom_node.commands.ledger import run_copy
+
+    raise typer.Exit(run_copy(to, secret_file=secret_file, config=config))

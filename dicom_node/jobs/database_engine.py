@@ -54,6 +54,9 @@ class DatabaseEngine(Protocol):
     def after_creation(self, connection: Connection) -> None:
         """Add what only this database has, in the transaction that makes the tables."""
 
+    def number_on(self, connection: Connection) -> None:
+        """Have new rows numbered after those that are there, which were written with theirs."""
+
     def copy_to(self, path: Path) -> None:
         """Write the ledger of one moment to a new file, or say what does. Raises LedgerError."""
 

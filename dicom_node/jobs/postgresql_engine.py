@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicom_node.errors import LedgerUnavailableError
+from dicom_node.jobs.all_tables import METADATA
 from dicom_node.jobs.ledger_place import PostgresqlPlace
 from dicom_node.jobs.procrastinate_dispatch import ProcrastinateDispatch, install
 from dicom_node.jobs.tables import MetaRow
@@ -132,6 +133,16 @@ class PostgresqlEngine:
     def after_creation(self, connection: Connection) -> None:
         """Add the tables and functions of Procrastinate."""
         install(connection)
+
+    def number_on(self, connection: Connection) -> None:
+        """Set the sequence of each table that numbers its rows."""
+        for table in METADATA.tables.values():
+            column = table.autoincrement_column
+            if column is None:
+                continue
+            sequence = func.pg_get_serial_sequence(table.name, column.name)
+            highest = select(func.max(column)).scalar_subquery()
+            connection.execute(select(func.setval(sequence, highest)))
 
     def copy_to(self, path: Path) -> None:
         """Refuse: the server's own tools copy it."""

@@ -125,6 +125,9 @@ class SqliteEngine:
     def after_creation(self, connection: Connection) -> None:
         """Nothing: the tables are all there is."""
 
+    def number_on(self, connection: Connection) -> None:
+        """Do nothing: a number is one more than the highest there is."""
+
     def copy_to(self, path: Path) -> None:
         """Write the ledger as it is at one moment to a new file; others may write meanwhile.
 

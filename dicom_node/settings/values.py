@@ -99,8 +99,8 @@ def _file(value: str) -> str:
     return str(_home(Path(value))) if value else value
 
 
-def _ledger(value: str) -> str:
-    """Return "sqlite", or the URL of a PostgreSQL database without a password."""
+def ledger_address(value: str) -> str:
+    """Return "sqlite", or the URL of a PostgreSQL database without a password; else ValueError."""
     if value == SQLITE:
         return value
     parts = urlsplit(value)
@@ -141,7 +141,7 @@ Millimetres = Annotated[float, Field(gt=0, le=50)]
 HomePath = Annotated[Path, AfterValidator(_home)]
 Network = Annotated[str, AfterValidator(_network)]
 HookAddress = Annotated[str, AfterValidator(_hook_address)]  #: empty for none
-LedgerAddress = Annotated[str, AfterValidator(_ledger)]
+LedgerAddress = Annotated[str, AfterValidator(ledger_address)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 FileName = Annotated[str, AfterValidator(_file)]  #: empty for none
 PeerName = Annotated[str, AfterValidator(_peer_name)]
