@@ -201,8 +201,7 @@ def _warnings(pen: _Pen, picture: CapturePicture) -> None:
     layout = pen.layout
     middle = layout.width // 2
     y = layout.height - layout.line
-    warning = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    pen.write((middle, y), warning, bold=True, color=_RED, anchor="ma")
+    pen.write((middle, y), wording.RESEARCH_LINE, bold=True, color=_RED, anchor="ma")
     y -= layout.line
     ink = chinese_line(round(layout.text * 1.15))
     pen.image.paste(_RED, (middle - ink.width // 2, y), ink)

@@ -36,9 +36,7 @@ def new_capture(*, uid: str, series_uid: str, number: int, shows: str, method: C
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.BurnedInAnnotation = "YES"
     capture.RecognizableVisualFeatures = "NO"
-    capture.ImageComments = (
-        f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}. {shows}."
-    )
+    capture.ImageComments = f"{wording.RESEARCH_LINE}. {shows}."
     capture.DerivationCodeSequence = [coded(method)]
     return capture
 

@@ -11,7 +11,7 @@ from dicom_node.results import wording
 from dicom_node.results.errors import ResultError
 
 #: Where the sentence about the picture begins in the capture's comment.
-_OPENING = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}. "
+_OPENING = f"{wording.RESEARCH_LINE}. "
 
 
 def capture_png(path: Path) -> bytes:

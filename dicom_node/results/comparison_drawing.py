@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dicom_node.results import comparison_wording, wording
-from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.comparison_picture import PANEL_PX, PairView
+from dicom_node.results.dashed_outline import rim
 from dicom_node.results.picture import font
+from dicom_node.results.research_line import write_research_line
 from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREEN, GREY, RED, WHITE
 from pipeline.windowing import brain_window
 
@@ -70,15 +71,9 @@ def panel_pixels(
     """
     pixels = np.repeat(brain_window(hu_yx)[..., np.newaxis], 3, axis=2)
     if carried_yx is not None:
-        pixels[_rim(carried_yx)] = _CARRIED
-    pixels[_rim(own_yx)] = _OWN
+        pixels[rim(carried_yx)] = _CARRIED
+    pixels[rim(own_yx)] = _OWN
     return np.asarray(pixels, dtype=np.uint8)
-
-
-def _rim(mask_yx: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
-
-    return np.asarray(ndimage.binary_dilation(mask_yx) & ~mask_yx)
 
 
 def _header(draw: ImageDraw.ImageDraw, record: Mapping[str, Any], node: str) -> None:
@@ -164,10 +159,7 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
 
 def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, record: Mapping[str, Any]) -> None:
     y = image.height - round(1.6 * _LINE)
-    text = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    draw.text((_MARGIN, y), text, font=font(20, bold=True), fill=RED)
-    ink = chinese_line(22)
-    image.paste(RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)
+    write_research_line(image, margin=_MARGIN, top=y, size=20, chinese_px=22)
     if record["model"]["segmentation"]["demonstration"]:
         place = (_MARGIN, y - round(1.3 * _LINE))
         draw.text(place, wording.DEMONSTRATION, font=font(17, bold=True), fill=AMBER)

@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dicom_node.results import wording
-from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.dashed_outline import rim
 from dicom_node.results.picture import CONTOUR, font
+from dicom_node.results.research_line import write_research_line
 from dicom_node.results.slice_view import head_window, upright
-from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREY, RED, WHITE
+from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREY, WHITE
 from pipeline.analysis import HematomaFound
 from pipeline.volume import CtVolume
 from pipeline.windowing import brain_window
@@ -73,8 +73,4 @@ def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, *, is_demonstration: 
     draw.text((_MARGIN + 52, y), words, font=font(22), fill=GREY)
     if is_demonstration:
         draw.text((_MARGIN, y + 34), wording.DEMONSTRATION, font=font(18, bold=True), fill=AMBER)
-    y += 72
-    warning = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    draw.text((_MARGIN, y), warning, font=font(22, bold=True), fill=RED)
-    ink = chinese_line(26)
-    image.paste(RED, (_SIDE - _MARGIN - ink.width, y), ink)
+    write_research_line(image, margin=_MARGIN, top=y + 72, size=22, chinese_px=26, drop=0)

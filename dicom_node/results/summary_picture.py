@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dicom_node.results import wording
-from dicom_node.results.chinese_line import chinese_line
 from dicom_node.results.picture import font, heat_color, overlay
 from dicom_node.results.record import RecordStatus
+from dicom_node.results.research_line import write_research_line
 from dicom_node.results.slice_view import head_window, upright
 from dicom_node.results.summary_colors import AMBER, BACKGROUND, GREEN, GREY, RED, WHITE
 from dicom_node.results.summary_page import title_of
@@ -71,7 +71,8 @@ def draw_summary(
         color = AMBER if is_warning else GREY
         draw.text((_MARGIN, y), note, font=font(20, bold=is_warning), fill=color)
         y += _LINE
-    _footer(image, draw, height)
+    top = height - round(1.6 * _LINE)
+    write_research_line(image, margin=_MARGIN, top=top, size=26, chinese_px=28)
     return image
 
 
@@ -170,11 +171,3 @@ def _notes(record: Mapping[str, Any]) -> list[str]:
     if any(model["demonstration"] for model in models.values()):
         notes.append(wording.DEMONSTRATION)
     return notes
-
-
-def _footer(image: Image.Image, draw: ImageDraw.ImageDraw, height: int) -> None:
-    y = height - round(1.6 * _LINE)
-    text = f"{wording.RESEARCH_USE_ONLY} - {wording.NOT_FOR_CLINICAL_USE}"
-    draw.text((_MARGIN, y), text, font=font(26, bold=True), fill=RED)
-    ink = chinese_line(28)
-    image.paste(RED, (_WIDTH - _MARGIN - ink.width, y + 2), ink)

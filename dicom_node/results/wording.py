@@ -18,6 +18,8 @@ from pipeline.triplet import TripletPosition
 
 RESEARCH_USE_ONLY: Final = "RESEARCH USE ONLY"
 NOT_FOR_CLINICAL_USE: Final = "NOT FOR CLINICAL USE"
+#: The line that stands in every picture and on every page.
+RESEARCH_LINE: Final = f"{RESEARCH_USE_ONLY} - {NOT_FOR_CLINICAL_USE}"
 RESEARCH_USE_ONLY_ZH: Final = "仅供科研使用，不得用于临床诊断"  # noqa: RUF001 - a Chinese comma
 RESEARCH_STATEMENT: Final = (
     f"{RESEARCH_USE_ONLY}. Made by software without review by a physician; "
