@@ -101,18 +101,24 @@ class ComparisonConfiguration:
         Judge by the revised definition of expansion.
     window : timedelta
         How much later than its baseline a follow-up may be without a remark.
+    with_pdf, with_key_objects : bool
+        Whether the one-page report and the selection of key objects are made.
     fitted : tuple of str
         What the segmentation model's card states beside the weights, one fact each.
     """
 
     with_ventricles: bool = False
     window: timedelta = timedelta(hours=72)
+    with_pdf: bool = False
+    with_key_objects: bool = False
     fitted: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it and of the software's version, hexadecimal."""
-        wanted = (f"ventricles {self.with_ventricles}", f"window {self.window.total_seconds()}")
+        wanted = [f"ventricles {self.with_ventricles}", f"window {self.window.total_seconds()}"]
+        asked = {"pdf": self.with_pdf, "key objects": self.with_key_objects}
+        wanted += [name for name, is_wanted in asked.items() if is_wanted]
         lines = (_NODE, "comparison", *self.fitted, *wanted)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -204,20 +210,16 @@ class SeriesComparer:
                 [pydicom.dcmread(path) for path in files]
                 for files in (baseline_files, follow_up_files)
             )
-            interval = self._interval(baseline, follow_up)
-            if isinstance(interval, str):
-                return self._refuse(interval, uids, summary, steps)
+            order = self._order(baseline, follow_up)
+            if isinstance(order, str):
+                return self._refuse(order, uids, summary, steps)
             try:
-                return self._compare(
-                    baseline, follow_up, interval, uids, summary, supersedes, steps
-                )
+                return self._compare(baseline, follow_up, order, uids, summary, supersedes, steps)
             except SeriesRejectedError as error:
                 return self._refuse(error.reason.message, uids, summary, steps)
 
-    def _interval(
-        self, baseline: Sequence[Dataset], follow_up: Sequence[Dataset]
-    ) -> Interval | str:
-        """Return the time between two scans of one patient, or why they may not be compared."""
+    def _order(self, baseline: Sequence[Dataset], follow_up: Sequence[Dataset]) -> "_Order | str":
+        """Return how two scans of one patient lie in time, or why they may not be compared."""
         match = match_patients(baseline[0], follow_up[0])
         if not match.is_one_patient:
             return f"not of one patient, as far as identifiers tell: {match.reason}"
@@ -228,29 +230,30 @@ class SeriesComparer:
         elapsed = elapsed_between(before, after)
         if elapsed.time <= timedelta():
             return "the follow-up was not acquired after the baseline"
-        return Interval(
+        interval = Interval(
             elapsed=elapsed.time,
             is_zone_assumed=elapsed.is_zone_assumed,
             long=self._configuration.window,
         )
+        return _Order(acquired=(before.moment, after.moment), interval=interval)
 
     def _compare(
         self,
         baseline: Sequence[Dataset],
         follow_up: Sequence[Dataset],
-        interval: Interval,
+        order: "_Order",
         uids: tuple[str, str],
         summary: Path,
         supersedes: Sequence[PredecessorObject],
         steps: StepClock,
     ) -> ComparedSeries:
         context = self._context()
-        before, after = self._scans(baseline, follow_up, steps)
+        before, after = self._scans(baseline, follow_up, order, steps)
         steps.begin(ComparisonStep.REGISTER)
         comparison = compare_scans(
             before.finding,
             after.finding,
-            interval=interval,
+            interval=order.interval,
             with_ventricles=self._configuration.with_ventricles,
             baseline_equipment=_equipment(before.source.header),
             follow_up_equipment=_equipment(after.source.header),
@@ -282,7 +285,11 @@ class SeriesComparer:
         return ComparedSeries(objects=objects, record=record)
 
     def _scans(
-        self, baseline: Sequence[Dataset], follow_up: Sequence[Dataset], steps: StepClock
+        self,
+        baseline: Sequence[Dataset],
+        follow_up: Sequence[Dataset],
+        order: "_Order",
+        steps: StepClock,
     ) -> tuple[ComparedScan, ComparedScan]:
         """Return both scans, read and segmented; the reading of both comes first."""
         volumes = [read_ct_series(images) for images in (baseline, follow_up)]
@@ -291,11 +298,13 @@ class SeriesComparer:
             for images, volume in zip((baseline, follow_up), volumes, strict=True)
         ]
         scans = []
-        for step, volume, source in zip(_SEGMENTING, volumes, sources, strict=True):
+        for step, volume, source, acquired in zip(
+            _SEGMENTING, volumes, sources, order.acquired, strict=True
+        ):
             steps.begin(step)
             found = self._models.segment(volume, on_progress=steps.on_progress)
             finding = ScanFinding(volume=volume, segmentation=found)
-            scans.append(ComparedScan(finding=finding, source=source))
+            scans.append(ComparedScan(finding=finding, source=source, acquired=acquired))
         return scans[0], scans[1]
 
     def _record(
@@ -330,7 +339,17 @@ class SeriesComparer:
             now=self._clock(),
             configuration_digest=self.configuration_digest,
             software_versions=(__version__,),
+            with_pdf=self._configuration.with_pdf,
+            with_key_objects=self._configuration.with_key_objects,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """When baseline and follow-up were acquired, and the time between them."""
+
+    acquired: tuple[datetime, datetime]
+    interval: Interval
 
 
 _SEGMENTING = (ComparisonStep.SEGMENT_BASELINE, ComparisonStep.SEGMENT_FOLLOW_UP)

@@ -134,7 +134,9 @@ def _of_comparisons():
         for seed in (11, 21):
             before = scan(folder / f"{seed}a", SMALL_BALL, seed=seed)
             after = scan(folder / f"{seed}b", LARGE, seed=seed + 1, time="20260106080000")
-            outcome = compare(before, after, folder / f"{seed}out")
+            outcome = compare(
+                before, after, folder / f"{seed}out", with_pdf=True, with_key_objects=True
+            )
             headers = {one.images[0].StudyInstanceUID: one.images[0] for one in (before, after)}
             made += [
                 Made(

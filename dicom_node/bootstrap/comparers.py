@@ -21,6 +21,8 @@ def series_comparer(settings: Settings, models: "Models") -> SeriesComparer:
         configuration=ComparisonConfiguration(
             with_ventricles=follow_up.with_ventricles,
             window=timedelta(hours=follow_up.window_h),
+            with_pdf=settings.results.pdf,
+            with_key_objects=settings.results.key_objects,
             fitted=fitted_facts(models.segmentation_card),
         ),
     )

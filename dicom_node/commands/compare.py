@@ -128,6 +128,8 @@ def _write_objects(outcome: ComparedSeries, output: Path) -> list[Path]:
         ("baseline-segmentation", objects.baseline_segmentation),
         ("follow-up-segmentation", objects.follow_up_segmentation),
         ("side-by-side", objects.capture),
+        ("pdf", objects.pdf),
+        ("key-objects", objects.key_objects),
         ("report", objects.report),
     )
     paths = []

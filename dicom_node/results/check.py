@@ -64,10 +64,12 @@ def check_results(
         *_named(results.report, report_faults(results, frames, analysis)),
     ]
     if results.pdf is not None:
-        faults += _named(results.pdf, pdf_faults(results.pdf, frames))
+        faults += _named(results.pdf, pdf_faults(results.pdf, frames.sop_instance_uids))
     if results.key_objects is not None:
         selection = results.key_objects
-        faults += _named(selection, key_object_faults(selection, frames, results.captures))
+        faults += _named(
+            selection, key_object_faults(selection, frames.sop_instance_uids, results.captures)
+        )
     if results.segmentation is not None and isinstance(analysis, HematomaFound):
         faults += _named(
             results.segmentation,

@@ -10,8 +10,10 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
+from dicom_node.jobs.task import ObjectKind
 from dicom_node.results import codes, wording
 from dicom_node.results.check import object_faults
+from dicom_node.results.check_documents import key_object_faults, pdf_faults
 from dicom_node.results.check_groups import Expected, group_faults
 from dicom_node.results.check_iod import iod_faults
 from dicom_node.results.check_segmentation import segmentation_faults
@@ -31,6 +33,9 @@ from pipeline.follow_up.flags import FollowUpFlag
 #: Rounding of the report: two decimals of a volume, one of a percentage.
 _VOLUME_TOLERANCE: Final = 0.0051
 _PERCENT_TOLERANCE: Final = 0.051
+
+#: What the report refers to.
+_REFERRED_TO: Final = (ObjectKind.SEGMENTATION, ObjectKind.CAPTURE)
 
 _YES: Final = {True: codes.PRESENT, False: codes.ABSENT, None: codes.UNDETERMINED}
 
@@ -70,6 +75,7 @@ def check_comparison(
         *_named("capture", [*object_faults(objects.capture, after), *_picture_faults(objects)]),
         *_named("report", object_faults(objects.report, after)),
         *_named("report", _report_faults(objects, comparison, before, after)),
+        *_document_faults(objects, ((before, baseline), (after, follow_up))),
     ]
     if faults:
         raise ResultCheckError(faults)
@@ -115,6 +121,31 @@ def _picture_faults(objects: ComparisonObjects) -> Iterator[str]:
     samples = int(capture.Rows) * int(capture.Columns) * 3
     if len(capture.PixelData) != samples + samples % 2:
         yield "Pixel Data must be 8-bit RGB of Rows times Columns"
+
+
+def _document_faults(
+    objects: ComparisonObjects, scans: Sequence[tuple[SourceFrames, ScanFinding]]
+) -> Iterator[str]:
+    """Yield what is wrong with page and key objects, if they are sent; `scans` in their order."""
+    after, _ = scans[-1]
+    if (page := objects.pdf) is not None:
+        sources = frozenset[str]().union(*(frames.sop_instance_uids for frames, _ in scans))
+        yield from _named("page", object_faults(page, after))
+        yield from _named("page", pdf_faults(page, sources, holds_dates=True))
+    if (selected := objects.key_objects) is not None:
+        of_study = [
+            (frames, finding.segmentation.hematoma)
+            for frames, finding in scans
+            if frames.header.StudyInstanceUID == after.header.StudyInstanceUID
+        ]
+        faults = key_object_faults(
+            selected,
+            frozenset[str]().union(*(frames.sop_instance_uids for frames, _ in of_study)),
+            [objects.capture],
+            images=sum(not mask.is_empty for _, mask in of_study),
+        )
+        yield from _named("key objects", object_faults(selected, after))
+        yield from _named("key objects", faults)
 
 
 def _report_faults(
@@ -191,8 +222,11 @@ def _reference_faults(
     (PS3.3, section C.17.2); pairs of one study have no other evidence.
     """
     report = objects.report
-    made = {str(result.SOPInstanceUID): result for result in objects.in_send_order}
-    made.pop(str(report.SOPInstanceUID))
+    made = {
+        str(result.SOPInstanceUID): result
+        for kind, result in objects.with_kinds
+        if kind in _REFERRED_TO
+    }
     own_study = str(report.StudyInstanceUID)
     known = {
         **dict.fromkeys(before.sop_instance_uids, str(before.header.StudyInstanceUID)),

@@ -7,29 +7,52 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, SecondaryCaptureImageStorage
 
 from dicom_node.results.broken_rules import Rules, broken
-from dicom_node.results.source_frames import SourceFrames
 
 _CT: Final = (CTImageStorage, EnhancedCTImageStorage)
 
 
-def pdf_faults(result: Dataset, frames: SourceFrames) -> Iterator[str]:
-    """Yield what is wrong with the Encapsulated PDF."""
+def pdf_faults(
+    result: Dataset, sources: frozenset[str], *, holds_dates: bool = False
+) -> Iterator[str]:
+    """Yield what is wrong with the Encapsulated PDF.
+
+    Parameters
+    ----------
+    sources : set of str
+        SOP Instance UIDs of the images that it may be made from.
+    holds_dates : bool
+        Whether it says when scans were acquired.
+    """
+    burned_in = "YES" if holds_dates else "NO"
     rules: Rules = (
         ("the MIME type must be application/pdf", lambda: _mime(result) == "application/pdf"),
         ("the document must be a whole PDF of its stated length", lambda: _is_whole(result)),
-        ("BurnedInAnnotation must be NO", lambda: result.BurnedInAnnotation == "NO"),
+        (
+            f"BurnedInAnnotation must be {burned_in}",
+            lambda: result.BurnedInAnnotation == burned_in,
+        ),
         (
             "every source instance must be among the source",
-            lambda: _referenced(result.SourceInstanceSequence) <= frames.sop_instance_uids,
+            lambda: _referenced(result.SourceInstanceSequence) <= sources,
         ),
     )
     yield from broken(rules)
 
 
 def key_object_faults(
-    result: Dataset, frames: SourceFrames, captures: Sequence[Dataset]
+    result: Dataset, sources: frozenset[str], captures: Sequence[Dataset], *, images: int = 1
 ) -> Iterator[str]:
-    """Yield what is wrong with the selection: it names all captures and one source image."""
+    """Yield what is wrong with the selection of all captures and some source images.
+
+    Parameters
+    ----------
+    sources : set of str
+        SOP Instance UIDs of the images that may be selected.
+    captures : sequence of Dataset
+        All of which must be.
+    images : int
+        How many images must be.
+    """
     drawn = {str(capture.SOPInstanceUID) for capture in captures}
     rules: Rules = (
         (
@@ -38,10 +61,14 @@ def key_object_faults(
         ),
         ("it must select every capture", lambda: _captures(result) == drawn),
         (
-            "it must select one source image",
-            lambda: len(_images(result)) == 1 and _images(result) <= frames.sop_instance_uids,
+            f"it must select {images} source image{'s' * (images != 1)}",
+            lambda: len(_images(result)) == images and _images(result) <= sources,
         ),
         ("its evidence must be what it selects", lambda: _evidence(result) == _selected(result)),
+        (
+            "its evidence must be of its own study",
+            lambda: _studies(result) == {str(result.StudyInstanceUID)},
+        ),
     )
     yield from broken(rules)
 
@@ -88,6 +115,12 @@ def _images(result: Dataset) -> frozenset[str]:
 def _of_classes(result: Dataset, classes: Sequence[UID]) -> frozenset[str]:
     return _referenced(
         [one for one in _references(result) if one.ReferencedSOPClassUID in classes]
+    )
+
+
+def _studies(result: Dataset) -> frozenset[str]:
+    return frozenset(
+        str(study.StudyInstanceUID) for study in result.CurrentRequestedProcedureEvidenceSequence
     )
 
 

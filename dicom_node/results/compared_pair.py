@@ -1,6 +1,7 @@
 """Two scans of a patient with what was found and what changed: what a comparison's objects say."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from dicom_node.results.identity import ModelIdentity, ResultIdentity, result_identity
 from dicom_node.results.segmentation import LESION
@@ -18,10 +19,13 @@ class ComparedScan:
         The scan and its segmentation.
     source : SourceSeries
         Its images, as results refer to them.
+    acquired : datetime
+        When; aware if the images say a time zone.
     """
 
     finding: ScanFinding
     source: SourceSeries
+    acquired: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,6 +11,10 @@ from dicom_node.jobs.task import ObjectKind, PredecessorObject
 from dicom_node.results import wording
 from dicom_node.results.compared_pair import ComparedPair, ComparedScan
 from dicom_node.results.comparison_capture import encode_comparison_capture
+from dicom_node.results.comparison_documents import (
+    encode_comparison_key_objects,
+    encode_comparison_pdf,
+)
 from dicom_node.results.comparison_report import encode_comparison_report
 from dicom_node.results.context import ResultContext
 from dicom_node.results.identity import ResultRole, model_device_uid
@@ -53,29 +57,38 @@ class ComparisonObjects:
         SEG on the follow-up's images; None without a hematoma.
     capture : Dataset
         Both scans side by side, in the follow-up's study.
+    pdf : Dataset or None
+        The report as a page, in the follow-up's study; None where it is not wanted.
+    key_objects : Dataset or None
+        The selection of key objects, in the follow-up's study; None where it is not wanted.
     report : Dataset
-        The structured report that refers to the others, in the follow-up's study.
+        The structured report, in the follow-up's study; it refers to segmentations and capture.
     """
 
     baseline_segmentation: Dataset | None
     follow_up_segmentation: Dataset | None
     capture: Dataset
+    pdf: Dataset | None = None
+    key_objects: Dataset | None = None
     report: Dataset
 
     @property
     def in_send_order(self) -> tuple[Dataset, ...]:
-        """Segmentations, capture, report: what is referred to arrives first."""
+        """Segmentations, capture, page, selection, report: what is referred to arrives first."""
         return tuple(result for _, result in self.with_kinds)
 
     @property
     def with_kinds(self) -> tuple[tuple[ObjectKind, Dataset], ...]:
         """What each object is, in the same order."""
-        masks = (self.baseline_segmentation, self.follow_up_segmentation)
-        return (
-            *((ObjectKind.SEGMENTATION, mask) for mask in masks if mask is not None),
+        made = (
+            (ObjectKind.SEGMENTATION, self.baseline_segmentation),
+            (ObjectKind.SEGMENTATION, self.follow_up_segmentation),
             (ObjectKind.CAPTURE, self.capture),
+            (ObjectKind.PDF, self.pdf),
+            (ObjectKind.KEY_OBJECTS, self.key_objects),
             (ObjectKind.REPORT, self.report),
         )
+        return tuple((kind, result) for kind, result in made if result is not None)
 
 
 def encode_comparison(
@@ -113,6 +126,10 @@ def encode_comparison(
         baseline_segmentation=baseline,
         follow_up_segmentation=follow_up,
         capture=capture,
+        pdf=encode_comparison_pdf(pair, picture, context=context) if context.with_pdf else None,
+        key_objects=encode_comparison_key_objects(pair, capture, context=context)
+        if context.with_key_objects
+        else None,
         report=report,
     )
     for result in objects.in_send_order:

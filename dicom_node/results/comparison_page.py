@@ -39,14 +39,14 @@ def comparison_page(record: Mapping[str, Any], picture_png: bytes) -> str:
         .from_string(_PAGE)
         .render(
             record=record,
-            title=comparison_wording.title_of(record).capitalize(),
+            title=title_of(record),
             style=STYLE,
             research=wording.RESEARCH_USE_ONLY,
             research_zh=wording.RESEARCH_USE_ONLY_ZH,
             demonstration=wording.DEMONSTRATION_STATEMENT if model["demonstration"] else "",
             picture=base64.b64encode(picture_png).decode("ascii"),
             description=_description(record),
-            numbers=_numbers(record),
+            numbers=numbers_of(record),
             flags=comparison_wording.notes_of_record(record),
             model=model,
         )
@@ -62,7 +62,13 @@ def _description(record: Mapping[str, Any]) -> str:
     )
 
 
-def _numbers(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def title_of(record: Mapping[str, Any]) -> str:
+    """Return the outcome in a few words, as the heading of a page."""
+    return _in_lower_case(comparison_wording.title_of(record))
+
+
+def numbers_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was measured and judged, name by name."""
     if record["change_ml"] is None:
         return [("Change", "not measured")]
     rows = [
@@ -71,7 +77,7 @@ def _numbers(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Change", comparison_wording.change_of_record(record)),
         ("Time between the scans", comparison_wording.elapsed_words(record["elapsed_hours"])),
         ("Definition", comparison_wording.SHORT_DEFINITION[record["definition"]]),
-        ("Verdict", comparison_wording.verdict_of_record(record).capitalize()),
+        ("Verdict", _in_lower_case(comparison_wording.verdict_of_record(record))),
     ]
     for name in ("baseline", "follow_up"):
         beside = record[f"{name}_intraventricular_ml"]
@@ -84,6 +90,12 @@ def _numbers(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         correlation = f"{record['registration_correlation']:.3f}"
         rows.append(("Correlation of the heads", correlation))
     return rows
+
+
+def _in_lower_case(verdict: str) -> str:
+    """Return a verdict without its capitals, but with those of the units behind it."""
+    outcome, bracket, criteria = verdict.partition(" (")
+    return f"{outcome.capitalize()}{bracket}{criteria}"
 
 
 def _ml(value: float) -> str:

@@ -72,7 +72,7 @@ def view_pair(
     if alignment is not None:
         other, own, carried = alignment.to_follow_up(points), None, before
     else:
-        own, carried = _largest_slice(follow_up), None
+        own, carried = largest_slice(follow_up), None
         other = plane_points(_display_plane(follow_up.volume, own, like=plane), 0)
     return PairView(
         baseline_hu_yx=_hu(baseline.volume, points),
@@ -91,7 +91,7 @@ def _key_slice(
 ) -> int:
     """Return the baseline's slice of largest area, or, without a hematoma, the follow-up's."""
     if not baseline.segmentation.hematoma.is_empty or alignment is None:
-        return _largest_slice(baseline)
+        return largest_slice(baseline)
     grid = follow_up.volume.grid
     if follow_up.segmentation.hematoma.is_empty:
         return grid_middle(baseline.volume.grid)
@@ -102,7 +102,8 @@ def _key_slice(
     return int(np.argmin(np.abs(positions - back @ baseline.volume.grid.normal_lps)))
 
 
-def _largest_slice(finding: ScanFinding) -> int:
+def largest_slice(finding: ScanFinding) -> int:
+    """Return the slice where the hematoma has its largest area; without one, the middle slice."""
     mask = finding.segmentation.hematoma
     return grid_middle(mask.grid) if mask.is_empty else int(np.argmax(slice_areas_mm2(mask)))
 

@@ -170,12 +170,5 @@ def _comments(pair: ComparedPair, context: ResultContext) -> list[str]:
         comparison_wording.SAME_MODEL,
         f"Segmentation model: {model.name} {model.version} (weights {model.weights_sha256[:12]}).",
         *comparison_wording.flag_sentences(comparison.flags),
-        *(
-            f"{name}: {sentence}"
-            for name, flags in (
-                ("Baseline", comparison.baseline_quality),
-                ("Follow-up", comparison.follow_up_quality),
-            )
-            for sentence in wording.flag_sentences(flags)
-        ),
+        *comparison_wording.quality_sentences(comparison),
     ]

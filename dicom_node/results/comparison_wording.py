@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from dicom_node.results import wording
 from pipeline.expansion import Criterion, VolumeChange
 from pipeline.follow_up.comparison import FollowUpComparison
 from pipeline.follow_up.flags import WITHHOLDING, FollowUpFlag
@@ -58,12 +59,26 @@ UNCERTAIN: Final = "The range of the change holds both answers: the verdict is u
 EXPANDED, NOT_EXPANDED, NO_VERDICT = "EXPANDED", "NOT EXPANDED", "NO VERDICT"
 NOT_COMPARED: Final = "NOT COMPARED"
 SAME_MODEL: Final = "Both scans were measured by the same model, each on its own images."
+BOTH_SCANS: Final = "Both scans side by side"
+KEY_OBJECTS: Final = f"{BOTH_SCANS} and the slice of largest hematoma area"
 
 
 def flag_sentences(flags: Iterable[FollowUpFlag]) -> tuple[str, ...]:
     """Return one sentence per raised flag, in the order in which flags are declared."""
     raised = frozenset(flags)
     return tuple(FLAG[flag] for flag in FollowUpFlag if flag in raised)
+
+
+def quality_sentences(comparison: FollowUpComparison) -> tuple[str, ...]:
+    """Return what is amiss with the images of either scan, with its name in front."""
+    return tuple(
+        f"{name}: {sentence}"
+        for name, flags in (
+            ("Baseline", comparison.baseline_quality),
+            ("Follow-up", comparison.follow_up_quality),
+        )
+        for sentence in wording.flag_sentences(flags)
+    )
 
 
 def verdict_words(comparison: FollowUpComparison) -> str:

@@ -1,4 +1,4 @@
-"""Key Object Selection: captures and the slice of largest area, for viewers that gather them."""
+"""Key Object Selection: captures and slices of largest area, for viewers that gather them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,12 +10,16 @@ from dicom_node.results import codes, wording
 from dicom_node.results.context import ResultContext
 from dicom_node.results.header import stamp
 from dicom_node.results.identity import ResultIdentity, ResultRole
-from dicom_node.results.report_document import device_observer
+from dicom_node.results.report_document import DocumentKind, device_observer
 from dicom_node.results.source import SourceImage, SourceSeries
 from pipeline.analysis import HematomaFound
 
-SERIES_NUMBER: Final = 909
-SERIES_DESCRIPTION: Final = f"AI HE key objects {wording.RESEARCH_MARK}"
+KEY_OBJECTS: Final = DocumentKind(
+    series_number=909,
+    series_description=f"AI HE key objects {wording.RESEARCH_MARK}",
+    series_role=ResultRole.KEY_OBJECTS_SERIES,
+    object_role=ResultRole.KEY_OBJECTS,
+)
 
 
 def encode_key_objects(
@@ -26,21 +30,53 @@ def encode_key_objects(
     identity: ResultIdentity,
     context: ResultContext,
 ) -> Dataset:
-    """Return the selection (TID 2010, document title Of Interest)."""
-    index = analysis.measurements.max_area_slice
-    largest = source.images[index]
-    chosen = [*captures, _of_source(source, index, largest)]
+    """Return the selection of an analysis: its captures and the slice of largest area."""
+    return selection(
+        captures,
+        [(source, analysis.measurements.max_area_slice)],
+        kind=KEY_OBJECTS,
+        description=wording.KEY_OBJECTS,
+        source=source,
+        identity=identity,
+        context=context,
+    )
+
+
+def selection(
+    captures: Sequence[Dataset],
+    slices: Sequence[tuple[SourceSeries, int]],
+    *,
+    kind: DocumentKind,
+    description: str,
+    source: SourceSeries,
+    identity: ResultIdentity,
+    context: ResultContext,
+) -> Dataset:
+    """Return a selection (TID 2010, document title Of Interest) of objects of one study.
+
+    Parameters
+    ----------
+    captures : sequence of Dataset
+        Whole captures.
+    slices : sequence of (SourceSeries, int)
+        Slices by their series and their place in its volume.
+    description : str
+        What is selected, without a full stop.
+    source : SourceSeries
+        Whose patient and study the selection belongs to.
+    """
+    chosen = [*captures, *(_of_source(series, index) for series, index in slices)]
     built = KeyObjectSelectionDocument(
         evidence=chosen,
         content=KeyObjectSelection(
             document_title=codes.OF_INTEREST,
             referenced_objects=chosen,
             observer_device_context=device_observer(context),
-            description=f"{wording.KEY_OBJECTS}. {wording.RESEARCH_STATEMENT}",
+            description=f"{description}. {wording.RESEARCH_STATEMENT}",
         ),
-        series_instance_uid=identity.uid(ResultRole.KEY_OBJECTS_SERIES),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=identity.uid(ResultRole.KEY_OBJECTS),
+        series_instance_uid=identity.uid(kind.series_role),
+        series_number=kind.series_number,
+        sop_instance_uid=identity.uid(kind.object_role),
         instance_number=1,
         manufacturer=context.manufacturer,
     )
@@ -48,21 +84,22 @@ def encode_key_objects(
     result.update(built)
     result.preamble = built.preamble
     _say_nothing_of_purposes(result)
-    _name_frame(result, largest)
+    for series, index in slices:
+        _name_frame(result, series.images[index])
     stamp(
         result,
         source=source,
         context=context,
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
+        series_number=kind.series_number,
+        series_description=kind.series_description,
     )
     return result
 
 
-def _of_source(source: SourceSeries, index: int, image: SourceImage) -> Dataset:
+def _of_source(source: SourceSeries, index: int) -> Dataset:
     """Return the slice of nobody with its true class, as the library wants to see it."""
     header = source.slice_header(index)
-    header.SOPClassUID = image.sop_class_uid
+    header.SOPClassUID = source.images[index].sop_class_uid
     return header
 
 

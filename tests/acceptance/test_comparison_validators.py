@@ -25,7 +25,9 @@ def files(request, tmp_path_factory):
         scan(folder / "after", after, seed=2, time="20260106080000+0100", **options),
     ]
     results = []
-    for kind, result in compare(*scans, folder).objects.with_kinds:
+    for kind, result in compare(
+        *scans, folder, with_pdf=True, with_key_objects=True
+    ).objects.with_kinds:
         results.append(folder / f"{result.SeriesNumber}_{kind}.dcm")
         result.save_as(results[-1], enforce_file_format=True)
     return scans, results
