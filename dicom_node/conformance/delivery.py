@@ -1,4 +1,4 @@
-"""The part of the conformance statement about storage commitment and STOW-RS."""
+"""The parts of the conformance statement about storage commitment and STOW-RS."""
 
 from typing import Final
 
@@ -15,22 +15,26 @@ from dicom_node.association.presentation import (
 from dicom_node.delivery.stow import ABOUT_OBJECTS
 from dicom_node.settings.schema import Settings
 
-_TEXT: Final = """
-#### 5.2.6 Storage Commitment service (Push Model, SCU and SCP)
+_COMMITMENT: Final = """
+#### 5.2.6 Storage Commitment Service
 
 Offered only where a peer has `commitment = true` or `node.answers_commitment` is true.
 SOP Instance of the class: {instance}.
 
 {contexts}
 
-As SCU, the node asks (N-ACTION, action type 1) a destination with `commitment = true` for what it
+##### 5.2.6.1 SCU of the Storage Commitment Push Model SOP Class
+
+The node asks (N-ACTION, action type 1) a destination with `commitment = true` for what it
 accepted, one transaction per request, and takes the report (N-EVENT-REPORT, event types 1 and 2)
 over the same association for {wait:g} s, or over one that the destination opens, with SCP/SCU Role
 Selection or without. Only the AE title that was asked can report. Without a report it is asked
 again after `delivery.commitment_answer_s` ({answer:g} s), {asks} times. An object that is reported
 as failed is sent again.
 
-As SCP, the node vouches for the images that it has in custody. It reports over the same
+##### 5.2.6.2 SCP of the Storage Commitment Push Model SOP Class
+
+The node vouches for the images that it has in custody. It reports over the same
 association if that is still open, else over a new one to the peer with the caller's AE title, for
 which it proposes the SCP role. Without retention (`retention.enabled`) it deletes nothing; with
 it, it keeps what it committed itself to for {kept:g} days (`retention.keep_committed_days`),
@@ -40,15 +44,12 @@ archive.
 | Failure reason | Meaning | Given by the node |
 | --- | --- | --- |
 {reasons}
+"""
 
-| Answer to N-ACTION, N-EVENT-REPORT | When |
-| --- | --- |
-| 0000H | the request or report is recorded in the ledger |
-| 0110H | the ledger refuses; the request or report must be repeated |
-| 0115H | no transaction, no object, an invalid UID, or a transaction that was never asked |
-| 0123H | another action, or the node may not answer requests |
+_STORE: Final = """
+##### 5.3.2.3 Store Transaction
 
-#### 5.3.2.1 Studies web service: store (STOW-RS, PS3.18, section 10.5; user agent)
+STOW-RS (PS3.18, section 10.5), as user agent.
 
 Results go to `web_peers` in one POST to `<url>/studies` per result set:
 `multipart/related; type="application/dicom"`, Explicit VR Little Endian, with basic or bearer
@@ -64,12 +65,12 @@ Referenced SOP Sequence and Failed SOP Sequence; 200 without content is success 
 """
 
 
-def delivery_section(settings: Settings) -> str:
-    """Return the sections in Markdown; defaults of the settings are the values they name."""
+def commitment_section(settings: Settings) -> str:
+    """Return section 5.2.6 in Markdown; defaults of the settings are the values it names."""
     from dicom_node.delivery.notary import REPORT_WAIT_S
 
     context = AbstractSyntax(sop_class_uid=STORAGE_COMMITMENT, transfer_syntaxes=PLAIN)
-    return _TEXT.format(
+    return _COMMITMENT.format(
         instance=COMMITMENT_INSTANCE,
         kept=settings.retention.keep_committed_days,
         contexts=presentation_context_table([context]),
@@ -77,8 +78,12 @@ def delivery_section(settings: Settings) -> str:
         answer=settings.delivery.commitment_answer_s,
         asks=settings.delivery.commitment_attempts,
         reasons="\n".join(_reasons()),
-        about=", ".join(str(status) for status in sorted(ABOUT_OBJECTS)),
     )
+
+
+def store_section() -> str:
+    """Return section 5.3.2.3 in Markdown."""
+    return _STORE.format(about=", ".join(str(status) for status in sorted(ABOUT_OBJECTS)))
 
 
 def _reasons() -> list[str]:

@@ -49,6 +49,7 @@ _VALIDATORS: Final = "acceptance/test_results_validators.py"
 _ORTHANC: Final = "acceptance/test_orthanc.py"
 _PAPERS: Final = "docs/test_conformance_statement.py"
 _COMPARED: Final = "integration/test_comparison_objects.py"
+_DOCUMENTS: Final = "integration/test_comparison_documents.py"
 _HEADER: Final = "unit/results/test_result_header.py"
 _IDENTITY: Final = "unit/results/test_result_identity.py"
 
@@ -133,8 +134,12 @@ EVIDENCE_CREATOR: Final[tuple[Answer, ...]] = (
         requirement="Locations and key images are referred to",
         met=Met.PARTLY,
         how="Outlines as SCOORD on their source images; the slices of the triplet by their "
-        "captures; with `results.key_objects` a Key Object Selection of both. No SCOORD3D.",
-        shown_by=(f"{_OBJECTS}::test_every_group_can_be_drawn",),
+        "captures; with `results.key_objects` a Key Object Selection of both, of a comparison, "
+        "too. No SCOORD3D.",
+        shown_by=(
+            f"{_OBJECTS}::test_every_group_can_be_drawn",
+            f"{_DOCUMENTS}::test_the_selection_names_the_capture_and_the_slice_of_the_follow_up",
+        ),
     ),
     Answer(
         key="AIR-10",

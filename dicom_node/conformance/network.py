@@ -23,13 +23,14 @@ from dicom_node.association.store_answer import (
     StoreStatus,
 )
 from dicom_node.bootstrap.parts import ENCODING_UIDS
+from dicom_node.conformance.query import query_status_section
 from dicom_node.conformance.services import context_tables
 from dicom_node.settings.schema import Settings
 
 _CONFIGURATION: Final = """
 ## 6 Configuration
 
-### 6.1 General configuration parameters
+### 6.1 General Configuration Parameters
 
 Every setting stands with its range, default and meaning in `config/node.toml` and in
 [operation.md](operation.md#5-settings). Those that other systems see:
@@ -42,7 +43,7 @@ Every setting stands with its range, default and meaning in `config/node.toml` a
 | Callers | `node.callers` | {callers} |
 | Peers: AE title, address, port, time-outs, encodings | `[[peers]]` | none |
 
-### 6.2 Configuration of DIMSE services
+### 6.2 Configuration of DIMSE Services
 
 | Service | Settings |
 | --- | --- |
@@ -61,23 +62,23 @@ Every setting stands with its range, default and meaning in `config/node.toml` a
 | 6.3.2 Studies service (STOW-RS) | `[[web_peers]]` |
 | 6.3.3 Worklist service (UPS-RS) | `[[worklists]]` |
 
-### 6.4 Configuration of media storage services
+### 6.4 Configuration of Media Storage Service
 
 None.
 
-### 6.5 Configuration of Real-Time Video services
+### 6.5 Configuration of Real-Time Video Service
 
 None.
 
-### 6.6 Configuration of the audit trail
+### 6.6 Configuration of Audit Trail - Syslog
 
 `[audit]`: repository, transport, what is said of patients.
 
-## 7 Network and media communication details
+## 7 Network and Media Communication Details
 
 ### 7.1 General
 
-#### 7.1.1 General association parameters
+#### 7.1.1 General Association Parameters
 
 | Property | Value |
 | --- | --- |
@@ -94,13 +95,25 @@ None.
 
 #### 7.2.1 ichnode Application Entity
 
-##### 7.2.1.1 Association initiation
+##### 7.2.1.1 Sequencing of Real-World Activities for ichnode AE
+
+What happens to one series happens in the order of 4.1.1. Several series, several destinations and
+several senders go side by side; what is urgent goes before all else, and a re-read of an archive
+after all else.
+
+##### 7.2.1.2 Association Parameters of ichnode AE
+
+Those of 7.1.1.
+
+##### 7.2.1.3 Association Initiation
 
 | Property | Value |
 | --- | --- |
 | Calling AE title | `node.ae_title` |
 | When | results wait for a destination; a destination is probed; commitment is asked or \
-reported; earlier scans are sought; an operator says `ichnode echo` or `ichnode send` |
+reported; earlier scans are sought; studies are asked for (`ichnode pull`, the page of uploads, \
+`ichnode reprocess`); an operator tests a peer (`ichnode echo`, the page of AE titles) or says \
+`ichnode send` |
 | Time-outs | `peers.connect_timeout_s`, `peers.association_timeout_s`, \
 `peers.response_timeout_s` |
 
@@ -113,7 +126,7 @@ loss, under the same SOP Instance UID:
 
 {preferred}
 
-##### 7.2.1.2 Association acceptance
+##### 7.2.1.4 Association Acceptance
 
 | Property | Value |
 | --- | --- |
@@ -128,27 +141,33 @@ Accepted:
 
 {accepted}
 
-### 7.3 Status codes
+### 7.3 Status Codes
 
-#### 7.3.1 General communication and failure behaviour
+#### 7.3.1 General AE Communication and Failure Behavior and Handling
 
-| What happens | As SCP | As SCU |
-| --- | --- | --- |
-| association rejected | - | told in words; tried again (5.2.5.1) |
-| abort, time-out, broken connection | what was not answered is not in custody | objects that \
-were not answered are sent again |
-| context refused | "abstract syntax not supported" or "transfer syntaxes not supported" | the \
-object is refused; tried again `delivery.refusal_attempts` times |
+##### 7.3.1.1 Communication Failure Behavior as Association Initiator
 
-#### 7.3.2 DIMSE services
+| Failure | Behavior |
+| --- | --- |
+| association rejected | told in words; tried again (5.2.5.1) |
+| abort, time-out, broken connection | objects that were not answered are sent again |
+| context refused | the object is refused; tried again `delivery.refusal_attempts` times |
 
-Answers to C-STORE:
+##### 7.3.1.2 Communication Failure Handling as Association Acceptor
 
-| Status | Meaning | When |
-| --- | --- | --- |
-{statuses}
+| Failure | Handling |
+| --- | --- |
+| abort, time-out, broken connection | what was not answered is not in custody |
+| context refused | "abstract syntax not supported" or "transfer syntaxes not supported" |
 
-Received for C-STORE:
+#### 7.3.2 DIMSE Services
+
+C-ECHO is answered with 0000H. Services 1 to 4 and 8 of section 5.2 are not supported and have no
+status codes.
+
+##### 7.3.2.5 Storage Service
+
+###### 7.3.2.5.1 SCU of the Storage SOP Classes - C-STORE
 
 | Status | Treated as |
 | --- | --- |
@@ -156,9 +175,25 @@ Received for C-STORE:
 | all others | refused: the reason is shown, the object is offered again, at most \
 `delivery.refusal_attempts` times |
 
-C-ECHO is answered with 0000H. Status codes of storage commitment and Query/Retrieve stand in
-5.2.6 and 5.2.7.
+###### 7.3.2.5.2 SCP of the Storage SOP Classes - C-STORE
 
+| Status | Meaning | When |
+| --- | --- | --- |
+{statuses}
+
+##### 7.3.2.6 Storage Commitment Service
+
+Answers to N-ACTION and N-EVENT-REPORT:
+
+| Status | When |
+| --- | --- |
+| 0000H | the request or report is recorded in the ledger |
+| 0110H | the ledger refuses; the request or report must be repeated |
+| 0115H | no transaction, no object, an invalid UID, or a transaction that was never asked |
+| 0123H | another action, or the node may not answer requests |
+"""
+
+_WEB_STATUSES: Final = """
 #### 7.3.3 DICOM Web Services
 
 See 5.3.2 and 5.3.3.
@@ -169,7 +204,7 @@ def network_section(settings: Settings) -> str:
     """Return sections 6 and 7 in Markdown; the defaults of the settings are the values."""
     node = settings.node
     proposed, accepted = context_tables()
-    return _CONFIGURATION.format(
+    told = _CONFIGURATION.format(
         ae_title=node.ae_title,
         host=node.host,
         port=node.port,
@@ -185,6 +220,7 @@ def network_section(settings: Settings) -> str:
         accepted=accepted,
         statuses=_status_rows(),
     )
+    return f"{told}{query_status_section(settings)}{_WEB_STATUSES}"
 
 
 def _preferred() -> list[AbstractSyntax]:

@@ -19,7 +19,7 @@ _FILE: Final = Path(__file__).with_name("made_objects.json")
 _LONGEST = 60
 
 _INTRODUCTION: Final = """
-## Annex A.A Information Object Definitions
+## Annex A.A Information Object Definitions (IODs)
 
 Found in objects that were made of simulated patients. No private attribute is written. A sequence
 stands before the attributes of its items, one `>` for each level; deeper levels than three are
@@ -37,7 +37,7 @@ those of the standard's macros. Per-frame items are listed once.
 """
 
 _TREE_INTRODUCTION: Final = """
-## Annex A.B Structured Report content encoding
+## Annex A.B Structured Report Content Encoding
 
 All reports are Comprehensive 3D SR; key objects are a Key Object Selection Document, which has no
 flags. Content items of one concept stand once; the number says how
@@ -57,7 +57,7 @@ def _definitions(attributes: Mapping[str, list[dict[str, Any]]]) -> str:
     common = _shared(attributes)
     parts = [
         _INTRODUCTION,
-        "\n### A.A.1 Common to all objects\n",
+        "\n### A.A.1 Information Shared Across Multiple IODs\n",
         _attribute_table([row for row in next(iter(attributes.values())) if _key(row) in common]),
     ]
     for number, (uid, rows) in enumerate(attributes.items(), start=2):
@@ -131,7 +131,7 @@ def mapping_annex() -> str:
 
 
 _MAPPING: Final = """
-## Annex A.D Mapping of attributes
+## Annex A.D Mapping of Attributes
 
 From the source images to every object that is made of them. Comparisons belong to the study of
 the follow-up, but the segmentation of the baseline belongs to the study of the baseline.
@@ -154,7 +154,7 @@ def _called(keyword: str) -> str:
 
 
 _CODES: Final = """
-## Annex A.E Code set usage
+## Annex A.E Code Set Usage
 
 Every code that an object may hold, by coding scheme. The private scheme `{scheme}` has the UID
 `{uid}` and version {version}; every object names it in its Coding Scheme Identification Sequence

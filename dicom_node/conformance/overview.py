@@ -31,19 +31,19 @@ hematoma and sends its results to the configured destinations by C-STORE or STOW
 one patient are compared; where the site wants it, earlier ones are sought at peers by
 Query/Retrieve. It is no archive: it keeps objects for its own work and answers no query.
 
-### 1.1 Content and transfer
+### 1.1 Content and Transfer
 
 | SOP Class | UID | Created | Received (Storage SCP) | Sent (Storage SCU) | Sent (STOW-RS) |
 | --- | --- | --- | --- | --- | --- |
 {content}
 
-#### 1.1.1 Structured Reporting root template IDs
+#### 1.1.1 Structured Reporting Root Template IDs
 
 | SOP Class | Root template | Mapping resource |
 | --- | --- | --- |
 | Comprehensive 3D SR Storage | TID 1500 Measurement Report | DCMR |
 
-### 1.2 DIMSE services
+### 1.2 DIMSE Services
 
 | Service | SCU | SCP |
 | --- | --- | --- |
@@ -63,17 +63,20 @@ Query/Retrieve. It is no archive: it keeps objects for its own work and answers 
 | 1.3.2 Studies service: retrieve (WADO-RS) | Y, option | N |
 | 1.3.2 Studies service: search (QIDO-RS) | N | N |
 | 1.3.3 Worklist service (UPS-RS) | Y, option | N |
-| 1.3.4 to 1.3.7 all others | N | N |
+| 1.3.4 Non-Patient Instance service | N | N |
+| 1.3.5 Storage Commitment service | N | N |
+| 1.3.6 Modality Scheduled Procedure Step service | N | N |
+| 1.3.7 Modality Performed Procedure Step service | N | N |
 
-### 1.4 Media services
+### 1.4 Media Services
 
 None. `ichnode analyze` writes Part 10 files into a folder, without a DICOMDIR.
 
-### 1.5 Real-Time Video service
+### 1.5 Real-Time Video Service
 
 None.
 
-### 1.6 De-identification profiles
+### 1.6 De-identification Profiles
 
 `ichnode export-cohort` writes de-identified copies by the rules in
 [export.md](export.md). They follow the Basic Application Level Confidentiality Profile (PS3.15,
@@ -88,7 +91,7 @@ written in ISO_IR 192 (UTF-8).
 _INTRODUCTION: Final = """
 ## 3 Introduction
 
-### 3.1 Revision history
+### 3.1 Revision History
 
 The revision is that of the software: see its change log. This statement is written anew with every
 version.
@@ -102,7 +105,7 @@ Those who connect the node to scanners, archives and viewers.
 A conformance statement does not promise that two systems work together. Test them:
 `ichnode echo PEER --contexts` asks a peer what it takes before anything is sent.
 
-### 3.4 Terms and definitions
+### 3.4 Terms and Definitions
 
 See the [glossary](glossary.md), and PS3.1.
 

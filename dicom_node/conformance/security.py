@@ -1,20 +1,48 @@
-"""What the conformance statement says on security: profiles, suites, limits."""
+"""Section 8 of the statement and annex A.C: security, its profiles, suites and limits."""
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from dicom_node.association.tls_profiles import TLS_1_2_SUITES, TLS_1_3_SUITES, TlsProfile
+from dicom_node.audit.codes import Event, EventType
 from dicom_node.settings.schema import Settings
 
-_TEXT = """
-### 8.4 DICOM security profiles: secure transport
+_HEAD: Final = """
+## 8 Security
 
-The node conforms to the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15,
-B.12): as server on a port of its own ({port}, `tls.port`), beside the plain listener or in its
-place, and as client of peers that are marked so. With `tls.profile = "modified"` it keeps to the
-closed list of the Modified BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (B.13)
-instead. Of that list the suites with Camellia are missing, for OpenSSL has none of them. It needs
-an OpenSSL before 3.2: later ones rate AES-CCM-8 too low for the level that keeps short keys out,
-and then the node refuses to start with that profile.
+### 8.1 Introduction
+
+By default the node listens on its own machine only, without TLS, to a short list of AE titles. A
+hospital's node names addresses, and certificates where TLS is spoken. No patient attribute is
+written to logs, ledger reports or the status page.
+
+### 8.2 External Network Requirements
+
+A clock that is right (NTP); the times of results are the node's. Name resolution only where
+settings name hosts. Nothing is called but what the settings name: peers, repositories, worklists,
+mail servers, web hooks, a collector of traces, a provider of log-ins.
+
+### 8.3 TCP Port Configuration
+
+| Port | Use |
+| --- | --- |
+| {port} (`node.port`) | DICOM without TLS, listening |
+| {tls_port} (`tls.port`) | DICOM with TLS, listening, if turned on |
+| {web_port} (`web.port`) | pages, probes and metrics, listening, if turned on |
+| of each peer | outgoing |
+"""
+
+_TRANSPORT: Final = """
+### 8.4 DICOM Security Profiles Support
+
+Secure transport: the node conforms to the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection
+Profile (PS3.15, B.12): as server on a port of its own ({port}, `tls.port`), beside the plain
+listener or in its place, and as client of peers that are marked so. With
+`tls.profile = "modified"` it keeps to the closed list of the Modified BCP 195 RFC 8996, 9325 TLS
+Secure Transport Connection Profile (B.13) instead. Of that list the suites with Camellia are
+missing, for OpenSSL has none of them. It needs an OpenSSL before 3.2: later ones rate AES-CCM-8
+too low for the level that keeps short keys out, and then the node refuses to start with that
+profile.
 
 | Property | Value |
 | --- | --- |
@@ -32,13 +60,25 @@ and then the node refuses to start with that profile.
 `tls_checks_name`) |
 | Revocation | lists in PEM, for the certificates of partners (`tls.revoked`) |
 | Compression, renegotiation, session tickets | none |
+"""
 
-### 8.7 Other security features: access and limits
+_WEB: Final = """
+### 8.5 User Identity Negotiation Support
+
+Not supported, neither as initiator nor as acceptor.
+
+### 8.6 Web Services Security Features
+
+STOW-RS, UPS-RS, WADO-RS: TLS 1.2 or later with verified certificate and name; basic or bearer
+authentication.
+"""
+
+_ACCESS: Final = """
+### 8.7 Other Security Features
 
 Callers are told apart by AE title, IP address and, over TLS, certificate (common name, DNS name
 or fingerprint; `node.callers`), and each by what it may do: Verification, Storage, Storage
 Commitment. Contexts of the others are rejected with result 3.
-User identity negotiation is not supported.
 
 | Limit | Value | Beyond it |
 | --- | --- | --- |
@@ -51,17 +91,31 @@ A-ASSOCIATE-RJ, result 2, source 3, reason 2 |
 | PDU longer than negotiated | | A-ABORT, source 2, reason 6 |
 | Length of an object | {object_mb} MB (`node.max_object_mb`) | status A703H |
 | Objects being received | {unfinished_mb} MB (`node.max_unfinished_mb`) | status A704H |
+"""
 
-### A.C.1 Audit trail
+_ANNEX: Final = """
+## Annex A.C Security Details
+
+### A.C.1 External Network Requirement Details
+
+None beyond section 8.2. The node itself uses no DHCP, LDAP or DNS service discovery.
+
+### A.C.2 DICOM Security Profile Details
+
+Secure transport stands in section 8.4.
+
+#### A.C.2.2 Audit Trail Messages
 
 If a site turns it on (`audit.enabled`), the node writes audit messages by the schema of PS3.15,
 A.5.1, and sends them by the Audit Trail Message Transmission Profile SYSLOG-TLS (PS3.15, A.6) or
-SYSLOG-UDP (A.7), as `audit.transport` says: Application Activity, DICOM Instances Transferred,
-DICOM Instances Accessed and DICOM Study Deleted (purges), Query, Security Alert (node
-authentication, software configuration) and Export. The patient of
-transferred instances is told by a pseudonym unless the site wants the Patient ID
-(`audit.patient`); queries are named without their identifiers. See
-[observability.md](observability.md).
+SYSLOG-UDP (A.7), as `audit.transport` says. The patient of transferred instances is told by a
+pseudonym unless the site wants the Patient ID (`audit.patient`); queries are named without their
+identifiers. See [observability.md](observability.md).
+
+| | |
+| --- | --- |
+| Messages | {events} |
+| Event types | {kinds} |
 
 No patient attribute is written to logs, ledger reports or the status page. How it is set up is in
 [security.md](security.md).
@@ -69,14 +123,17 @@ No patient attribute is written to logs, ledger reports or the status page. How 
 
 
 def security_section(settings: Settings) -> str:
-    """Return the sections on secure transport and access in Markdown."""
+    """Return section 8 in Markdown; the defaults of the settings are the values it names."""
     node, tls = settings.node, settings.tls
-    return _TEXT.format(
+    ports = _HEAD.format(port=node.port, tls_port=tls.port, web_port=settings.web.port)
+    transport = _TRANSPORT.format(
         port=tls.port,
         suites_1_3=", ".join(TLS_1_3_SUITES[TlsProfile.BCP_195]),
         suites_1_2=", ".join(TLS_1_2_SUITES[TlsProfile.BCP_195]),
         more_1_3=_further(TLS_1_3_SUITES),
         more_1_2=_further(TLS_1_2_SUITES),
+    )
+    access = _ACCESS.format(
         per_caller=node.max_associations_per_caller,
         request_s=node.request_time_s,
         pdu_s=node.pdu_time_s,
@@ -84,6 +141,15 @@ def security_section(settings: Settings) -> str:
         silence_s=node.network_timeout_s,
         object_mb=node.max_object_mb,
         unfinished_mb=node.max_unfinished_mb,
+    )
+    return f"{ports}{transport}{_WEB}{access}"
+
+
+def security_annex() -> str:
+    """Return annex A.C in Markdown: the details of security that section 8 leaves out."""
+    return _ANNEX.format(
+        events=", ".join(one.value[1] for one in Event),
+        kinds=", ".join(one.value[1] for one in EventType),
     )
 
 

@@ -1,19 +1,23 @@
-"""The part of the conformance statement about worklists: UPS-RS, and images by WADO-RS."""
+"""The parts of the conformance statement about worklists: UPS-RS, and images by WADO-RS."""
 
 from typing import Final
 
 from dicom_node.results.workitem_codes import ANALYSIS_WORKITEM, Discontinuation
 
-_TEXT: Final = """
-#### 5.3.2.2 Studies web service: retrieve (WADO-RS, PS3.18, section 10.4; user agent)
+_RETRIEVE: Final = """
+##### 5.3.2.2 Retrieve Transaction
 
-Only for workitems whose worklist has `images_from = "web"`: whole series or studies as
+WADO-RS (PS3.18, section 10.4), as user agent. Only for workitems whose worklist has
+`images_from = "web"`: whole series or studies as
 `multipart/related; type="application/dicom"; transfer-syntax=*`. What comes is taken into custody
 like an object of C-STORE; classes and encodings that the listener would not accept are left out.
+"""
 
-#### 5.3.3 Worklist web service (UPS-RS, PS3.18, section 11; user agent)
+_WORKLIST: Final = """
+#### 5.3.3 Worklist Web Service
 
-For each `[[worklists]]` the node performs workitems. Media type: `application/dicom+json`.
+UPS-RS (PS3.18, section 11), as user agent. For each `[[worklists]]` the node performs workitems.
+Media type: `application/dicom+json`.
 
 | Transaction | Resource | Used for |
 | --- | --- | --- |
@@ -63,10 +67,15 @@ same.
 """
 
 
+def retrieve_section() -> str:
+    """Return section 5.3.2.2 in Markdown."""
+    return _RETRIEVE
+
+
 def worklist_section() -> str:
-    """Return the sections in Markdown."""
+    """Return section 5.3.3 in Markdown."""
     reasons = [one.as_dict for one in Discontinuation]
-    return _TEXT.format(
+    return _WORKLIST.format(
         **ANALYSIS_WORKITEM,
         reasons="\n".join(f"| ({one['value']}, DCM) | {one['meaning']} |" for one in reasons),
     )

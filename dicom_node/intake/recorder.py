@@ -22,7 +22,7 @@ from dicom_node.lasting_thread import LastingThread
 LOGGER = logging.getLogger(__name__)
 
 #: How long a row may wait for others, and how many may wait.
-_PAUSE_S = 0.2
+PAUSE_S = 0.2
 _MOST = 512
 
 
@@ -97,7 +97,7 @@ class Recorder:
         How long a row may wait for others.
     """
 
-    def __init__(self, rows: Rows, *, pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, rows: Rows, *, pause_s: float = PAUSE_S) -> None:
         self._rows = rows
         self._pause_s = pause_s
         self._waiting: list[Stored] = []
