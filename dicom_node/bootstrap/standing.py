@@ -102,10 +102,13 @@ class StandingAlerts:
 
     def _disk(self) -> Iterator[Alert]:
         floor_mb = self._settings.node.free_space_floor_mb
-        free = shutil.disk_usage(DataLayout(root=self._settings.node.data_dir).root).free
+        root = DataLayout(root=self._settings.node.data_dir).root
+        free = shutil.disk_usage(root).free
         if free < floor_mb * _MEGABYTE:
             yield Alert(
-                key="disk", sentence=f"Less than {floor_mb} MB are free: images are refused"
+                key="disk",
+                sentence=f"Less than {floor_mb} MB are free on the disk of {root}: images are "
+                "refused",
             )
 
     def _queues(self, now: datetime) -> Iterator[Alert]:

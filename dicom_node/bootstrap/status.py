@@ -94,7 +94,10 @@ class LedgerStatus:
             if not is_alive(role, seen)
         ]
         if free_mb < floor_mb:
-            faults.append(f"{free_mb} MB free, at least {floor_mb} MB are needed")
+            faults.append(
+                f"{free_mb} MB free on the disk of {self._layout.root}, at least {floor_mb} MB "
+                "are needed: images are refused"
+            )
         certificates = certificate_state(self._settings, now)
         faults += certificates.faults
         overview = self._reports.overview(limit=1)

@@ -72,8 +72,11 @@ JOBS: Final = (
 ALARMS: Final = (
     mark("The %(role)s has not been seen for %(time)s s"),
     mark("%(role)s has not been seen for %(time)s s"),
-    mark("%(free)s MB free, at least %(floor)s MB are needed"),
-    mark("Less than %(floor)s MB are free: images are refused"),
+    mark(
+        "%(free)s MB free on the disk of %(place)s, at least %(floor)s MB are needed: "
+        "images are refused"
+    ),
+    mark("Less than %(floor)s MB are free on the disk of %(place)s: images are refused"),
     mark("A job has waited for a worker for more than %(time)s s"),
     mark("Analyses that failed within 24 h: %(number)s; ichnode status"),
     mark("%(name)s ends soon or has ended"),
