@@ -1,5 +1,7 @@
 """The data directory: what lies where."""
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,3 +87,6 @@ class DataLayout:
         """
         for folder in (self.root, self.spool, self.outbox, self.summaries):
             folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                words = f"the account of this process (uid {os.geteuid()}) may not write there"
+                raise PermissionError(errno.EACCES, words, str(folder))

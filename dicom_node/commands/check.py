@@ -11,6 +11,7 @@ from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import has_ledger, ledger_for_reading
+from dicom_node.bootstrap.node_models import load_node_models
 from dicom_node.bootstrap.peer_trial import try_web
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.shadow import has_shadow, shadow_settings
@@ -182,16 +183,8 @@ def _is_held(lock: Path) -> bool:
 
 
 def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:
-    from pipeline.models import load_models
-
-    worker = settings.worker
     try:
-        models = load_models(
-            segmentation=parts.bundle_path(worker.segmentation_bundle),
-            classification=parts.bundle_path(worker.classification_bundle),
-            growth=parts.growth_bundle(settings),
-            device=worker.device,
-        )
+        models = load_node_models(settings)
     except (ModelBundleError, RuntimeError, OSError) as error:
         yield Finding(subject=f"{prefix}models", good=False, detail=str(error))
         return
