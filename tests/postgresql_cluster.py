@@ -66,6 +66,11 @@ class Cluster:
 
     def start(self) -> None:
         """Make its files, start it and wait until it answers."""
+        self._make_files()
+        self.launch()
+        self.is_up = True
+
+    def _make_files(self) -> None:
         data = self.folder / "data"
         self._run(
             "initdb",
@@ -75,9 +80,13 @@ class Cluster:
         (data / "pg_hba.conf").write_text(
             f"local {GUARDED} all scram-sha-256\nlocal all all trust\n"
         )
+
+    def launch(self) -> None:
+        """Start it on the files that it has, and wait until it answers."""
+        data = self.folder / "data"
         settings = [word for one in _SETTINGS for word in ("-c", one)]
         program = str(self._programs / "postgres")
-        with (self.folder / "log").open("wb") as log:
+        with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._as_other, program, "-D", str(data), "-k", str(self.folder), *settings],
                 stdout=log,
@@ -88,7 +97,11 @@ class Cluster:
         while not self._answers():
             assert time.monotonic() < deadline, "the server did not start in time"
             pause.wait(0.05)
-        self.is_up = True
+
+    def crash(self) -> None:
+        """End it at once, in the midst of everything (``pg_ctl stop -m immediate``)."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(timeout=60)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()
@@ -118,6 +131,16 @@ class Cluster:
         name = f"ledger_{next(self._numbers)}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         return self.place(name)
+
+    def twin(self, place: PostgresqlPlace) -> PostgresqlPlace:
+        """Return a copy of a database to which nobody is connected."""
+        name = f"ledger_{next(self._numbers)}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {self.name_of(place)}")
+        return self.place(name)
+
+    def drop(self, place: PostgresqlPlace) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.sql(f"DROP DATABASE {self.name_of(place)} WITH (FORCE)")
 
     @cache  # noqa: B019 - a cluster lives as long as the run
     def _make_template(self) -> None:

@@ -10,6 +10,9 @@ cuts the power of each a third as often (strace tells what was synced); the repo
 
 --processes N kills the four processes of a whole node N times, while images come and results go;
 the report is processes.json.
+
+--ledger postgresql puts the ledgers onto a PostgreSQL server of the campaign's own; --processes
+then takes that server away in its turn, too.
 """
 
 import argparse
@@ -25,8 +28,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.campaign import KINDS, Campaign, Report, Strike, long, short, timed
+from faults.ledgers import Databases, Files
 from faults.peers import compare, systems_below
 from faults.processes import kill_processes
+from faults.stage import FILES
+from postgresql_cluster import running_cluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=int, default=0, metavar="N", help="beside Orthanc")
     parser.add_argument("--processes", type=int, default=0, metavar="N", help="of a whole node")
+    parser.add_argument("--ledger", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--output", type=Path, default=ROOT / "faults-output")
     parser.add_argument(
         "--folder", type=Path, help="where nodes are put up; in memory it is quicker: /dev/shm"
@@ -51,11 +58,12 @@ def main() -> None:
     if arguments.peers:
         beside_peers(arguments.peers, arguments.seed, arguments.output)
         return
+    ledgers = FILES if arguments.ledger == "sqlite" else Databases(running_cluster())
     if arguments.processes:
-        sys.exit(whole_node(arguments.processes, arguments.seed, arguments.output))
+        sys.exit(whole_node(arguments.processes, arguments.seed, arguments.output, ledgers))
     logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        campaign = Campaign(Path(folder).resolve(), seed=arguments.seed)
+        campaign = Campaign(Path(folder).resolve(), seed=arguments.seed, ledgers=ledgers)
         on_strike = partial(told, campaign.report, arguments.output, time.monotonic())
         work = partial(
             *((short, campaign) if arguments.short else (long, campaign)),
@@ -88,10 +96,10 @@ def beside_peers(kills: int, seed: int, output: Path) -> None:
         sys.stdout.flush()
 
 
-def whole_node(kills: int, seed: int, output: Path) -> int:
+def whole_node(kills: int, seed: int, output: Path, ledgers: Files) -> int:
     """Kill the processes of one node; write down what came of it, return the exit status."""
     with tempfile.TemporaryDirectory() as folder:
-        outcome = kill_processes(Path(folder).resolve(), kills=kills, seed=seed)
+        outcome = kill_processes(Path(folder).resolve(), kills=kills, seed=seed, ledgers=ledgers)
     text = json.dumps(asdict(outcome), indent=1) + "\n"
     (output / "processes.json").write_text(text)
     sys.stdout.write(text)

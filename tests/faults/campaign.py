@@ -11,7 +11,6 @@ end everything is purged by its age, and the first scan is sent once more.
 
 import gc
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,10 @@ from pathlib import Path
 
 from faults import correspondence, roles
 from faults.invariants import repeats, violations
+from faults.ledgers import Files
 from faults.points import BEGIN, DEADLY, Doom, Fault
 from faults.roles import World
-from faults.stage import NO_DOOM, Life, Stage
+from faults.stage import FILES, NO_DOOM, Life, Stage
 from node_builders import small_series
 from pydicom.dataset import Dataset
 
@@ -197,10 +197,13 @@ class Campaign:
         Where nodes are put up; each is deleted after its strike.
     seed
         Of what is drawn by chance.
+    ledgers
+        Where ledgers lie.
     """
 
-    def __init__(self, folder: Path, *, seed: int = 0) -> None:
+    def __init__(self, folder: Path, *, seed: int = 0, ledgers: Files = FILES) -> None:
         self._folder = folder
+        self.ledgers = ledgers
         self._chance = random.Random(seed)  # noqa: S311 - a draw, no secret
         self.steps, self._taken, self._prior = history()
         self.report = Report()
@@ -213,7 +216,7 @@ class Campaign:
 
     def rehearse(self) -> Strike:
         """Run the history undisturbed; keep the node before each step, and the step's moments."""
-        stage = Stage(self._folder / "rehearsal", self._taken, self._prior)
+        stage = self._new("rehearsal")
         for number, step in enumerate(self.steps):
             self._snapshots.append(stage.copy(self._folder / f"before-{number}"))
             life, is_sent = step.run(stage)
@@ -223,6 +226,9 @@ class Campaign:
         stage.come_to_rest((), is_sent=True)
         gc.freeze()  # a fork then shares what is here, and is quick
         return self._note(Strike(step="history", fault=Fault.NONE, moment="-"), stage)
+
+    def _new(self, name: str) -> Stage:
+        return Stage(self._folder / name, self._taken, self._prior, self.ledgers)
 
     def every_moment(self, fault: Fault) -> Iterator[tuple[int, int]]:
         """Yield each step and each of its moments that a fault can strike at."""
@@ -251,7 +257,7 @@ class Campaign:
 
         A step is begun again after each strike, as a supervisor does it.
         """
-        stage = Stage(self._folder / "struck", self._taken, self._prior)
+        stage = self._new("struck")
         spared: set[str] = set()
         for step in self.steps:
             for _ in range(_MOST_STRIKES):
@@ -305,7 +311,7 @@ class Campaign:
 
     def clock_jumps(self, jumps: Sequence[timedelta]) -> Strike:
         """Let the clock jump before each step."""
-        stage = Stage(self._folder / "struck", self._taken, self._prior)
+        stage = self._new("struck")
         for number, step in enumerate(self.steps):
             stage.turn(jumps[number % len(jumps)])
             # A sender repeats what was not acknowledged.
@@ -327,7 +333,7 @@ class Campaign:
             }
         )
         self.report.strikes.append(done)
-        shutil.rmtree(stage.root)
+        stage.remove()
         return done
 
 
@@ -354,7 +360,7 @@ def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None])
         for limit in (20_000, 60_000, 150_000, 400_000)
     ]
     deeds += [partial(campaign.torn_line, size) for size in (100, 1_000, 2_500, 5_000, 9_000)]
-    for hours in (1, 30, 24 * 400):
+    for hours in campaign.ledgers.jumps_h:
         jumps = [timedelta(hours=hours), timedelta(hours=-hours), timedelta(0)]
         deeds.append(partial(campaign.clock_jumps, jumps))
         deeds.append(partial(campaign.clock_jumps, [-jumps[0], *jumps]))

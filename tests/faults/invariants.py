@@ -5,12 +5,12 @@ Read from the ledger by plain SQL and from the disk, without a line of the node.
 
 import hashlib
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+from faults.ledgers import Reader, fault_of, reading
 
 #: States in which a row waits for something.
 UNFINISHED = {
@@ -78,7 +78,7 @@ def read_copies(path: Path) -> tuple[Copy, ...]:
 
 def unfinished(data: Path) -> list[str]:
     """Return the rows that still wait for something."""
-    with closing(_opened(data)) as ledger:
+    with reading(data) as ledger:
         found = [
             f"{table} {row[0]} is {row[1]}"
             for table, states in UNFINISHED.items()
@@ -106,9 +106,9 @@ def violations(scene: Scene) -> list[str]:
 
     Each begins with what kind of fault it is: lost, doubled, stuck or wrong.
     """
-    with closing(_opened(scene.data)) as ledger:
-        check = ledger.execute("PRAGMA integrity_check").fetchone()[0]
-        found = [] if check == "ok" else [f"wrong: the ledger is corrupt: {check}"]
+    with reading(scene.data) as ledger:
+        fault = fault_of(ledger)
+        found = [f"wrong: the ledger is corrupt: {fault}"] if fault else []
         found += [f"stuck: {row}" for row in unfinished(scene.data)]
         found += _without_reason(ledger)
         found += _custody(scene, ledger)
@@ -117,14 +117,14 @@ def violations(scene: Scene) -> list[str]:
         return found
 
 
-def _without_reason(ledger: sqlite3.Connection) -> Iterator[str]:
+def _without_reason(ledger: Reader) -> Iterator[str]:
     for table, states in OWES_REASON.items():
         for row, state, reason in ledger.execute(f"SELECT rowid, state, reason FROM {table}"):  # noqa: S608 - our own names
             if state in states and not reason:
                 yield f"wrong: {table} {row} is {state} without a reason"
 
 
-def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
+def _custody(scene: Scene, ledger: Reader) -> Iterator[str]:
     """Every acknowledged instance is there byte for byte, has a row, and nothing lies about."""
     spool = scene.data / "spool"
     rows = {
@@ -156,7 +156,7 @@ def _custody(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
             yield f"wrong: {file.relative_to(spool)} lies in the spool without a row"
 
 
-def _results(ledger: sqlite3.Connection) -> Iterator[str]:
+def _results(ledger: Reader) -> Iterator[str]:
     """Every chosen series has one set of results of all its images, or a reason."""
     for series, state in ledger.execute("SELECT series_uid, state FROM series"):
         if state != "chosen":
@@ -194,7 +194,7 @@ def _results(ledger: sqlite3.Connection) -> Iterator[str]:
         yield f"doubled: shadow job {job} has objects to send"
 
 
-def _archive(scene: Scene, ledger: sqlite3.Connection) -> Iterator[str]:
+def _archive(scene: Scene, ledger: Reader) -> Iterator[str]:
     """Compare the archive with what the ledger says was accepted."""
     accepted = set(
         ledger.execute(
@@ -232,17 +232,13 @@ def data_set_of(file: bytes) -> bytes:
     return file[_META_AT + int.from_bytes(file[_META_LENGTH_AT:_META_AT], "little") :]
 
 
-def _images_of(ledger: sqlite3.Connection, job: int) -> set[int]:
+def _images_of(ledger: Reader, job: int) -> set[int]:
     rows = ledger.execute("SELECT instance_id FROM job_instances WHERE job_id = ?", (job,))
     return {row[0] for row in rows}
 
 
-def _current(ledger: sqlite3.Connection, series: str) -> set[int]:
+def _current(ledger: Reader, series: str) -> set[int]:
     rows = ledger.execute(
         "SELECT instance_id FROM instances WHERE series_uid = ? AND current", (series,)
     )
     return {row[0] for row in rows}
-
-
-def _opened(data: Path) -> sqlite3.Connection:
-    return sqlite3.connect(data / "ledger.sqlite")

@@ -25,7 +25,12 @@ from sqlalchemy.orm import Session
 
 ROOT = Path(__file__).parents[2]
 NODE = str(ROOT / "dicom_node")
-_PLUMBING = ("jobs/database.py", "jobs/sqlite_engine.py", "intake/disk.py")
+_PLUMBING = (
+    "jobs/database.py",
+    "jobs/sqlite_engine.py",
+    "jobs/postgresql_engine.py",
+    "intake/disk.py",
+)
 
 _write, _fsync = os.write, os.fsync
 

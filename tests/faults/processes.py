@@ -1,5 +1,8 @@
 """The node as it is run: supervisor, receiver, worker and office are killed while images come.
 
+So is the server of its ledger, where that is PostgreSQL: it ends in the midst of everything
+(``pg_ctl stop -m immediate``), is away for some seconds, and comes back.
+
 Every process is the real one (`ichnode serve` with stand-ins for the networks), and so are clock
 and network. It costs seconds a kill, where `faults.campaign` costs one; in return it kills what
 that cannot: the supervisor, and threads in the midst of each other's work.
@@ -9,12 +12,11 @@ import hashlib
 import os
 import random
 import signal
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from acceptance.node_process import NodeProcess
 from ct_builder import Ball, build_ct_series, save_series
 from faults.invariants import Scene, data_set_of, instance_digest, unfinished, violations
 from faults.invariants import read_copies as read
+from faults.ledgers import Databases, Files, place_of, reading
 from faults.outside import append
+from faults.stage import FILES
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.association.archive_scp import ArchiveScp
@@ -30,6 +34,7 @@ from dicom_node.association.storage_scu import outgoing_file, send_files
 from dicom_node.errors import PeerError
 
 _ROLES = ("supervisor", "receiver", "worker", "office")
+_SERVER = "database server"
 _SLICES, _SHAPE_YX = 12, (48, 48)
 _PATIENCE_S = 900.0
 _PEER = "pacs"
@@ -47,22 +52,29 @@ class Outcome:
         How many were sent until all their images were acknowledged.
     interrupted : int
         How often a sender had to begin again.
+    refused : dict of str to int
+        What the sender was told of images that were not taken, and how often.
+    slowest_back_s : float
+        Longest time from the return of the database server to the next image in custody.
     violations : list of str
         What was wrong when the node had come to rest.
     seconds : float
         How long it took.
     """
 
-    kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_ROLES, 0))
+    kills: dict[str, int] = field(default_factory=dict)
     series: int = 0
     interrupted: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    slowest_back_s: float = 0.0
     violations: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
-def kill_processes(folder: Path, *, kills: int, seed: int = 0) -> Outcome:
+def kill_processes(folder: Path, *, kills: int, seed: int = 0, ledgers: Files = FILES) -> Outcome:
     """Kill so often, then let the node come to rest, and judge it."""
-    begun, outcome = time.monotonic(), Outcome()
+    victims = (*_ROLES, _SERVER) if isinstance(ledgers, Databases) else _ROLES
+    begun, outcome = time.monotonic(), Outcome(kills=dict.fromkeys(victims, 0))
     chance = random.Random(seed)  # noqa: S311 - a draw, no secret
     archive = ArchiveScp(
         folder / "pacs", ae_title="PACS", host="127.0.0.1", port=0, on_stored=lambda _: None
@@ -71,14 +83,20 @@ def kill_processes(folder: Path, *, kills: int, seed: int = 0) -> Outcome:
     (folder / "node").mkdir()
     node = NodeProcess(folder / "node", pacs_port=archive.port)
     node.patience_s = _PATIENCE_S
+    _put_ledger(node, ledgers)
     sender = _Sender(node, folder, outcome)
     try:
         node.start()
         sender.start()
         for number in range(kills):
             time.sleep(chance.uniform(0.5, 6.0))
-            _kill(node, _ROLES[number % len(_ROLES)])
-            outcome.kills[_ROLES[number % len(_ROLES)]] += 1
+            victim = victims[number % len(victims)]
+            if victim == _SERVER:
+                assert isinstance(ledgers, Databases)
+                _take_server_away(ledgers, sender, seconds=chance.uniform(0.5, 8.0))
+            else:
+                _kill(node, victim)
+            outcome.kills[victim] += 1
         sender.is_over.set()
         sender.join(_PATIENCE_S)
         _rest(node)
@@ -107,8 +125,9 @@ class _Sender(threading.Thread):
         super().__init__(daemon=True)
         self._node = node
         self._folder = folder
-        self._outcome = outcome
+        self.outcome = outcome
         self.is_over = threading.Event()
+        self.last_taken_at = 0.0
 
     def run(self) -> None:
         number = 0
@@ -122,9 +141,9 @@ class _Sender(threading.Thread):
             )
             files = save_series(series, self._folder / f"ct-{number}")
             while not self._is_sent(files):
-                self._outcome.interrupted += 1
+                self.outcome.interrupted += 1
                 time.sleep(0.3)
-            self._outcome.series += 1
+            self.outcome.series += 1
             number += 1
             time.sleep(1.0)
 
@@ -138,6 +157,10 @@ class _Sender(threading.Thread):
                 uid = outcome.file.sop_instance_uid
                 append(self._folder / "acknowledged", uid=uid, digest=digest)
                 sent.append(uid)
+                self.last_taken_at = time.monotonic()
+            else:
+                told = str(outcome.kind) if outcome.status is None else f"{outcome.status:04X}H"
+                self.outcome.refused[told] = self.outcome.refused.get(told, 0) + 1
 
         with suppress(PeerError):
             outgoing = [outgoing_file(path) for path in files]
@@ -158,6 +181,30 @@ def _kill(node: NodeProcess, role: str) -> None:
         time.sleep(0.1)
 
 
+def _put_ledger(node: NodeProcess, ledgers: Files) -> None:
+    """Have the node's ledger lie where the campaign wants it."""
+    data = node.folder / "data"
+    data.mkdir()
+    ledgers.found(data)
+    place = place_of(data)
+    if not isinstance(place, Path):
+        text = node.config.read_text()
+        node.config.write_text(text.replace("[node]\n", f'[node]\nledger = "{place.url}"\n', 1))
+
+
+def _take_server_away(ledgers: Databases, sender: "_Sender", *, seconds: float) -> None:
+    """End the server of the ledger, start it again, and wait until images are taken again."""
+    ledgers.cluster.crash()
+    time.sleep(seconds)
+    ledgers.cluster.launch()
+    back_at = time.monotonic()
+    while sender.last_taken_at < back_at:
+        assert time.monotonic() < back_at + _PATIENCE_S, "no image was taken any more"
+        time.sleep(0.05)
+    outcome = sender.outcome
+    outcome.slowest_back_s = max(outcome.slowest_back_s, sender.last_taken_at - back_at)
+
+
 def _rest(node: NodeProcess) -> None:
     """Wait until nothing waits any more, or for as long as is sensible."""
     limit = time.monotonic() + _PATIENCE_S
@@ -168,7 +215,7 @@ def _rest(node: NodeProcess) -> None:
 def _archived_wrongly(folder: Path) -> list[str]:
     """Compare what the archive has with what the ledger says that it accepted, data sets only."""
     data = folder / "node" / "data"
-    with closing(sqlite3.connect(data / "ledger.sqlite")) as ledger:
+    with reading(data) as ledger:
         accepted = dict(
             ledger.execute(
                 "SELECT o.sop_instance_uid, o.path FROM objects o JOIN deliveries d "

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from faults.ledgers import place_of
 from faults.outside import ARCHIVE, HOST, PACS, WEB_ARCHIVE, FileCarrier, web_archive
 from node_builders import result_object
 from pydicom.dataset import Dataset
@@ -250,7 +251,7 @@ def until_idle(work: Callable[[], bool]) -> None:
 def opened(world: World, name: str) -> Iterator[Ledger]:
     """Open the ledger as a process of the node does, and say that it lives."""
     identity = ProcessIdentity(name=name, host="here", pid=os.getpid(), token=os.urandom(8).hex())
-    ledger = open_ledger(world.data / "ledger.sqlite", process=identity)
+    ledger = open_ledger(place_of(world.data), process=identity)
     ledger.presence.enter(identity, world.clock())
     try:
         yield ledger

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from faults import correspondence, points, roles
 from faults.invariants import Scene, instance_digest, read_copies, unfinished
+from faults.ledgers import Files
 from faults.outside import ARCHIVE, HOST, WEB_ARCHIVE, append
 from faults.points import Doom, Fault, Moments
 from faults.power_cut import cut_power, files_below
@@ -42,6 +43,9 @@ _PATIENCE_S = 20.0
 _GRACE_S = 0.3
 
 NO_DOOM = Doom()
+
+#: Ledgers lie in files unless the campaign says something else.
+FILES = Files()
 
 #: Who works until a node has come to rest, in turn.
 _EVERYBODY = (
@@ -89,17 +93,25 @@ class Stage:
         When the scan of each series was taken.
     prior
         Images of an earlier scan that a PACS has.
+    ledgers
+        Where ledgers lie.
     """
 
     def __init__(
-        self, root: Path, acquired_at: dict[str, str], prior: Sequence[Dataset] = ()
+        self,
+        root: Path,
+        acquired_at: dict[str, str],
+        prior: Sequence[Dataset] = (),
+        ledgers: Files = FILES,
     ) -> None:
         self.root = root
         self.acquired_at = acquired_at
         self.prior = tuple(prior)
+        self.ledgers = ledgers
         self.now = START
         self.lives = 0
         self.data.mkdir(parents=True, exist_ok=True)
+        ledgers.found(self.data)
 
     @property
     def data(self) -> Path:
@@ -119,9 +131,15 @@ class Stage:
     def copy(self, root: Path) -> "Stage":
         """Return the same node in another folder."""
         shutil.copytree(self.root, root)
-        twin = Stage(root, self.acquired_at, self.prior)
+        twin = Stage(root, self.acquired_at, self.prior, self.ledgers)
+        self.ledgers.copied(twin.data)
         twin.now, twin.lives = self.now, self.lives
         return twin
+
+    def remove(self) -> None:
+        """Delete the node."""
+        self.ledgers.removed(self.data)
+        shutil.rmtree(self.root)
 
     def turn(self, by: timedelta = _TURN) -> None:
         """Turn the clock."""
