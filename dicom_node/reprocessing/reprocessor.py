@@ -129,7 +129,7 @@ class Reprocessor:
             self._note(run, why)
             return False
         try:
-            source = self._source_for(run)
+            source = self._source_for(run, now)
             entry = source.next_study(
                 run, now=now, again_at=now + self._rules.abandoned, stop=self._stop
             )
@@ -157,10 +157,10 @@ class Reprocessor:
             if not busy:
                 self._stop.wait(self._poll_s)
 
-    def _source_for(self, run: RunStatus) -> Source:
+    def _source_for(self, run: RunStatus, now: datetime) -> Source:
         if self._source is None or self._source[0] != run.run_id:
             # Whoever had a study of it in hand is dead: there is one office.
-            self._ledger.studies.free(run.run_id, self._clock())
+            self._ledger.studies.free(run.run_id, now)
             self._source = (run.run_id, self._source_of(run))
         return self._source[1]
 

@@ -257,6 +257,25 @@ def test_what_was_killed_goes_on_and_nothing_is_done_twice(site):
     assert site.archive.brought == ["1.1", "1.2"]
 
 
+def test_a_restart_goes_on_at_once_although_the_clock_does(site):
+    """A study of a dead office is due when the next one looks, not the moment after."""
+    site.begin("1.1")
+    site.archive.dies_while_bringing = True
+    with pytest.raises(SystemExit):
+        site.reprocessor.work_once()
+    site.archive.dies_while_bringing = False
+
+    def going_on():
+        site.clock.turn(0.001)
+        return site.clock()
+
+    after = Reprocessor(
+        ledger=site.runs, source_of=lambda _: site.archive, has_room=lambda: True, clock=going_on
+    )
+
+    assert after.work_once()
+
+
 def test_a_peer_that_is_away_costs_no_study_its_attempts(site):
     """The run waits and says why; the study is fetched once the peer is back."""
     run = site.begin("1.1")
