@@ -2,7 +2,8 @@
 
 The long form strikes at every moment with SIGKILL, power cut, full disk and busy ledger, tears the
 line, turns the clock back and forth, and then lets two nodes work on one ledger and kills them by
-chance until there were N kills. The report is faults.json and faults.txt; the exit status is 1 if
+chance until there were N kills. With --only WORD... only steps of the history are struck at whose
+names hold one of these words. The report is faults.json and faults.txt; the exit status is 1 if
 anything was lost, doubled, stuck or wrong.
 
 --peers N kills this node's receiver and Orthanc N times each while dcmtk sends images to them, and
@@ -46,6 +47,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="every kind of moment once")
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="steps with one of these words"
+    )
     parser.add_argument("--peers", type=int, default=0, metavar="N", help="beside Orthanc")
     parser.add_argument("--processes", type=int, default=0, metavar="N", help="of a whole node")
     parser.add_argument("--ledger", choices=("sqlite", "postgresql"), default="sqlite")
@@ -63,7 +67,12 @@ def main() -> None:
         sys.exit(whole_node(arguments.processes, arguments.seed, arguments.output, ledgers))
     logging.disable(logging.CRITICAL)  # what a node says when it is struck would be pages
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        campaign = Campaign(Path(folder).resolve(), seed=arguments.seed, ledgers=ledgers)
+        campaign = Campaign(
+            Path(folder).resolve(),
+            seed=arguments.seed,
+            only=arguments.only,
+            ledgers=ledgers,
+        )
         on_strike = partial(told, campaign.report, arguments.output, time.monotonic())
         work = partial(
             *((short, campaign) if arguments.short else (long, campaign)),

@@ -1,12 +1,15 @@
 """The fault campaign: a history of three scans, disturbed at every moment that it has.
 
-The history: a first scan is sent, analysed, delivered to an archive that commits itself and to one
-that is spoken to by STOW-RS; an earlier scan is fetched from a PACS; a second one of the same
-patient comes out of order, with an image sent twice and another sent again with other content, is
+The history (`faults.history`): a first scan is sent, analysed, delivered to an archive that
+commits itself and to one that is spoken to by STOW-RS; an earlier scan is fetched from a PACS; a
+second one of the same patient comes out of order and in two parts, with an image sent twice and
+another sent again with other content; a worker reads and looks at it while it comes; it is
 analysed and compared; then a late image of the first scan reopens it. Models on trial repeat every
 analysis. The sender asks the node for storage commitment and hangs up; the archive loses an
-answer, gives others late and twice, and disowns an object. Audit trail and alerts are kept. In the
-end everything is purged by its age, and the first scan is sent once more.
+answer, gives others late and twice, and disowns an object. A PACS that does not answer at first
+and hangs up in the midst of a fetch is read again, and then a folder, with studies that the node
+has and others. Audit trail and alerts are kept. In the end everything is purged by its age, and
+the first scan is sent once more.
 """
 
 import gc
@@ -19,37 +22,15 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from faults import correspondence, roles
+from faults import correspondence, rereads, roles
+from faults.history import Step, history
 from faults.invariants import repeats, violations
 from faults.ledgers import Files
 from faults.points import BEGIN, DEADLY, Doom, Fault
-from faults.roles import World
-from faults.stage import FILES, NO_DOOM, Life, Stage
-from node_builders import small_series
-from pydicom.dataset import Dataset
-
-#: The fewest slices that default selection takes, and one that comes late.
-_SLICES = 11
+from faults.stage import FILES, Stage
 
 #: More kinds of moments than any step has.
 _MOST_STRIKES = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A part of the history: images are sent, or a process of the node works."""
-
-    name: str
-    images: tuple[Dataset, ...] = ()
-    action: Callable[[World], None] | None = None
-    after: timedelta = timedelta(seconds=200)
-
-    def run(self, stage: Stage, doom: Doom = NO_DOOM) -> tuple[Life, bool]:
-        """Let it happen; return how the process lived and whether all images were acknowledged."""
-        stage.turn(self.after)
-        if self.action is None:
-            return stage.receive(self.images, doom)
-        return stage.live(self.action, doom), True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,59 +116,6 @@ class Report:
 KINDS = ("lost", "doubled", "stuck", "wrong")
 
 
-def history() -> tuple[tuple[Step, ...], dict[str, str], tuple[Dataset, ...]]:
-    """Return the steps, when the scan of each series was taken, and what the PACS has."""
-    first = small_series(_SLICES, seed=1, study_uid="1.2.1")
-    second = small_series(_SLICES, seed=2, study_uid="1.2.2")
-    other = small_series(_SLICES, seed=3, study_uid="1.2.2")[4]
-    for name in ("SOPInstanceUID", "SeriesInstanceUID"):
-        setattr(other, name, getattr(second[4], name))
-    shuffled = random.Random(6).sample(second, len(second))  # noqa: S311 - an order, no secret
-    prior = small_series(_SLICES, seed=4, study_uid="1.2.0")
-    steps = [Step(name="receiver first scan", images=tuple(first[:-1]))]
-    steps += _work("first scan")
-    steps += _letters("first scan")
-    steps += _work("earlier scan")
-    steps += [Step(name="receiver second scan", images=(*shuffled, second[3], other))]
-    steps += _work("second scan")
-    steps += _letters("second scan")
-    steps += [Step(name="receiver late image", images=(first[-1],))]
-    steps += _work("late image")
-    steps += _letters("late image")
-    steps += [
-        Step(name="janitor purges", action=correspondence.janitor, after=timedelta(days=30)),
-        Step(name="receiver purged scan again", images=tuple(first)),
-    ]
-    steps += _work("purged scan again")
-    steps += _letters("purged scan again")
-    taken = {
-        prior[0].SeriesInstanceUID: "2026-01-04T08:00:00",
-        first[0].SeriesInstanceUID: "2026-01-05T08:00:00",
-        second[0].SeriesInstanceUID: "2026-01-06T08:00:00",
-    }
-    return tuple(steps), taken, tuple(prior)
-
-
-def _work(of: str) -> list[Step]:
-    return [
-        Step(name=f"office assembles {of}", action=roles.office),
-        Step(name=f"worker {of}", action=roles.worker),
-        Step(name=f"office delivers {of}", action=roles.office),
-    ]
-
-
-def _letters(after: str) -> list[Step]:
-    lives = {
-        "seeker": correspondence.seeker,
-        "notary": correspondence.notary,
-        "receiver takes reports": correspondence.reports,
-        "receiver vouches": correspondence.desk,
-        "reporter": correspondence.reporter,
-        "clerk": correspondence.clerk,
-    }
-    return [Step(name=f"{name} after {after}", action=life) for name, life in lives.items()]
-
-
 class Campaign:
     """Strikes at a history.
 
@@ -197,15 +125,25 @@ class Campaign:
         Where nodes are put up; each is deleted after its strike.
     seed
         Of what is drawn by chance.
+    only
+        Words: only steps are struck at whose names hold one of them; none: all are.
     ledgers
         Where ledgers lie.
     """
 
-    def __init__(self, folder: Path, *, seed: int = 0, ledgers: Files = FILES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 0,
+        only: Sequence[str] = (),
+        ledgers: Files = FILES,
+    ) -> None:
         self._folder = folder
         self.ledgers = ledgers
         self._chance = random.Random(seed)  # noqa: S311 - a draw, no secret
         self.steps, self._taken, self._prior = history()
+        self._only = tuple(only)
         self.report = Report()
         self._snapshots: list[Stage] = []
         self._moments: list[tuple[str, ...]] = []
@@ -230,9 +168,15 @@ class Campaign:
     def _new(self, name: str) -> Stage:
         return Stage(self._folder / name, self._taken, self._prior, self.ledgers)
 
+    def is_struck(self, step: Step) -> bool:
+        """Return whether a step is one that is struck at."""
+        return not self._only or any(word in step.name for word in self._only)
+
     def every_moment(self, fault: Fault) -> Iterator[tuple[int, int]]:
         """Yield each step and each of its moments that a fault can strike at."""
         for number, moments in enumerate(self._moments):
+            if not self.is_struck(self.steps[number]):
+                continue
             counted = [one for one in moments if fault not in DEADLY or not one.endswith(BEGIN)]
             for at in range(len(counted)):
                 yield number, at
@@ -275,7 +219,10 @@ class Campaign:
 
     def storm(self, rounds: int = 6) -> Strike:
         """Let processes of two nodes work side by side; kill by chance, again and again."""
-        number = self._chance.choice([n for n, one in enumerate(self.steps) if one.images])
+        wild = [
+            n for n, one in enumerate(self.steps) if one.images or one.action is rereads.reader
+        ]
+        number = self._chance.choice([n for n in wild if self.is_struck(self.steps[n])] or wild)
         stage = self._snapshots[number].copy(self._folder / "struck")
         step, kills, is_sent = self.steps[number], 0, False
         for _ in range(rounds):
@@ -289,6 +236,7 @@ class Campaign:
                 (roles.worker, self._by_chance(60)),
                 (lambda world: roles.worker(world, "worker-1"), self._by_chance(60)),
                 (correspondence.seeker, self._by_chance(60)),
+                (rereads.reader, self._by_chance(60)),
                 (correspondence.notary, self._by_chance(30)),
             )
             kills += sum(bool(life.struck) for life in lives)
@@ -357,6 +305,7 @@ def long(campaign: Campaign, *, kills: int, on_strike: Callable[[Strike], None])
     deeds += [
         partial(campaign.strike, number, limit, Fault.FILE_LIMIT)
         for number in range(0, len(campaign.steps), 3)
+        if campaign.is_struck(campaign.steps[number])
         for limit in (20_000, 60_000, 150_000, 400_000)
     ]
     deeds += [partial(campaign.torn_line, size) for size in (100, 1_000, 2_500, 5_000, 9_000)]

@@ -12,7 +12,7 @@ from faults.outside import (
     append,
     lines_of,
 )
-from faults.roles import PATIENT, PLANS, World, opened, until_idle
+from faults.roles import PATIENT, PLANS, World, custody_of, opened, until_idle
 
 from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
@@ -22,9 +22,7 @@ from dicom_node.delivery.commitment_desk import LedgerDesk
 from dicom_node.delivery.janitor import Janitor
 from dicom_node.delivery.notary import Notary, Reporter
 from dicom_node.delivery.purger import Folders, Purger
-from dicom_node.intake.custody import Custody
 from dicom_node.intake.default_rules import DEFAULT_RULES
-from dicom_node.intake.spool import Spool, SpoolLimits
 from dicom_node.jobs.commitment_ledger import CommitmentRules
 from dicom_node.jobs.documents import Documents
 from dicom_node.jobs.ledger import Ledger
@@ -114,8 +112,7 @@ def reporter(world: World) -> None:
 def seeker(world: World) -> None:
     """Look for earlier scans at the PACS, and fetch them."""
     with opened(world, "seeker") as ledger:
-        spool = Spool(world.data / "spool", limits=SpoolLimits(free_floor_bytes=0))
-        custody = Custody(spool=spool, register=ledger.arrivals, patient_salt=ledger.patient_salt)
+        custody = custody_of(world, ledger, ledger.arrivals)
         pacs = EarlierScans(
             world.prior,
             custody=custody,

@@ -6,8 +6,8 @@ Read from the ledger by plain SQL and from the disk, without a line of the node.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.ledgers import Reader, fault_of, reading
@@ -18,6 +18,8 @@ UNFINISHED = {
     "jobs": ("queued", "analyzing", "delivering"),
     "deliveries": ("pending", "sending"),
     "prior_searches": ("pending",),
+    "reprocess_runs": ("running", "resting"),
+    "reprocess_studies": ("listed", "fetching", "queued"),
 }
 
 #: Conditions under which a row waits for something that its state does not tell.
@@ -31,6 +33,7 @@ OWES_REASON = {
     "series": ("set_aside",),
     "jobs": ("rejected", "withdrawn", "failed"),
     "deliveries": ("dead", "cancelled"),
+    "reprocess_studies": ("failed", "skipped", "not_eligible"),
 }
 
 _PREAMBLE, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
@@ -62,12 +65,15 @@ class Scene:
         What the destinations accepted, in order; the digest is that of the file.
     vouched : tuple of Copy
         What a sender heard that the node is responsible for (storage commitment).
+    archives : mapping of str to frozenset of str
+        SOP Instance UIDs of each study that a re-read may ask for.
     """
 
     data: Path
     acknowledged: tuple[Copy, ...]
     archived: tuple[Copy, ...]
     vouched: tuple[Copy, ...] = ()
+    archives: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_copies(path: Path) -> tuple[Copy, ...]:
@@ -113,6 +119,8 @@ def violations(scene: Scene) -> list[str]:
         found += _without_reason(ledger)
         found += _custody(scene, ledger)
         found += _results(ledger)
+        found += _contents(scene, ledger)
+        found += _rereads(scene, ledger)
         found += _archive(scene, ledger)
         return found
 
@@ -192,6 +200,47 @@ def _results(ledger: Reader) -> Iterator[str]:
     )
     for (job,) in sent:
         yield f"doubled: shadow job {job} has objects to send"
+
+
+def _contents(scene: Scene, ledger: Reader) -> Iterator[str]:
+    """Of every opinion the files that were read are those of its job."""
+    opinions = ledger.execute(
+        "SELECT job_id, record FROM jobs WHERE kind = 'analysis' AND result_set_id IS NOT NULL"
+    )
+    for job, record in list(opinions):
+        paths = list(
+            ledger.execute(
+                "SELECT path, purged_at IS NOT NULL FROM instances JOIN job_instances "
+                "USING (instance_id) WHERE job_id = ? ORDER BY path",
+                (job,),
+            )
+        )
+        if any(is_purged for _, is_purged in paths):
+            continue
+        content = hashlib.sha256()
+        for path, _ in paths:
+            content.update((scene.data / "spool" / path).read_bytes())
+        if json.loads(record).get("content", content.hexdigest()) != content.hexdigest():
+            yield f"wrong: the results of job {job} are of other files than its own"
+
+
+def _rereads(scene: Scene, ledger: Reader) -> Iterator[str]:
+    """Of studies that were read again nothing is missing, and nobody was sent their results."""
+    studies = ledger.execute("SELECT run_id, study_uid, state FROM reprocess_studies")
+    for run, study, state in list(studies):
+        rows = ledger.execute(
+            "SELECT sop_instance_uid FROM instances WHERE study_uid = ? AND current", (study,)
+        )
+        missing = scene.archives.get(study, frozenset()) - {row[0] for row in rows}
+        if state == "analysed" and missing:
+            yield f"lost: study {study} of run {run} was analysed without {len(missing)} images"
+    sent = ledger.execute(
+        "SELECT DISTINCT result_set_id FROM deliveries WHERE result_set_id NOT IN (SELECT "
+        "result_set_id FROM jobs WHERE result_set_id IS NOT NULL AND job_id NOT IN "
+        "(SELECT job_id FROM reprocess_jobs))"
+    )
+    for (result_set,) in sent:
+        yield f"doubled: results {result_set} of a re-read were sent to somebody"
 
 
 def _archive(scene: Scene, ledger: Reader) -> Iterator[str]:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from faults.invariants import instance_digest
@@ -155,36 +156,40 @@ class EarlierScans:
         )
 
     def fetch(self, series: Sequence[RemoteSeries], *, stop) -> tuple[Retrieval, ...]:
-        """Hand over every image and note what custody was taken of."""
+        """Hand over every image."""
         del stop
-        now = self._now()
-        sender = Sender(
-            association_id=os.urandom(8).hex(),
-            calling_ae_title=PACS.ae_title,
-            called_ae_title="ICHNODE",
-            address=HOST,
-            opened_at=now,
-        )
-        for ds in self._images:
-            content = encoded(ds)
-            self._custody.accept(
-                StoreRequest(
-                    sender=sender,
-                    sop_class_uid=str(ds.SOPClassUID),
-                    sop_instance_uid=str(ds.SOPInstanceUID),
-                    transfer_syntax_uid=str(ExplicitVRLittleEndian),
-                    data_set=content,
-                    received_at=now,
-                )
-            )
-            digest = instance_digest(str(ExplicitVRLittleEndian), content)
-            append(self._log, uid=str(ds.SOPInstanceUID), digest=digest)
-        self._custody.association_closed(sender, self._now())
+        hand_over(self._images, custody=self._custody, log=self._log, now=self._now())
         number = len(self._images)
         return tuple(
             Retrieval(series=one, completed=number, failed=0, status=0, message="")
             for one in series
         )
+
+
+def hand_over(images: Sequence[Dataset], *, custody: Intake, log: Path, now: datetime) -> None:
+    """Put images into custody over the asker's association; note what was taken."""
+    sender = Sender(
+        association_id=os.urandom(8).hex(),
+        calling_ae_title=PACS.ae_title,
+        called_ae_title="ICHNODE",
+        address=HOST,
+        opened_at=now,
+    )
+    for ds in images:
+        content = encoded(ds)
+        custody.accept(
+            StoreRequest(
+                sender=sender,
+                sop_class_uid=str(ds.SOPClassUID),
+                sop_instance_uid=str(ds.SOPInstanceUID),
+                transfer_syntax_uid=str(ExplicitVRLittleEndian),
+                data_set=content,
+                received_at=now,
+            )
+        )
+        digest = instance_digest(str(ExplicitVRLittleEndian), content)
+        append(log, uid=str(ds.SOPInstanceUID), digest=digest)
+    custody.association_closed(sender, now)
 
 
 @contextmanager

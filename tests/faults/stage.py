@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from faults import correspondence, points, roles
+from faults import correspondence, points, rereads, roles
 from faults.invariants import Scene, instance_digest, read_copies, unfinished
 from faults.ledgers import Files
 from faults.outside import ARCHIVE, HOST, WEB_ARCHIVE, append
@@ -54,6 +54,7 @@ _EVERYBODY = (
     roles.worker,
     roles.office,
     correspondence.seeker,
+    rereads.reader,
     correspondence.notary,
     correspondence.reports,
     correspondence.reporter,
@@ -126,6 +127,7 @@ class Stage:
             acknowledged=read_copies(self.root / "acknowledged"),
             archived=read_copies(self.root / ARCHIVE) + read_copies(self.root / WEB_ARCHIVE),
             vouched=read_copies(self.root / "vouched"),
+            archives=rereads.archived(),
         )
 
     def copy(self, root: Path) -> "Stage":
