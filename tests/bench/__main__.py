@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.blast_ct import bench_blast_ct
+from tests.bench.early import bench_early
 from tests.bench.history import compare, remember
 from tests.bench.journey import bench_journey, bench_line, journey
 from tests.bench.receive import bench_receive
@@ -44,6 +45,7 @@ def main() -> None:
         "steps": bench_steps,
         "line": bench_line,
         "journey": bench_journey,
+        "early": bench_early,
         "analyze": bench_analyze,
         "inference": bench_inference,
         "scan": bench_scan,
@@ -95,6 +97,9 @@ def _parser(parts: Collection[str]) -> argparse.ArgumentParser:
         nargs="+",
         default=[journey("30x1x1")],
         help="SLICESxSERIESxSENDERS, 30 or 300 slices",
+    )
+    parser.add_argument(
+        "--series", type=Path, nargs="+", default=[], help="folders of DICOM for early"
     )
     parser.add_argument("--all", action="store_true", help="every part, length and journey: hours")
     parser.add_argument("--output", type=Path, default=ROOT / "bench-output")

@@ -9,26 +9,38 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pydicom
 
 from tests.bench.heads import ROOT, template
 from tests.bench.journey import show
 
+if TYPE_CHECKING:
+    from dicom_node.settings.schema import Settings
+    from pipeline.models import Models
 
-def bench_steps(wanted: argparse.Namespace) -> dict[str, object]:
-    """Time the steps for 30 and 300 slices; the first round warms and is not counted."""
-    from dicom_node.bootstrap.analysts import series_analyst
+
+def warm_models(bundle: str) -> tuple["Settings", "Models"]:
+    """Return the settings as delivered with this segmentation bundle, and its models, warm."""
     from dicom_node.bootstrap.node_models import load_node_models
     from dicom_node.commands.site import settings_of
     from dicom_node.settings.schema import WorkerSettings
 
     _, settings = settings_of(ROOT / "config" / "node.toml")
-    worker = WorkerSettings(segmentation_bundle=wanted.models)
+    worker = WorkerSettings(segmentation_bundle=bundle)
     settings = settings.model_copy(update={"worker": worker})
-    begun = time.perf_counter()
     models = load_node_models(settings)
     models.warm_up()
+    return settings, models
+
+
+def bench_steps(wanted: argparse.Namespace) -> dict[str, object]:
+    """Time the steps for 30 and 300 slices; the first round warms and is not counted."""
+    from dicom_node.bootstrap.analysts import series_analyst
+
+    begun = time.perf_counter()
+    settings, models = warm_models(wanted.models)
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     found["load and warm up, s"]["30 slices"].append(time.perf_counter() - begun)
     analyst = series_analyst(settings, models)
