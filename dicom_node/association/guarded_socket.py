@@ -8,7 +8,6 @@ import contextlib
 import select
 import socket as transport
 import ssl
-import struct
 import time
 from collections.abc import Callable
 from socket import socket
@@ -17,16 +16,13 @@ from typing import TYPE_CHECKING, NoReturn
 from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import AssociationSocket
 
+from dicom_node.association.pdu_format import ASSOCIATE_RQ, P_DATA, PDU_HEAD
 from dicom_node.association.receive_limits import ReceiveLimits
 from dicom_node.association.refusals import RefusalKind
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-#: Type, reserved, length of what follows (PS3.8, section 9.3.1).
-_HEADER = struct.Struct(">BBL")
-
-_ASSOCIATE_RQ, _P_DATA = 0x01, 0x04
 _LAST_TYPE = 0x07
 
 #: 128 contexts with 20 transfer syntaxes each need 90 kB.
@@ -36,7 +32,7 @@ _LONGEST_REQUEST = 256 * 1024
 _LONGEST_OTHER = 4096
 
 #: Some senders count the header of the PDU in, some do not.
-_HEADER_SLACK = _HEADER.size
+_HEADER_SLACK = PDU_HEAD.size
 
 #: A-ABORT by the service provider: invalid PDU parameter value (PS3.8, section 9.3.8).
 _ABORT = bytes([0x07, 0, 0, 0, 0, 4, 0, 0, 0x02, 0x06])
@@ -137,10 +133,10 @@ class GuardedSocket(AssociationSocket):
             return body
         self._begin_pdu()
         header = self._read(nr_bytes)
-        if len(header) < _HEADER.size:
+        if len(header) < PDU_HEAD.size:
             self._wake_the_waiting()
         else:
-            self._check(*_HEADER.unpack(header), start=bytes(header))
+            self._check(*PDU_HEAD.unpack(header), start=bytes(header))
             self._in_body = True
         return header
 
@@ -156,19 +152,19 @@ class GuardedSocket(AssociationSocket):
             As `recv` does.
         """
         self._begin_pdu()
-        if not self._fill(_HEADER.size):
+        if not self._fill(PDU_HEAD.size):
             return memoryview(b"")
-        header = bytes(self._ahead[self._start : self._start + _HEADER.size])
-        kind, reserved, length = _HEADER.unpack(header)
+        header = bytes(self._ahead[self._start : self._start + PDU_HEAD.size])
+        kind, reserved, length = PDU_HEAD.unpack(header)
         self._check(kind, reserved, length, start=header)
-        if not self._fill(_HEADER.size + length):
+        if not self._fill(PDU_HEAD.size + length):
             return memoryview(b"")
-        return memoryview(self._ahead)[self._start : self._start + _HEADER.size + length]
+        return memoryview(self._ahead)[self._start : self._start + PDU_HEAD.size + length]
 
     def take_pdu(self) -> None:
         """Go on to the PDU behind the one that `whole_pdu` returned."""
-        _, _, length = _HEADER.unpack_from(self._ahead, self._start)
-        self._start += _HEADER.size + length
+        _, _, length = PDU_HEAD.unpack_from(self._ahead, self._start)
+        self._start += PDU_HEAD.size + length
         self._is_first = False
 
     def send(self, bytestream: bytes) -> None:
@@ -204,7 +200,7 @@ class GuardedSocket(AssociationSocket):
         plug = self.socket
         if self.has_ahead or plug is None:
             return True
-        self._make_room(_HEADER.size)
+        self._make_room(PDU_HEAD.size)
         try:
             with memoryview(self._ahead) as view:
                 self._end += plug.recv_into(view[self._end :])
@@ -232,14 +228,14 @@ class GuardedSocket(AssociationSocket):
     def _check(self, kind: int, _reserved: int, length: int, *, start: bytes) -> None:
         if self._is_first and start.startswith(_TLS_HANDSHAKE):
             self._give_up(RefusalKind.TLS_ON_PLAIN_PORT, "")
-        if self._is_first and kind != _ASSOCIATE_RQ:
+        if self._is_first and kind != ASSOCIATE_RQ:
             self._give_up(RefusalKind.NOT_DICOM, "the first PDU is no association request")
         if not 1 <= kind <= _LAST_TYPE:
             self._give_up(RefusalKind.NOT_DICOM, f"PDU type {kind:02X}H")
         longest = _LONGEST_OTHER
-        if kind == _ASSOCIATE_RQ:
+        if kind == ASSOCIATE_RQ:
             longest = _LONGEST_REQUEST
-        elif kind == _P_DATA:
+        elif kind == P_DATA:
             longest = self._limits.max_pdu + _HEADER_SLACK
         if length > longest:
             self._give_up(RefusalKind.PDU_TOO_LONG, f"{length} bytes, at most {longest} are taken")
@@ -263,7 +259,7 @@ class GuardedSocket(AssociationSocket):
     def _make_room(self, count: int) -> None:
         """Have a buffer that holds so many bytes from where the next PDU begins."""
         held = self._end - self._start
-        longest = max(count, self._limits.max_pdu + _HEADER_SLACK + _HEADER.size)
+        longest = max(count, self._limits.max_pdu + _HEADER_SLACK + PDU_HEAD.size)
         if len(self._ahead) < longest:
             larger = bytearray(longest)
             larger[:held] = self._ahead[self._start : self._end]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import Dataset
@@ -40,9 +41,8 @@ _PENDING: Final = frozenset({0xFF00, 0xFF01})
 #: More answers than a patient has head scans in a few days; the rest is not waited for.
 MOST_ANSWERS: Final = 200
 
-#: A Patient ID with one of these would be a pattern (PS3.4, section C.2.2.2.4), with a backslash a
-#: list.
-_NOT_LITERAL: Final = frozenset("*?\\")
+#: A value with one of these would be a pattern (PS3.4, section C.2.2.2.4), or a list.
+NOT_LITERAL: Final = frozenset("*?\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class PatientIdentity:
     def __post_init__(self) -> None:
         if not self.patient_id:
             raise UnaskablePatientError("the images hold no Patient ID to ask for")
-        if _NOT_LITERAL & set(self.patient_id):
+        if NOT_LITERAL & set(self.patient_id):
             raise UnaskablePatientError("the Patient ID holds a character that is a wildcard")
 
 
@@ -153,7 +153,7 @@ def find_ct_series(
     found = find_series(
         peer,
         _study_keys(query),
-        series_keys=_series_keys,
+        series_keys=partial(series_keys, modality="CT"),
         is_wanted=lambda study: _is_wanted(study, query),
         stop=stop,
         timer=timer,
@@ -307,11 +307,12 @@ def _study_keys(query: StudyQuery) -> Dataset:
     return keys
 
 
-def _series_keys(study: Dataset) -> Dataset:
+def series_keys(study: Dataset, *, modality: str | None = None) -> Dataset:
+    """Return what is asked for of the series of a study, of whatever modality by default."""
     keys = Dataset()
     keys.QueryRetrieveLevel = "SERIES"
     keys.StudyInstanceUID = text_of(study, "StudyInstanceUID")
-    keys.Modality = "CT"
+    keys.Modality = modality
     for name in (
         "SeriesInstanceUID",
         "SeriesDescription",

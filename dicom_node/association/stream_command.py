@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from dicom_node.association.pdu_format import COMMAND_PART, LAST_PART, P_DATA, PDU_HEAD, PDV_HEAD
+
 _ELEMENT = struct.Struct("<HHL")
 _SHORT = struct.Struct("<H")
 _LONG = struct.Struct("<L")
@@ -36,11 +38,6 @@ _STORE: Final = _EVERY | {_PRIORITY, _SOP_INSTANCE}
 _ANSWERED: Final = frozenset({_COMMAND, _ANSWERED_ID, _DATA_SET_TYPE, _STATUS})
 
 _LONGEST_UID = 64
-
-#: Length of a presentation data value's own head; and of a PDU's (PS3.8, section 9.3.5).
-_PDV = struct.Struct(">LBB")
-_PDU = struct.Struct(">BBL")
-_P_DATA, _COMMAND_PART, _LAST_PART = 0x04, 0x01, 0x02
 
 #: Smallest piece of an answer, whatever a caller says of its own longest PDU.
 _LEAST_PIECE = 64
@@ -124,14 +121,14 @@ def answer(request: Request, status: int, *, context_id: int, longest_pdu: int) 
     if request.sop_instance_uid:
         body += _element(_SOP_INSTANCE, _padded(request.sop_instance_uid))
     command = _element(0x0000, _LONG.pack(len(body))) + body
-    room = max(longest_pdu - _PDV.size, _LEAST_PIECE) if longest_pdu else len(command)
+    room = max(longest_pdu - PDV_HEAD.size, _LEAST_PIECE) if longest_pdu else len(command)
     pieces = [command[start : start + room] for start in range(0, len(command), room)]
     return b"".join(
-        _PDU.pack(_P_DATA, 0, _PDV.size + len(piece))
-        + _PDV.pack(
+        PDU_HEAD.pack(P_DATA, 0, PDV_HEAD.size + len(piece))
+        + PDV_HEAD.pack(
             len(piece) + 2,
             context_id,
-            _COMMAND_PART | (_LAST_PART if number == len(pieces) else 0),
+            COMMAND_PART | (LAST_PART if number == len(pieces) else 0),
         )
         + piece
         for number, piece in enumerate(pieces, start=1)
@@ -163,12 +160,12 @@ def status_of_answer(body: bytes, *, context_id: int, message_id: int) -> int | 
     context_id, message_id
         Of the request.
     """
-    if len(body) < _PDV.size:
+    if len(body) < PDV_HEAD.size:
         return None
-    length, found_id, control = _PDV.unpack_from(body)
-    if length != len(body) - 4 or (found_id, control) != (context_id, _COMMAND_PART | _LAST_PART):
+    length, found_id, control = PDV_HEAD.unpack_from(body)
+    if length != len(body) - 4 or (found_id, control) != (context_id, COMMAND_PART | LAST_PART):
         return None
-    values = _values(body[_PDV.size :])
+    values = _values(body[PDV_HEAD.size :])
     if values is None or not values.keys() >= _ANSWERED:
         return None
     is_answer = _number(values[_COMMAND]) == _ANSWER | RequestKind.C_STORE

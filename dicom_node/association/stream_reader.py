@@ -5,11 +5,11 @@ here; every other PDU, request and fault is left to the library, which finds it 
 PS3.8, section 9.3.5 and annex E.
 """
 
-import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dicom_node.association.pdu_format import COMMAND_PART, LAST_PART, P_DATA, PDU_HEAD, PDV_HEAD
 from dicom_node.association.presentation import VERIFICATION
 from dicom_node.association.receive_limits import (
     LONGEST_COMMAND_SET,
@@ -19,13 +19,6 @@ from dicom_node.association.receive_limits import (
 )
 from dicom_node.association.refusals import RefusalKind
 from dicom_node.association.stream_command import Request, RequestKind, answer, read_request
-
-_PDU_HEAD = 6
-_P_DATA = 0x04
-_PDV_HEAD = struct.Struct(">LBB")
-
-#: Message Control Header (PS3.8, section E.2).
-_IS_COMMAND, _IS_LAST = 0x01, 0x02
 
 #: Success (PS3.7, annex C).
 _SUCCESS = 0x0000
@@ -121,7 +114,7 @@ class StreamReader:
         BrokenMessageError
             If a message that was begun here cannot be gone on with.
         """
-        if pdu[0] != _P_DATA:
+        if pdu[0] != P_DATA:
             self.drop()
             return False
         if self._message is None:
@@ -144,7 +137,7 @@ class StreamReader:
         except (BrokenMessageError, StopIteration):
             return False  # the library says what is wrong with it
         context = self._contexts.get(context_id)
-        if context is None or control != _IS_COMMAND | _IS_LAST:
+        if context is None or control != COMMAND_PART | LAST_PART:
             return False
         request = None if len(command) > LONGEST_COMMAND_SET else read_request(bytes(command))
         if request is None or request.sop_class_uid != context.sop_class_uid:
@@ -169,14 +162,14 @@ class StreamReader:
     def _add(self, context_id: int, control: int, data: memoryview) -> None:
         """Add a piece of the data set; store it if it was the last."""
         message = self._message
-        if message is None or context_id != message.context_id or control & _IS_COMMAND:
+        if message is None or context_id != message.context_id or control & COMMAND_PART:
             raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment of another message")
         if self._timer() - message.begun > self._limits.message_s:
             raise BrokenMessageError(
                 RefusalKind.TOO_SLOW, f"a message took longer than {self._limits.message_s:g} s"
             )
         message.data_set.write(data)
-        if control & _IS_LAST:
+        if control & LAST_PART:
             self._message = None
             with message.data_set as data_set:
                 syntax = self._contexts[context_id].transfer_syntax_uid
@@ -191,12 +184,12 @@ class StreamReader:
     @staticmethod
     def _values(pdu: memoryview) -> Iterator[tuple[int, int, memoryview]]:
         """Yield context, control header and data of each presentation data value of a PDU."""
-        offset, end = _PDU_HEAD, len(pdu)
+        offset, end = PDU_HEAD.size, len(pdu)
         while offset < end:
-            if offset + _PDV_HEAD.size > end:
+            if offset + PDV_HEAD.size > end:
                 raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment without a head")
-            length, context_id, control = _PDV_HEAD.unpack_from(pdu, offset)
-            start, offset = offset + _PDV_HEAD.size, offset + 4 + length
+            length, context_id, control = PDV_HEAD.unpack_from(pdu, offset)
+            start, offset = offset + PDV_HEAD.size, offset + 4 + length
             if offset < start or offset > end:
                 raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment of a wrong length")
             yield context_id, control, pdu[start:offset]

@@ -6,7 +6,6 @@ here; every other PDU and every fault is left to the library, which finds it whe
 """
 
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -16,18 +15,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from pynetdicom.dimse_primitives import C_STORE
 
 from dicom_node.association.file_format import LONGEST_META, split_file
+from dicom_node.association.pdu_format import COMMAND_PART, LAST_PART, P_DATA, PDU_HEAD, PDV_HEAD
 from dicom_node.association.stream_command import status_of_answer, store_command
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-_PDU = struct.Struct(">BBL")
-_PDV = struct.Struct(">LBB")
-_HEADS = _PDU.size + _PDV.size
-_P_DATA = 0x04
-
-#: Message Control Header (PS3.8, section E.2).
-_COMMAND_PART, _LAST_PART = 0x01, 0x02
+_HEADS = PDU_HEAD.size + PDV_HEAD.size
 
 #: Fragments are as long as the peer allows, and no longer than this.
 _LONGEST_FRAGMENT = 131072
@@ -84,7 +78,7 @@ class StreamSender:
         self._given_back = bytearray()
         self._message_id = 0
         longest = association.acceptor.maximum_length or _LONGEST_FRAGMENT
-        room = min(max(longest, _LEAST_FRAGMENT), _LONGEST_FRAGMENT) - _PDV.size
+        room = min(max(longest, _LEAST_FRAGMENT), _LONGEST_FRAGMENT) - PDV_HEAD.size
         self._room = room - room % 2  # fragments have an even length (PS3.8, section E.1)
         self._portion = bytearray(
             max(_PORTION // (self._room + _HEADS), 1) * (self._room + _HEADS)
@@ -176,8 +170,8 @@ class StreamSender:
     ) -> None:
         """Write the request; raises OSError if the peer does not take it, or the file ends."""
         link.settimeout(self._portion_s)
-        head = _PDU.pack(_P_DATA, 0, _PDV.size + len(command))
-        head += _PDV.pack(len(command) + 2, context_id, _COMMAND_PART | _LAST_PART)
+        head = PDU_HEAD.pack(P_DATA, 0, PDV_HEAD.size + len(command))
+        head += PDV_HEAD.pack(len(command) + 2, context_id, COMMAND_PART | LAST_PART)
         link.sendall(head + command)
         while left:
             filled = 0
@@ -185,9 +179,11 @@ class StreamSender:
                 while left and filled < len(portion):
                     count = min(left, self._room)
                     left -= count
-                    last = 0 if left else _LAST_PART
-                    _PDU.pack_into(portion, filled, _P_DATA, 0, _PDV.size + count)
-                    _PDV.pack_into(portion, filled + _PDU.size, count + 2, context_id, last)
+                    last = 0 if left else LAST_PART
+                    PDU_HEAD.pack_into(portion, filled, P_DATA, 0, PDV_HEAD.size + count)
+                    PDV_HEAD.pack_into(
+                        portion, filled + PDU_HEAD.size, count + 2, context_id, last
+                    )
                     filled += _HEADS
                     if file.readinto(portion[filled : filled + count]) != count:  # type: ignore[attr-defined] # raw files have it
                         raise ShortFileError("A file became shorter while it was sent")
@@ -197,12 +193,14 @@ class StreamSender:
     def _answer(self, link: socket.socket, context_id: int, deadline: float) -> int | None:
         """Return the status of the answer; None, and all bytes given back, if it is another."""
         found, status = bytearray(), None
-        if self._read(link, found, _PDU.size, deadline):
-            kind, _, length = _PDU.unpack(found)
-            may_be_it = kind == _P_DATA and length <= _LONGEST_ANSWER
-            if may_be_it and self._read(link, found, _PDU.size + length, deadline):
+        if self._read(link, found, PDU_HEAD.size, deadline):
+            kind, _, length = PDU_HEAD.unpack(found)
+            may_be_it = kind == P_DATA and length <= _LONGEST_ANSWER
+            if may_be_it and self._read(link, found, PDU_HEAD.size + length, deadline):
                 status = status_of_answer(
-                    bytes(found[_PDU.size :]), context_id=context_id, message_id=self._message_id
+                    bytes(found[PDU_HEAD.size :]),
+                    context_id=context_id,
+                    message_id=self._message_id,
                 )
         if status is None:
             self._given_back += found

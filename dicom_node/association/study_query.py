@@ -9,11 +9,15 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from dicom_node.association.peers import Peer
-from dicom_node.association.query import RemoteSeries, find_series, remote_series, text_of
+from dicom_node.association.query import (
+    NOT_LITERAL,
+    RemoteSeries,
+    find_series,
+    remote_series,
+    series_keys,
+    text_of,
+)
 from dicom_node.errors import UnaskablePatientError
-
-#: A value with one of these would be a pattern (PS3.4, section C.2.2.2.4) or a list.
-_NOT_LITERAL: Final = frozenset("*?\\")
 
 #: Longest LO (PS3.5, section 6.2).
 _LONGEST: Final = 64
@@ -46,7 +50,7 @@ class StudyWish:
             raise UnaskablePatientError(
                 "one thing is asked for: a Patient ID, a Study Instance UID or an Accession Number"
             )
-        if _NOT_LITERAL & set(given[0]):
+        if NOT_LITERAL & set(given[0]):
             raise UnaskablePatientError("what is asked for holds a character that is a wildcard")
         if len(given[0]) > _LONGEST or not given[0].isprintable():
             raise UnaskablePatientError("what is asked for is too long or not printable")
@@ -91,28 +95,12 @@ def find_studies(
 
     What the peer answers is checked again, for some ignore keys that they do not support.
 
-    Parameters
-    ----------
-    peer
-        Who is asked.
-    wish
-        For what.
-    stop
-        Aborts the association once it is set.
-    timer
-        Returns seconds on a clock that never goes back.
-
-    Raises
-    ------
-    PeerError
-        If there is no association, or it breaks.
-    QueryRefusedError
-        If the peer takes part, but not in queries, or answers with a failure.
+    Peer, stop and timer, and what is raised, are as in `find_series`; `wish` says for what.
     """
     found = find_series(
         peer,
         _study_keys(wish),
-        series_keys=_series_keys,
+        series_keys=series_keys,
         is_wanted=lambda study: _is_wanted(study, wish),
         stop=stop,
         timer=timer,
@@ -136,22 +124,6 @@ def _study_keys(wish: StudyWish) -> Dataset:
     keys.AccessionNumber = wish.accession
     for name in ("StudyDate", "StudyTime", "StudyDescription", "ModalitiesInStudy"):
         setattr(keys, name, "")
-    return keys
-
-
-def _series_keys(study: Dataset) -> Dataset:
-    keys = Dataset()
-    keys.QueryRetrieveLevel = "SERIES"
-    keys.StudyInstanceUID = text_of(study, "StudyInstanceUID")
-    for name in (
-        "Modality",
-        "SeriesInstanceUID",
-        "SeriesDescription",
-        "BodyPartExamined",
-        "ProtocolName",
-        "NumberOfSeriesRelatedInstances",
-    ):
-        setattr(keys, name, None)
     return keys
 
 

@@ -96,7 +96,7 @@ def _found(data: bytes) -> None:
     )
     query._is_wanted(answer, asked)
     query.remote_series(answer, answer)
-    encode_data_set(query._series_keys(answer), False, True)
+    encode_data_set(query.series_keys(answer), False, True)
 
 
 def _identity(data: bytes) -> None:

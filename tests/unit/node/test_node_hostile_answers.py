@@ -197,7 +197,7 @@ def test_a_damaged_answer_to_a_query_reads_as_empty():
     answer._dict[tag] = RawDataElement(tag, "FD", 6, b"1.2.3\0", 0, False, True)
 
     assert query.text_of(answer, "StudyInstanceUID") == ""
-    assert query._series_keys(answer).StudyInstanceUID == ""
+    assert query.series_keys(answer).StudyInstanceUID == ""
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom's, of damaged values
