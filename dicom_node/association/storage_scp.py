@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import socket
-import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +16,6 @@ from dicom_node.association.caller_certificate import shown_certificate
 from dicom_node.association.callers import (
     Admission,
     Call,
-    Caller,
     Rejection,
     permission_for,
 )
@@ -27,6 +25,7 @@ from dicom_node.association.file_format import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
 )
+from dicom_node.association.guest_book import GuestBook
 from dicom_node.association.listener import Door, Listener
 from dicom_node.association.presentation import ACCEPTED
 from dicom_node.association.receive_limits import ByteBudget, MeasuredDataSet
@@ -101,10 +100,8 @@ class StorageScp:
         self._admission = settings.admission
         self._listeners: dict[str, Listener] = {}
         self._closed_listeners: list[Listener] = []
-        self._calls: dict[Association, Call] = {}
-        self._senders: dict[Association, Sender] = {}
+        self._guests = GuestBook(self._sender_of)
         self._sockets: WeakKeyDictionary[Association, socket.socket] = WeakKeyDictionary()
-        self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -210,9 +207,7 @@ class StorageScp:
         for association in [one for each in listeners for one in each.active_associations]:
             association.abort()
             association.join(timeout=grace_s)
-        with self._lock:
-            left = list(self._senders)
-        for association in left:
+        for association in self._guests.everybody():
             self._closed(association)
 
     def _application_entity(self) -> AE:
@@ -284,13 +279,7 @@ class StorageScp:
             address=association.requestor.address or "",
             certificate=shown_certificate(self._sockets.get(association)),
         )
-        with self._lock:
-            self._calls = {one: kept for one, kept in self._calls.items() if one.is_alive()}
-            answer = self._admission.decide(call, list(self._calls.values()))
-            if isinstance(answer, Caller):
-                self._calls[association] = call
-                # Its first object may be here before its thread hears that it is established.
-                self._senders[association] = self._sender_of(call)
+        answer = self._guests.ask(association, call, self._admission)
         if isinstance(answer, Rejection):
             self._reject(association, call, answer)
             return
@@ -361,8 +350,7 @@ class StorageScp:
         transfer_syntax_uid: str,
         data_set: MeasuredDataSet,
     ) -> int:
-        with self._lock:
-            sender = self._senders.get(association)
+        sender = self._guests.brings(association)
         if sender is None:
             LOGGER.info("An object was not stored: its association is over")
             return int(StoreStatus.UNFORESEEN)
@@ -385,10 +373,8 @@ class StorageScp:
         self._closed(event.assoc)
 
     def _closed(self, association: "Association") -> None:
-        with self._lock:
-            sender = self._senders.pop(association, None)
-            self._calls.pop(association, None)
-        if sender is None:
+        sender = self._guests.leaves(association)
+        if sender is None:  # nobody waits for the end of what brought nothing
             return
         try:
             self._intake.association_closed(sender, self._clock())

@@ -249,7 +249,7 @@ def test_a_place_is_free_again_after_release_and_after_a_break(intake):
                 pass
         broken = call(scp.port)
         broken.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-        wait_for(lambda: not scp._calls)
+        wait_for(lambda: not scp._guests.everybody())
         with association_with(scp.port):
             pass
 
