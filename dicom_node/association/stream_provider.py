@@ -8,6 +8,7 @@ import os
 import queue
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,9 +23,17 @@ if TYPE_CHECKING:
     from socket import socket
 
     from pynetdicom.association import Association
+    from pynetdicom.pdu_primitives import (
+        A_ABORT,
+        A_ASSOCIATE,
+        A_P_ABORT,
+        A_RELEASE,
+        _PDUPrimitiveType,
+    )
 
-#: States of the upper layer (PS3.8, section 9.2.1): ready for transfer; waiting for the close.
-_TRANSFER, _CLOSING = "Sta6", "Sta13"
+#: States of the upper layer (PS3.8, section 9.2.1): somebody asks for an association; ready for
+#: transfer; waiting for the close.
+_ASKED, _TRANSFER, _CLOSING = "Sta3", "Sta6", "Sta13"
 
 #: pynetdicom's event for "unrecognised or invalid PDU": it answers with A-ABORT; and for
 #: "transport connection closed".
@@ -125,6 +134,7 @@ class StreamProvider(DULServiceProvider):
         self._bell = _Bell()
         self._sleepers: dict[int, select.poll] = {}
         self._is_told_to_stop = False
+        self._may_rest: Callable[[], bool] | None = None
         super().__init__(association)
         self._open_reader = open_reader
         self._on_violation = on_violation
@@ -139,12 +149,55 @@ class StreamProvider(DULServiceProvider):
 
     @property
     def _kill_thread(self) -> bool:
-        return self._is_told_to_stop
+        return self._is_told_to_stop or (self._may_rest is not None and self._may_rest())
 
     @_kill_thread.setter
     def _kill_thread(self, is_told: bool) -> None:
         self._is_told_to_stop = is_told
         self._bell.ring()
+
+    def start(self) -> None:
+        """Begin, without a thread as yet: see `receive_pdu`."""
+        self.assoc._dul_ready.set()  # noqa: SLF001 - as the thread does it that begins later
+
+    def receive_pdu(
+        self,
+        wait: bool = False,  # noqa: FBT001, FBT002 - as it is there
+        timeout: float | None = None,
+    ) -> "A_ASSOCIATE | A_RELEASE | A_ABORT | A_P_ABORT | None":
+        """Return what the upper layer has for the association, None if there is nothing.
+
+        The association's own thread does the work until it has let the caller in: the request is
+        read and answered without a change of threads. Everything else that may come of a
+        connection is left to a thread of the upper layer, which begins then.
+        """
+        if wait and self._is_without_thread:
+            limit = None if timeout is None else time.monotonic() + timeout
+            self._work_until(lambda: not self.to_user_queue.empty() or _is_past(limit))
+            if self.state_machine.current_state != _ASKED:
+                super().start()
+            wait = False
+        return super().receive_pdu(wait, timeout)
+
+    def send_pdu(self, primitive: "_PDUPrimitiveType") -> None:
+        """Have a primitive sent."""
+        super().send_pdu(primitive)
+        if self._is_without_thread:
+            self._work_until(lambda: self.to_provider_queue.empty() and self.event_queue.empty())
+            super().start()
+
+    @property
+    def _is_without_thread(self) -> bool:
+        """Whether the thread of the association asks, and works here itself."""
+        return self.ident is None and threading.current_thread() is self.assoc
+
+    def _work_until(self, may_rest: Callable[[], bool]) -> None:
+        """Do the work of the upper layer in the thread that calls."""
+        self._may_rest = may_rest
+        try:
+            super().run_reactor()
+        finally:
+            self._may_rest = None
 
     def run_reactor(self) -> None:
         """Run until the association has ended."""
@@ -226,3 +279,7 @@ class StreamProvider(DULServiceProvider):
             return True
         plug.take_pdu()
         return True
+
+
+def _is_past(limit: float | None) -> bool:
+    return limit is not None and time.monotonic() >= limit

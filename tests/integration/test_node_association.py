@@ -168,7 +168,10 @@ def test_an_object_on_the_heels_of_the_acceptance_is_stored(intake):
             is_answered.wait(PATIENCE_S)
             super().admit()
 
-    with running_scp(intake, refusals=HeldUp(Clock())) as scp, association_with(scp.port) as sender:
+    with (
+        running_scp(intake, refusals=HeldUp(Clock())) as scp,
+        association_with(scp.port) as sender,
+    ):
         status = sender.send_c_store(small_series(1)[0])
         is_answered.set()
 
@@ -266,15 +269,21 @@ def test_every_encoding_can_be_negotiated(scp, syntax):
         assert association.accepted_contexts[0].transfer_syntax == [syntax]
 
 
+def serving():
+    """Return the threads of associations that are established here."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if getattr(thread, "is_acceptor", False) and thread.is_established
+    ]
+
+
 def test_the_provider_takes_large_pieces_and_sends_at_once(scp):
     """128 kB P-DATA-TF, and no waiting for a fuller packet."""
     with association_with(scp.port) as association:
         assert association.acceptor.maximum_length == 131072
-        (served,) = [
-            thread
-            for thread in threading.enumerate()
-            if getattr(thread, "is_acceptor", False) and thread.is_established
-        ]
+        wait_for(serving)
+        (served,) = serving()
         plug = served.dul.socket.socket
         assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -286,6 +295,17 @@ def test_the_end_of_an_association_is_reported_once(scp, intake, end):
     association.send_c_store(small_series(1)[0])
 
     getattr(association, end)()
+
+    wait_for(lambda: bool(intake.closed))
+    assert intake.closed == [intake.requests[0].sender]
+
+
+def test_the_end_of_an_association_without_objects_is_nobodys_business(scp, intake):
+    """Whoever only asks for an answer costs no entry in the ledger; who brings something does."""
+    echo(peer(scp.port))
+    association = call(scp.port)
+    association.send_c_store(small_series(1)[0])
+    association.release()
 
     wait_for(lambda: bool(intake.closed))
     assert intake.closed == [intake.requests[0].sender]
