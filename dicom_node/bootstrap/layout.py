@@ -88,5 +88,5 @@ class DataLayout:
         for folder in (self.root, self.spool, self.outbox, self.summaries):
             folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
-                words = f"the account of this process (uid {os.geteuid()}) may not write there"
+                words = f"not writable for uid {os.geteuid()}: another owner, or mounted read-only"
                 raise PermissionError(errno.EACCES, words, str(folder))

@@ -21,6 +21,7 @@ _QUIET = {
     "pydicom": logging.CRITICAL,
     "pynetdicom": logging.CRITICAL,
     "highdicom": logging.ERROR,
+    "alembic": logging.WARNING,
     "apscheduler": logging.WARNING,
     "uvicorn": logging.WARNING,
     "matplotlib": logging.WARNING,

@@ -118,7 +118,9 @@ class Database:
 
         if not leads_up(found):
             raise LedgerVersionError(
-                f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"
+                f"The ledger {self._engine.place} has schema version {found}, this node needs "
+                f"{SCHEMA_VERSION}: use the ichnode that wrote it, or have that one take it down "
+                f"(`ichnode ledger downgrade {SCHEMA_VERSION}`)"
             )
         if not self._engine.is_upgraded_unasked:
             raise LedgerVersionError(
