@@ -19,6 +19,8 @@ _KEY: Final = re.compile(r"([a-z][a-z0-9_]*) = ")
 _TABLE: Final = re.compile(r"\[([a-z_]+)\]$")
 #: A line of an example, which stands indented in a comment.
 _EXAMPLE: Final = re.compile(r"#\s{2,}")
+_WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
+_DECIMAL: Final = re.compile(r"[+-]?\d{1,18}\.\d{1,18}")
 
 
 class ValueShape(StrEnum):
@@ -105,6 +107,16 @@ def parsed_value(text: str) -> Any:  # noqa: ANN401 - whatever TOML may hold
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
+
+
+def typed_number(text: str) -> int | float | str:
+    """Return the number that somebody typed.
+
+    What is none stays a text, so that the fault of the settings names it.
+    """
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
 
 
 def as_written(value: object) -> str:

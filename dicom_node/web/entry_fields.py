@@ -14,12 +14,10 @@ from pydantic import BaseModel
 
 from dicom_node.configuration.desk import ConfigurationFile
 from dicom_node.configuration.edits import AddEntry, ChangeEntry, Edit, Plain, RemoveEntry
+from dicom_node.configuration.setting_keys import typed_number
 from dicom_node.settings.contradictions import SettingsFault
 from dicom_node.settings.schema import CallerSettings, PeerSettings, Settings, WebPeerSettings
 from dicom_node.web.words import mark
-
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
-_DECIMAL = re.compile(r"[+-]?\d{1,18}\.\d{1,18}")
 
 
 class Shape(StrEnum):
@@ -260,10 +258,7 @@ def _models(settings: Settings, kind: Kind) -> Sequence[BaseModel]:
 
 
 def values_of(kind: Kind, form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values that the fields of a form say; None for one that was left empty.
-
-    What is no number stays a text, so that the fault of the settings names it.
-    """
+    """Return the values that the fields of a form say; None for one that was left empty."""
     return {one.key: _value(one, form.get(one.key)) for one in kind.fields}
 
 
@@ -323,12 +318,7 @@ def _value(one: Field, text: str | None) -> object:
         return None
     if one.shape is Shape.LIST:
         return [part.strip() for part in stripped.split(",") if part.strip()]
-    if one.shape is Shape.NUMBER:
-        if _WHOLE.fullmatch(stripped):
-            return int(stripped)
-        if _DECIMAL.fullmatch(stripped):
-            return float(stripped)
-    return stripped
+    return typed_number(stripped) if one.shape is Shape.NUMBER else stripped
 
 
 def _plain(value: object) -> object:

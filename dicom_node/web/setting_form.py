@@ -12,6 +12,7 @@ from dicom_node.configuration.setting_keys import (
     SettingKey,
     ValueShape,
     parsed_value,
+    typed_number,
     value_in_file,
 )
 from dicom_node.settings.contradictions import SettingsFault
@@ -19,8 +20,6 @@ from dicom_node.settings.contradictions import SettingsFault
 #: More than any list of rules.
 LONGEST_VALUE: Final = 20_000
 
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
-_DECIMAL = re.compile(r"[+-]?\d{1,18}\.\d{1,18}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -85,10 +84,7 @@ def field_text(found: ConfigurationFile, one: SettingKey) -> str:
 
 
 def setting_edit(one: SettingKey, form: Mapping[str, str]) -> SetValue:
-    """Return the edit that a form asks for.
-
-    What is no number stays a text, so that the fault of the settings names it.
-    """
+    """Return the edit that a form asks for."""
     if "default" in form:
         return SetValue(table=one.table, key=one.key, value=None)
     text = form.get("value", "")[:LONGEST_VALUE].replace("\r\n", "\n")
@@ -110,10 +106,7 @@ def _value(shape: ValueShape, text: str) -> bool | int | float | str:
     if shape is ValueShape.YES_NO and text in ("true", "false"):
         return text == "true"
     if shape in (ValueShape.WHOLE, ValueShape.DECIMAL):
-        if _WHOLE.fullmatch(text):
-            return int(text)
-        if _DECIMAL.fullmatch(text):
-            return float(text)
+        return typed_number(text)
     if shape in (ValueShape.LIST, ValueShape.TABLE):
         value: bool | int | float | str = parsed_value(text)
         return value

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dicom_node.configuration.desk import (
+    ConfigurationFile,
     NothingToChangeError,
     StaleConfigurationError,
     UnknownChangeError,
@@ -18,6 +20,7 @@ from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError, UnknownEntryError
 from dicom_node.settings.file import SettingsError
 from dicom_node.web.administration import NoSettingsFileError
+from dicom_node.web.house import House
 
 LONGEST_REASON: Final = 200
 
@@ -67,6 +70,14 @@ class NewValues(Reasoned):
     """Keys of an entry and what they shall be."""
 
     values: Annotated[dict[Key, Value], Field(max_length=40)]
+
+
+def file_of(house: House) -> ConfigurationFile:
+    """Return the settings file as it is now. Raises HTTPException (409) if there is none."""
+    try:
+        return house.sources.desk.read()
+    except (NoSettingsFileError, SettingsError) as error:
+        raise HTTPException(409, str(error)) from error
 
 
 def reason_of(text: str) -> str:

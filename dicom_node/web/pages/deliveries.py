@@ -63,7 +63,6 @@ def _add_pages(house: House) -> None:
 def _add_acts(house: House) -> None:
     @house.door.action("/deliveries/{number}/{act}", UserRole.OPERATOR)
     def act(request: Request, number: _Number, act: str) -> Response:
-
         try:
             _with_delivery(house, visitor_of(request), number, act)
         except HTTPException as error:

@@ -7,7 +7,6 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from dicom_node.users.role import UserRole
-from dicom_node.web.door import visitor_of
 from dicom_node.web.door_chart import HEIGHT, LEFT, RIGHT, TOP, WIDTH, door_chart
 from dicom_node.web.house import House
 from dicom_node.web.worklist_rows import worklist_rows
@@ -30,9 +29,8 @@ def add(house: House) -> None:
         )
 
     @house.door.answer("/overview", UserRole.VIEWER)
-    def answer(request: Request) -> Any:  # noqa: ANN401 - JSON
+    def answer() -> Any:  # noqa: ANN401 - JSON
         """Return health, alerts, queue, destinations, worklists and door-to-result times."""
-        visitor_of(request)
         worklists = [asdict(one) for one in worklist_rows(house)]
         facts = house.sources.overview.look().as_dict() | {"worklists": worklists}
         return jsonable_encoder(facts)

@@ -2,15 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import HTTPException, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from dicom_node.configuration.edits import ChangeEntry, Edit
 from dicom_node.configuration.history import Change
 from dicom_node.errors import UnknownEntryError
-from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
-from dicom_node.web.administration import NoSettingsFileError
 from dicom_node.web.door import visitor_of
 from dicom_node.web.entry_fields import (
     KINDS,
@@ -22,7 +20,7 @@ from dicom_node.web.entry_fields import (
 )
 from dicom_node.web.house import House
 from dicom_node.web.peer_test import tested_peer
-from dicom_node.web.settings_change import NewValues, Why, answered
+from dicom_node.web.settings_change import NewValues, Why, answered, file_of
 
 _Kind = Annotated[str, Path(pattern="^(dicom|web|caller)$")]
 _Name = Annotated[str, Path(max_length=64)]
@@ -40,10 +38,7 @@ def _add_reading(house: House) -> None:
     @house.door.answer("/peers", UserRole.OPERATOR)
     def everyone() -> Any:  # noqa: ANN401 - JSON
         """Return peers, DICOMweb servers and callers as the settings file has them."""
-        try:
-            found = house.sources.desk.read()
-        except (NoSettingsFileError, SettingsError) as error:
-            raise HTTPException(409, str(error)) from error
+        found = file_of(house)
         lists = {
             kind.name: [one.values for one in entries(found, kind)] for kind in KINDS.values()
         }

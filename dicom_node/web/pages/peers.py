@@ -1,7 +1,7 @@
 """AE titles: whom the node calls, who may call it, and its own card."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,7 +32,7 @@ from dicom_node.web.entry_fields import (
 )
 from dicom_node.web.house import House
 from dicom_node.web.peer_test import begun_test
-from dicom_node.web.settings_change import effects_of, reason_of, status_of
+from dicom_node.web.settings_change import effects_of, file_of, reason_of, status_of
 from dicom_node.web.trial_room import TrialView
 
 _SEE_OTHER, _STALE = 303, 409
@@ -163,14 +163,7 @@ def _save(house: House, request: Request, filled: Filled, *, digest: str) -> Res
 def _refused(
     house: House, request: Request, filled: Filled, faults: PlacedFaults, status: int
 ) -> Response:
-    again = Filled(
-        kind=filled.kind,
-        values=filled.values,
-        marks=filled.marks,
-        why=filled.why,
-        faults=faults,
-    )
-    return _show(house, request, again, status=status)
+    return _show(house, request, replace(filled, faults=faults), status=status)
 
 
 def _show(
@@ -181,17 +174,13 @@ def _show(
     status: int = 200,
     trial: TrialView | None = None,
 ) -> Response:
-    try:
-        digest = house.sources.desk.read().digest
-    except (NoSettingsFileError, SettingsError) as error:
-        raise HTTPException(409, str(error)) from error
     return house.pages.render(
         request,
         "peer_form.html",
         status=status,
         filled=filled,
         kind=filled.kind,
-        digest=digest,
+        digest=file_of(house).digest,
         trial=trial,
     )
 

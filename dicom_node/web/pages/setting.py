@@ -10,17 +10,12 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import Field
 
-from dicom_node.configuration.desk import (
-    ConfigurationFile,
-    NothingToChangeError,
-    StaleConfigurationError,
-)
+from dicom_node.configuration.desk import ConfigurationFile
 from dicom_node.configuration.edits import SetValue
 from dicom_node.configuration.setting_keys import SettingKey, setting_keys, value_in_file
 from dicom_node.errors import NodeError
 from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
-from dicom_node.web.administration import NoSettingsFileError
 from dicom_node.web.door import Form, visitor_of
 from dicom_node.web.house import House
 from dicom_node.web.setting_form import FilledSetting, field_text, placed, setting_edit
@@ -29,6 +24,7 @@ from dicom_node.web.settings_change import (
     Reasoned,
     answered,
     fault_answer,
+    file_of,
     reason_of,
     status_of,
 )
@@ -57,7 +53,7 @@ def add(house: House) -> None:
 def _add_form(house: House) -> None:
     @house.door.page("/configuration/set", UserRole.ADMIN)
     def form(request: Request, key: str = "") -> Response:
-        found = _read(house)
+        found = file_of(house)
         if not key:
             return _show(house, request, found, None)
         one = _known(key)
@@ -69,7 +65,7 @@ def _add_form(house: House) -> None:
     @house.door.action("/configuration/set", UserRole.ADMIN)
     def look_or_save(request: Request, form: Form) -> Response:
         one = _known(form.get("key", ""))
-        found = _read(house)
+        found = file_of(house)
         edit = setting_edit(one, form)
         filled = _looked_at(house, found, one, edit, form)
         if form.get("step") != "save" or filled.faults or filled.is_same:
@@ -81,11 +77,10 @@ def _add_form(house: House) -> None:
             house.sources.desk.change(
                 [edit], who=visitor_of(request).name, why=filled.why, digest=form.get("digest")
             )
-        except (NothingToChangeError, StaleConfigurationError, SettingsError, NodeError) as error:
-            fresh = _looked_at(house, _read(house), one, edit, form)
-            return _show(
-                house, request, _read(house), fresh, status=status_of(error), fault=str(error)
-            )
+        except (SettingsError, NodeError) as error:
+            found = file_of(house)
+            filled = _looked_at(house, found, one, edit, form)
+            return _show(house, request, found, filled, status=status_of(error), fault=str(error))
         query = urlencode({"changed": one.name})
         return RedirectResponse(f"/configuration?{query}", status_code=_SEE_OTHER)
 
@@ -141,17 +136,10 @@ def _show(
     )
 
 
-def _read(house: House) -> ConfigurationFile:
-    try:
-        return house.sources.desk.read()
-    except (NoSettingsFileError, SettingsError) as error:
-        raise HTTPException(409, str(error)) from error
-
-
 def _known(name: str) -> SettingKey:
     one = setting_keys().get(name)
     if one is None:
-        raise HTTPException(404, "no such key")
+        raise HTTPException(404, f"the settings have no key {name[:97]!r}")
     return one
 
 
@@ -176,7 +164,7 @@ def _add_answers(house: House) -> None:
     @house.door.answer("/configuration/keys", UserRole.ADMIN)
     def every_key() -> Any:  # noqa: ANN401 - JSON
         """Return every key of the settings: what it is for, what it may be, what it is."""
-        found = _read(house)
+        found = file_of(house)
         return jsonable_encoder(
             {
                 "digest": found.digest,
