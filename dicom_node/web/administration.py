@@ -11,6 +11,7 @@ from dicom_node.configuration.edits import Edit
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError
 from dicom_node.intake.selection_explained import Verdict
+from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import Settings
 
 
@@ -124,9 +125,10 @@ class SettingsDesk:
 
     def settings(self) -> Settings:
         """Return what the file says, or what is in force if it cannot be used."""
-        if self._desk is None:
+        try:
+            return self.read().settings or self.in_force()
+        except (NoSettingsFileError, SettingsError):
             return self.in_force()
-        return self._desk.read().settings or self.in_force()
 
     def change(
         self, edits: Sequence[Edit], *, who: str, why: str, digest: str | None = None

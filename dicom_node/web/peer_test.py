@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from fastapi import HTTPException, Request
 
 from dicom_node.association.peer_trial import TrialStep
-from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import Settings
 from dicom_node.web.door import visitor_of
 from dicom_node.web.house import House
@@ -52,17 +51,9 @@ def tested_peer(house: House, request: Request, name: str) -> Sequence[TrialStep
     Raises
     ------
     HTTPException
-        As `begun_test`; 409 if the settings cannot be read, 500 if the test broke off.
+        As `begun_test`; 500 if the test broke off.
     """
-    view = house.trial_room.wait(begun_test(house, request, name, settings_of_file(house)))
+    view = house.trial_room.wait(begun_test(house, request, name, house.sources.desk.settings()))
     if view is None or view.fault:
         raise HTTPException(500, view.fault if view else "the test was forgotten")
     return view.steps
-
-
-def settings_of_file(house: House) -> Settings:
-    """Return what the file says, or what is in force. Raises HTTPException."""
-    try:
-        return house.sources.desk.settings()
-    except SettingsError as error:
-        raise HTTPException(409, str(error)) from error

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form
 from dicom_node.web.house import House
-from dicom_node.web.peer_test import begun_test, settings_of_file
+from dicom_node.web.peer_test import begun_test
 
 _SEE_OTHER = 303
 _Number = Annotated[int, Path(ge=1, lt=10**9)]
@@ -19,7 +19,7 @@ def add(house: House) -> None:
 
     @house.door.action("/peers/test", UserRole.OPERATOR)
     def test(request: Request, form: Form) -> Response:
-        number = begun_test(house, request, form.get("name", ""), settings_of_file(house))
+        number = begun_test(house, request, form.get("name", ""), house.sources.desk.settings())
         return RedirectResponse(f"/peers/tests/{number}", status_code=_SEE_OTHER)
 
     @house.door.page("/peers/tests/{number}", UserRole.OPERATOR)
