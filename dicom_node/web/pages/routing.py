@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import Depends, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import RedirectResponse
 
@@ -17,7 +18,9 @@ from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import SeriesAttribute
 from dicom_node.users.role import UserRole
 from dicom_node.web.door import Form, visitor_of
+from dicom_node.web.form_files import form_events
 from dicom_node.web.house import House
+from dicom_node.web.multipart import PartBegins, PartEnds
 from dicom_node.web.settings_change import reason_of
 from dicom_node.web.words import mark
 
@@ -28,6 +31,11 @@ LISTS: Final = {
     "prefer": ("selection.prefer", mark("Points for a series; the one with most is analysed")),
     "urgent": ("urgent.rules", mark("Series with one of these are urgent")),
 }
+
+#: Where a browser without JavaScript sends a whole file; of it only the beginning is looked at.
+_FILE: Final = "/routing/file"
+_LONGEST_FILE: Final = 2**30
+_LONGEST_BEGINNING: Final = 192 * 1024
 
 _SEE_OTHER = 303
 _POINTS = re.compile(r"[+-]?[0-9]{1,5}")
@@ -52,35 +60,79 @@ def _add_pages(house: House) -> None:
     @house.door.page("/routing", UserRole.OPERATOR)
     def page(request: Request, study: str = "", fault: str = "", done: str = "") -> Response:
         sources = house.sources
-        settings = sources.desk.settings()
         verdicts, told = None, fault[:500]
         if study.strip():
             try:
-                verdicts = sources.trials.study(settings, study.strip())
+                verdicts = sources.trials.study(sources.desk.settings(), study.strip())
             except UnknownEntryError:
                 told = "the node has no images of this study"
-        return house.pages.render(
-            request,
-            "routing.html",
-            rules=sources.trials.rules(settings),
-            lists={name: words for name, (_, words) in LISTS.items()},
-            attributes=[one.value for one in SeriesAttribute],
-            study=study[:64],
-            verdicts=verdicts,
-            fault=told,
-            done=bool(done),
-            has_file=sources.desk.is_there,
+        return _show(
+            house, request, verdicts=verdicts, fault=told, study=study[:64], done=bool(done)
         )
 
     @house.door.action("/routing/header", UserRole.OPERATOR)
     def header(request: Request, beginning: _Beginning) -> Response:
-        verdicts: Sequence[Verdict] = ()
-        fault = ""
-        try:
-            verdicts = (house.sources.trials.header(house.sources.desk.settings(), beginning),)
-        except (IntakeError, SettingsError) as error:
-            fault = str(error)
+        verdicts, fault = _tried(house, beginning)
         return house.pages.render(request, "verdicts.html", verdicts=verdicts, fault=fault)
+
+    house.longest_bodies[_FILE] = _LONGEST_FILE
+
+    @house.door.form_with_files(_FILE, UserRole.OPERATOR)
+    async def file(request: Request) -> Response:
+        beginning = await _beginning_of_file(house, request)
+        verdicts, fault = await run_in_threadpool(_tried, house, beginning)
+        status = 422 if fault else 200
+        return await run_in_threadpool(
+            _show, house, request, verdicts=verdicts, fault=fault, status=status
+        )
+
+
+def _show(
+    house: House,
+    request: Request,
+    *,
+    verdicts: Sequence[Verdict] | None,
+    fault: str,
+    study: str = "",
+    done: bool = False,
+    status: int = 200,
+) -> Response:
+    sources = house.sources
+    return house.pages.render(
+        request,
+        "routing.html",
+        status=status,
+        rules=sources.trials.rules(sources.desk.settings()),
+        lists={name: words for name, (_, words) in LISTS.items()},
+        attributes=[one.value for one in SeriesAttribute],
+        study=study,
+        verdicts=verdicts,
+        fault=fault,
+        done=done,
+        has_file=sources.desk.is_there,
+    )
+
+
+def _tried(house: House, beginning: bytes) -> tuple[Sequence[Verdict], str]:
+    """Return what the rules say of a file's series, or why it cannot be said."""
+    try:
+        return (house.sources.trials.header(house.sources.desk.settings(), beginning),), ""
+    except IntakeError as error:
+        return (), str(error)
+
+
+async def _beginning_of_file(house: House, request: Request) -> bytes:
+    """Return the beginning of the first file of a form; of an empty field an empty one."""
+    found = b""
+    is_file = False
+    async for event in form_events(house, request):
+        if isinstance(event, PartBegins):
+            is_file = event.name == "file" and not found
+        elif isinstance(event, PartEnds):
+            is_file = False
+        elif is_file:
+            found += event.content[: _LONGEST_BEGINNING - len(found)]
+    return found
 
 
 def _add_changes(house: House) -> None:

@@ -7,27 +7,19 @@ from typing import Final
 
 from fastapi import HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from dicom_node.manual_runs.book import RunRefusedError
 from dicom_node.users.role import UserRole
-from dicom_node.web.door import FORM_FIELD, visitor_of
+from dicom_node.web.door import visitor_of
+from dicom_node.web.form_files import form_events
 from dicom_node.web.house import House
-from dicom_node.web.multipart import (
-    BrokenFormError,
-    FormEvent,
-    FormReader,
-    PartBegins,
-    PartGoesOn,
-    boundary_of,
-)
+from dicom_node.web.multipart import FormEvent, PartBegins, PartGoesOn
 from dicom_node.web.pages.upload import LONGEST_UPLOAD, make_room, take
 
 _PATH: Final = "/upload/files"
 
 #: Files of one form; more go as an archive.
 MOST_FILES: Final = 2000
-_LONGEST_SECRET: Final = 200
 _LONGEST_NAME: Final = 255
 
 
@@ -46,17 +38,11 @@ def add(house: House) -> None:
 
     @house.door.form_with_files(_PATH, UserRole.OPERATOR)
     async def upload(request: Request) -> Response:
-        boundary = boundary_of(request.headers.get("content-type", ""))
-        if not boundary:
-            house.door.must_be_meant(request, "")
-            raise HTTPException(422, "nothing was uploaded")
         try:
             await run_in_threadpool(make_room, house, request)
-            taken = await _take_all(house, request, FormReader(boundary))
+            taken = await _take_all(house, request)
         except RunRefusedError as error:
             raise HTTPException(507, str(error)) from error
-        except (BrokenFormError, ClientDisconnect) as error:
-            raise HTTPException(400, "the upload broke off") from error
         return await run_in_threadpool(_result, house, request, taken)
 
 
@@ -76,11 +62,10 @@ def _result(house: House, request: Request, taken: _Taken) -> Response:
     )
 
 
-async def _take_all(house: House, request: Request, reader: FormReader) -> _Taken:
-    """Take one file after the other; the form's secret comes first, and is looked at first."""
+async def _take_all(house: House, request: Request) -> _Taken:
+    """Take one file after the other."""
     taken = _Taken()
-    events = _events(request, reader)
-    await _check_secret(house, request, events)
+    events = form_events(house, request)
     async for event in events:
         if not isinstance(event, PartBegins):
             continue
@@ -91,29 +76,6 @@ async def _take_all(house: House, request: Request, reader: FormReader) -> _Take
         finally:
             await run_in_threadpool(path.unlink, missing_ok=True)
     return taken
-
-
-async def _check_secret(house: House, request: Request, events: AsyncIterator[FormEvent]) -> None:
-    secret = b""
-    name = ""
-    async for event in events:
-        if isinstance(event, PartBegins):
-            name = event.name
-        elif isinstance(event, PartGoesOn):
-            secret += event.content
-            if len(secret) > _LONGEST_SECRET:
-                break
-        else:
-            break
-    is_there = name == FORM_FIELD and len(secret) <= _LONGEST_SECRET
-    house.door.must_be_meant(request, secret.decode("ascii", "replace") if is_there else "")
-
-
-async def _events(request: Request, reader: FormReader) -> AsyncIterator[FormEvent]:
-    async for chunk in request.stream():
-        for event in reader.feed(chunk):
-            yield event
-    reader.close()
 
 
 async def _write(events: AsyncIterator[FormEvent], path: Path) -> int:
