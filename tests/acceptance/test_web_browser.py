@@ -226,6 +226,24 @@ def test_a_session_that_ended_leads_to_the_log_in(node, open_page):
     assert urlsplit(page.url).path == "/login"
 
 
+def test_a_key_image_is_seen_as_a_whole(node, open_page):
+    """It fits into the window of a desk; a larger one is scrolled in its frame."""
+    page = open_page(name="vera")
+    address = f"{node.base}/studies/{node.study}/images/{node.job}/largest"
+
+    page.goto(address)
+    box = page.locator(".zoom img").bounding_box()
+    page.goto(f"{address}?zoom=400")
+    whole, seen = page.evaluate(
+        "(({scrollHeight, clientHeight}) => [scrollHeight, clientHeight])"
+        "(document.querySelector('.zoom'))"
+    )
+
+    assert box["y"] + box["height"] <= DESK["height"]
+    assert box["height"] > DESK["height"] / 2
+    assert whole == pytest.approx(4 * seen, rel=0.02)
+
+
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_sticks_out(node, open_page, size, scheme):

@@ -47,8 +47,6 @@ class Shot:
         A selector of what has to be there first.
     whole : bool
         Whether the whole page is taken, not only what a window shows.
-    height : int
-        Of the window.
     """
 
     name: str
@@ -57,7 +55,6 @@ class Shot:
     follow: str = ""
     until: str = ""
     whole: bool = False
-    height: int = HEIGHT
 
 
 #: What everybody sees who has not logged in.
@@ -68,7 +65,7 @@ SHOTS = (
     Shot(name="overview", address="/", whole=True),
     Shot(name="studies", address="/studies"),
     Shot(name="study", follow='main a[href*="/studies/"]', whole=True),
-    Shot(name="key_image", follow='main a[href*="/images/"]', until="main img", height=1500),
+    Shot(name="key_image", follow='main a[href*="/images/"]', until="main img"),
     Shot(name="upload", address="/upload"),
     Shot(name="deliveries", address="/deliveries?state=any", whole=True),
     Shot(name="peers", address="/peers", whole=True),
@@ -99,7 +96,6 @@ SHOTS = (
 def take(page, shots, base, folder):
     """Take pictures of pages of the node."""
     for shot in shots:
-        page.set_viewport_size({"width": WIDTH, "height": shot.height})
         if shot.address:
             page.goto(base + shot.address)
         for field, words in shot.fill:

@@ -10,7 +10,7 @@ from dicom_node.web.house import House
 from dicom_node.web.pages.study import images_of, known_study, row_of
 from dicom_node.web.source import KeyImage
 
-#: How large an image can be shown, in percent of the page's width.
+#: How large an image can be shown, in percent of what fits into the window as a whole.
 ZOOMS: Final = (100, 200, 400)
 
 _Job = Annotated[int, Path(ge=1, lt=2**31)]
