@@ -39,6 +39,7 @@ from dicom_node.web.pages import (
     watch,
 )
 from dicom_node.web.probes import add_probes
+from dicom_node.web.refusal_page import refusal_words
 from dicom_node.web.rendering import Pages
 
 _STATIC = Path(__file__).parent / "static"
@@ -187,11 +188,15 @@ def _refusal(house: House, request: Request, status: int, detail: str) -> Respon
         return JSONResponse({"detail": detail}, status_code=status)
     if not hasattr(request.state, "visitor"):
         request.state.visitor = None
-    try:
-        title = HTTPStatus(status).phrase
-    except ValueError:
-        title = str(status)
-    return house.pages.render(request, "fault.html", status=status, title=title, detail=detail)
+    is_bare = detail in {one.phrase for one in HTTPStatus}
+    return house.pages.render(
+        request,
+        "fault.html",
+        status=status,
+        status_code=status,
+        words=refusal_words(status),
+        detail="" if is_bare else detail,
+    )
 
 
 def _is_program(request: Request) -> bool:

@@ -84,7 +84,7 @@ class BodyLimit:
             (most for begin, most in self._limits.items() if path.startswith(begin)), LONGEST_BODY
         )
         if _announced(scope) > limit:
-            await _refuse(send)
+            await _refuse(send, limit)
             return
         came, is_answered = 0, False
 
@@ -95,7 +95,7 @@ class BodyLimit:
                 came += len(message.get("body", b""))
                 if came > limit and not is_answered:
                     is_answered = True
-                    await _refuse(send)
+                    await _refuse(send, limit)
                     return {"type": "http.disconnect"}
             return message
 
@@ -112,8 +112,8 @@ def _announced(scope: Scope) -> int:
     return int(text) if text.isdigit() else 0
 
 
-async def _refuse(send: Send) -> None:
-    words = b"the request is too long"
+async def _refuse(send: Send, limit: int) -> None:
+    words = f"the request is too long: at most {limit} bytes are read at this address".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(words)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": words})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from fastapi import Request, Response
@@ -18,6 +19,9 @@ THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "ichnode-theme"
 
 _MINUTE_S, _HOUR_S = 60, 3600
+
+#: Sentences that are kept translated: a page asks for the same ones every few seconds.
+_KEPT: Final = 2000
 
 
 class Pages:
@@ -115,12 +119,14 @@ class Pages:
         )
         words = translations(language)
 
+        @lru_cache(maxsize=_KEPT)
         def sentence(text: str) -> str:
             return text if language == SOURCE else translated(text, words.gettext)
 
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]  # added by the extension
         environment.filters["words"] = lambda text: words.gettext(str(text).replace("_", " "))
         environment.filters["sentence"] = lambda text: sentence(str(text))
+        environment.filters["help"] = words.gettext
         environment.filters["moment"] = self._moment
         environment.filters["seconds"] = duration
         environment.filters["gigabytes"] = _gigabytes

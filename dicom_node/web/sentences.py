@@ -1,4 +1,4 @@
-"""Sentences that the ledger keeps in English, in the visitor's language.
+"""Sentences of the node, kept and said in English, in the visitor's language.
 
 What is stored stays as it was written: support asks for it, and programs read it. A page shows it
 by its pattern, with the numbers and names that stand in it; a sentence that is not known here, or
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
+from dicom_node.web.answer_sentences import ANSWERS
+from dicom_node.web.watch_sentences import WATCH
 from dicom_node.web.words import mark
 
 #: Why a series was taken or not, and when.
@@ -114,22 +116,36 @@ _REJECTION_WORDS: Final = mark("%(what)s: found %(found)s; needed %(needed)s")
 
 _REJECTION: Final = re.compile(r"(?P<what>[a-z_]+): found (?P<found>.+); needed (?P<needed>.+)")
 _PLACE: Final = re.compile(r"%\((\w+)\)s")
-#: Parts of a sentence that are sentences themselves.
-_INNER: Final = frozenset({"why"})
+#: What stands in places where not everything can: a sentence of others is not taken for ours.
+_SHAPES: Final = {
+    **dict.fromkeys(("number", "points", "baseline", "later", "here", "all"), r"[-+]?[\d.]+"),
+    **dict.fromkeys(("title", "own_title"), r".{1,16}?"),
+    "key": r"[\w.\[\]]+",
+    "url": r"https?://\S+",
+    "version": r"TLSv[\d.]+",
+    "cipher": r"[\w-]+",
+}
+_ANYTHING: Final = ".+?"
+#: Parts of a sentence that are sentences themselves, and those that are words.
+_INNER: Final = frozenset({"why", "verdict", "expected", "wish"})
+_WORDS: Final = frozenset({"state", "role"})
 _LONGEST: Final = 2000
 _AND: Final = " and "
 _SEVERAL: Final = "; "
+
+_TEMPLATES: Final = (*SERIES, *URGENCY, *JOBS, *ALARMS, *ANSWERS, *WATCH)
 
 Gettext = Callable[[str], str]
 
 
 def translated(sentence: str, gettext: Gettext) -> str:
-    """Return a sentence of the ledger in another language, or as it is if it is not known.
+    """Return a sentence of the node in another language, or as it is if it is not known.
 
     Parameters
     ----------
     sentence : str
-        As it is stored: one of the tables of this module, or several with ``;`` between them.
+        As it is stored or said: one of the tables here and in `dicom_node.web.answer_sentences`,
+        or several with ``;`` between them.
     gettext : Callable
         Returns what a template is in the language.
     """
@@ -153,27 +169,30 @@ def _as_one(sentence: str, gettext: Gettext) -> str | None:
             return gettext(_REJECTION_WORDS) % {**rejection.groupdict(), "what": gettext(words)}
     for template, pattern in _patterns():
         if match := pattern.fullmatch(sentence):
-            parts = {
-                key: translated(text, gettext) if key in _INNER else text
-                for key, text in match.groupdict().items()
-            }
+            parts = {key: _part(key, text, gettext) for key, text in match.groupdict().items()}
             return gettext(template) % parts if parts else gettext(template)
     return None
+
+
+def _part(key: str, text: str, gettext: Gettext) -> str:
+    """Return what stands in a place of a sentence, in the language if it is words itself."""
+    if key in _INNER:
+        told = translated(text, gettext)
+        return gettext(text) if told == text else told
+    return gettext(text.replace("_", " ")) if key in _WORDS else text
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Return each template with what finds it, those with most words of their own first."""
-    templates = sorted(
-        (*SERIES, *URGENCY, *JOBS, *ALARMS), key=lambda one: -len(_PLACE.sub("", one))
-    )
+    templates = sorted(_TEMPLATES, key=lambda one: -len(_PLACE.sub("", one)))
     return tuple((one, re.compile(_expression(one), re.DOTALL)) for one in templates)
 
 
 def _expression(template: str) -> str:
     parts = _PLACE.split(template)  # words, name, words, name, ..., words
     return "".join(
-        re.escape(part) if place % 2 == 0 else f"(?P<{part}>.+?)"
+        re.escape(part) if place % 2 == 0 else f"(?P<{part}>{_SHAPES.get(part, _ANYTHING)})"
         for place, part in enumerate(parts)
     )
 

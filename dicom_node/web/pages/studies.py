@@ -118,7 +118,8 @@ def _asked(request: Request) -> Asked:
     try:
         return Asked.model_validate(filled)
     except ValidationError as error:
-        raise HTTPException(422, "the search cannot be read") from error
+        fields = sorted({str(one["loc"][0]) for one in error.errors()})
+        raise HTTPException(422, f"the search cannot be read: {', '.join(fields)}") from error
 
 
 def _find(house: House, asked: Asked) -> Found:
