@@ -145,6 +145,7 @@ def _announced(duty: Duty, name: str, intake: "Intake") -> "Intake":
 
 def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "Analyst"]) -> None:
     """Analyse one job after the other with warm models, until told to stop."""
+    from dicom_node.bootstrap.cores import shared_cores
     from dicom_node.bootstrap.live_analyst import LiveAnalyst
     from dicom_node.bootstrap.model_faults import note_models
     from dicom_node.bootstrap.shift import work_shift
@@ -165,6 +166,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
             )
         duty.ready(pid=os.getpid())
         bells = _bells(duty, name)
+        settle_in = shared_cores(ledger)
         while not duty.stop.is_set():
             turn = live.turn()
             work_shift(
@@ -176,6 +178,7 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
                 bells=bells,
                 clock=utc_now,
                 over=turn.over,
+                settle_in=settle_in,
             )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OLD_MARK_S = 24 * 3600.0
 
 
-def work_shift(
+def work_shift(  # noqa: PLR0913 - as the worker's whole world
     settings: Settings,
     *,
     name: str,
@@ -31,6 +31,7 @@ def work_shift(
     bells: "Bells",
     clock: Callable[[], datetime],
     over: threading.Event,
+    settle_in: Callable[[], None],
 ) -> None:
     """Analyse one job after the other until `over` is set; the one in hand is finished.
 
@@ -50,6 +51,8 @@ def work_shift(
         Returns the present as an aware time.
     over
         Set when the settings have become others, or the process shall end.
+    settle_in
+        Called by the worker each time before it looks for work.
     """
     from dicom_node.bootstrap.follow_up import planning_rules
     from dicom_node.delivery.outbox import Outbox
@@ -68,6 +71,7 @@ def work_shift(
             plans=planning_rules(settings),
             bells=bells,
             idle=idle,
+            settle_in=settle_in,
             clock=clock,
             on_overrun=_give_up,
         )

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import LedgerError
@@ -14,6 +14,7 @@ from dicom_node.jobs.database import Database
 from dicom_node.jobs.process_identity import ProcessIdentity
 from dicom_node.jobs.tables import AssociationRow, ProcessRow
 from dicom_node.lasting_thread import LastingThread
+from dicom_node.processes import Role
 
 LOGGER = logging.getLogger(__name__)
 
@@ -65,6 +66,19 @@ class PresenceLedger:
             row = session.get(ProcessRow, process.token)
             if row is not None:
                 _end(session, row, now)
+
+    def workers_on(self, host: str) -> int:
+        """Return how many workers of a host are not known to have ended.
+
+        Raises LedgerUnavailableError.
+        """
+        living = select(func.count()).where(
+            ProcessRow.host == host,
+            ProcessRow.name.startswith(Role.WORKER),
+            ProcessRow.ended_at.is_(None),
+        )
+        with self._database.read() as session:
+            return session.scalar(living) or 0
 
     def sweep(self, now: datetime, *, silent_s: float) -> int:
         """End the processes that were not seen for so long; return how many."""

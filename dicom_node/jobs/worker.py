@@ -135,6 +135,8 @@ class Worker:
         Rung when there are results to be delivered.
     idle
         What is done while no job waits.
+    settle_in
+        Called each time before work is looked for, by the thread that works.
     poll_s
         Longest pause when nothing waits; `wake` ends it.
     """
@@ -154,6 +156,7 @@ class Worker:
         plans: PlanningRules = NO_PLANS,
         bells: Bells = SILENCE,
         idle: IdleWork = IDLENESS,
+        settle_in: Callable[[], None] = lambda: None,
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
@@ -168,6 +171,7 @@ class Worker:
         self._plans = plans
         self._bells = bells
         self._idle = idle
+        self._settle_in = settle_in
         self._poll_s = poll_s
         self._waker = threading.Event()
 
@@ -183,6 +187,7 @@ class Worker:
         while not stop.is_set():
             self._waker.clear()
             stop.wait(self._idle.pause_s())
+            self._settle_in()
             try:
                 busy = self.work_once() or (not stop.is_set() and self._idle.run(stop.is_set))
             except LedgerError as error:
