@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.errors import LedgerError
-from dicom_node.jobs.database import engine_of, session_of, version_of
+from dicom_node.jobs.database import engine_of, version_in
 from dicom_node.jobs.ledger import Ledger, open_ledger
 from dicom_node.jobs.ledger_place import LedgerPlace, PostgresqlPlace
 from dicom_node.jobs.process_identity import ProcessIdentity
@@ -95,8 +95,7 @@ def open_beside_a_node(place: LedgerPlace, *, process: ProcessIdentity) -> Ledge
 
 def _refuse_to_upgrade_a_living_one(engine: "DatabaseEngine") -> None:
     try:
-        with session_of(engine, engine.reading) as session:
-            found = version_of(session)
+        found = version_in(engine)
     except LedgerError:
         return  # whoever opens it says what is wrong
     if found >= SCHEMA_VERSION:

@@ -14,7 +14,7 @@ from dicom_node.bootstrap.status import SEEN_WITHIN_S
 from dicom_node.commands.screen import console, say
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import LedgerError
-from dicom_node.jobs.database import engine_of, session_of, version_of
+from dicom_node.jobs.database import engine_of, version_in
 from dicom_node.jobs.database_engine import DatabaseEngine
 from dicom_node.jobs.ledger_copy import OnRows, copy_ledger, rows_in
 from dicom_node.jobs.ledger_place import PostgresqlPlace
@@ -30,8 +30,7 @@ def run_show(*, config: Path | None) -> int:
     """Print place and version."""
     engine = _engine(config)
     try:
-        with session_of(engine, engine.reading) as session:
-            version = version_of(session)
+        version = version_in(engine)
     except LedgerError as error:
         raise OperatorError(str(error)) from error
     say(f"ledger: {engine.place}")

@@ -56,8 +56,7 @@ class Database:
     @property
     def version(self) -> int:
         """Version of the tables."""
-        with self.read() as session:
-            return version_of(session)
+        return version_in(self._engine)
 
     @property
     def patient_salt(self) -> bytes:
@@ -150,6 +149,12 @@ def version_of(session: Session) -> int:
             f"The ledger has schema version {found}, this node needs {SCHEMA_VERSION}"
         )
     return int(found)
+
+
+def version_in(engine: DatabaseEngine) -> int:
+    """Return the version of the tables as they are now. Raises LedgerError."""
+    with session_of(engine, engine.reading) as session:
+        return version_of(session)
 
 
 def note_version(session: Session, version: int) -> None:

@@ -11,7 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, select
 
 from dicom_node.errors import LedgerVersionError
-from dicom_node.jobs.database import note_version, session_of, version_of
+from dicom_node.jobs.database import note_version, session_of, version_in, version_of
 from dicom_node.jobs.database_engine import DatabaseEngine
 from dicom_node.jobs.tables import SCHEMA_VERSION, ProcessRow
 
@@ -51,8 +51,7 @@ def upgrade(engine: DatabaseEngine, target: int = SCHEMA_VERSION) -> Change:
         If the database or the disk refuses.
     """
     with engine.alone():
-        with session_of(engine, engine.reading) as session:
-            found = version_of(session)
+        found = version_in(engine)
         if found == target:
             return Change(found=found, copy=None)
         if found > target or not leads_up(found):
@@ -71,8 +70,7 @@ def downgrade(engine: DatabaseEngine, target: int) -> Change:
     What the earlier version does not know is deleted. Raises as `upgrade`.
     """
     with engine.alone():
-        with session_of(engine, engine.reading) as session:
-            found = version_of(session)
+        found = version_in(engine)
         if not FIRST_VERSION <= target < found <= SCHEMA_VERSION:
             raise LedgerVersionError(
                 f"The ledger has schema version {found}; this node brings ledgers of up to "
