@@ -115,20 +115,23 @@ def negotiate(
     course = _Course()
     tls_args = None if peer.tls is None else _tls_arguments(peer, peer.tls, course)
     started = timer()
-    association = _entity(peer, course).associate(
-        peer.host,
-        peer.port,
-        contexts=[build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed],
-        ae_title=peer.ae_title,
-        tls_args=tls_args,
-        max_pdu=peer.max_pdu,
-        ext_neg=[build_role(UID(one), scp_role=True) for one in as_provider_of],
-        evt_handlers=[
-            *handlers,
-            (evt.EVT_CONN_OPEN, _on_connection, [course]),
-            (evt.EVT_ACSE_RECV, _on_answer, [course]),
-        ],
-    )
+    with _known_name(peer):
+        association = _entity(peer, course).associate(
+            peer.host,
+            peer.port,
+            contexts=[
+                build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed
+            ],
+            ae_title=peer.ae_title,
+            tls_args=tls_args,
+            max_pdu=peer.max_pdu,
+            ext_neg=[build_role(UID(one), scp_role=True) for one in as_provider_of],
+            evt_handlers=[
+                *handlers,
+                (evt.EVT_CONN_OPEN, _on_connection, [course]),
+                (evt.EVT_ACSE_RECV, _on_answer, [course]),
+            ],
+        )
     _drop_unasked(association, peer, proposed)
     accepted = frozenset(
         (str(context.abstract_syntax), str(context.transfer_syntax[0]))
@@ -150,6 +153,23 @@ def negotiate(
             association.release()
         for plug in course.plugs:
             plug.close()
+
+
+@contextmanager
+def _known_name(peer: Peer) -> Iterator[None]:
+    """Tell a name that nobody knows like any other peer that is out of reach.
+
+    pynetdicom asks for the address outside of everything that it catches.
+    """
+    try:
+        yield
+    except socket.gaierror as error:
+        words = _connection_words(peer, error)
+        raise PeerUnreachableError(f"No connection to {_where(peer)}: {words}") from error
+
+
+def _where(peer: Peer) -> str:
+    return f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
 
 
 def _drop_unasked(association: "Association", peer: Peer, proposed: Sequence[Pair]) -> None:
@@ -245,7 +265,7 @@ def _on_answer(event: evt.Event, course: _Course) -> None:
 
 def _failure(peer: Peer, course: _Course, *, seconds: float) -> PeerError:
     """Return the error that describes why there is no association."""
-    where = f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"
+    where = _where(peer)
     fault = course.tls_fault
     if isinstance(fault, ssl.SSLError):
         return PeerUnreachableError(f"No TLS with {where}: {handshake_words(fault)}")

@@ -519,6 +519,20 @@ def test_a_closed_port_is_unreachable(files):
             send_files(peer(port), files)
 
 
+def test_a_name_that_nobody_knows_is_unreachable(files, monkeypatch):
+    """As while the hospital's name service is away: results wait, and use up no attempt."""
+
+    def unknown(*_arguments, **_more):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    with pytest.raises(PeerUnreachableError, match="Name or service not known") as no:
+        send_files(peer(104, host="pacs.invalid"), files)
+
+    assert no.value.reached is False
+
+
 def test_a_silent_peer_is_a_timeout(files):
     """It accepts the connection and says nothing."""
     with socket.create_server((HOST, 0)) as mute:
