@@ -1,9 +1,11 @@
 """Fixtures that any test may use."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
+from closed_sockets import close_sockets
 from postgresql_cluster import PLACES
 
 _POSTGRESQL = "postgresql"
@@ -20,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say to whoever opens ledgers which database it is."""
+    """Say to whoever opens ledgers which database it is; see to the sockets of the library."""
+    close_sockets()
     PLACES.on_postgresql = config.getoption("--ledger") == _POSTGRESQL
 
 
@@ -28,6 +31,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what looks into the file of SQLite where there is none."""
     if PLACES.on_postgresql and item.get_closest_marker("sqlite"):
         pytest.skip("looks into the file of an SQLite ledger")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """Collect what the tests of a file left open while the file can still be blamed for it.
+
+    What is left alive is not looked at again, so that this takes milliseconds.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

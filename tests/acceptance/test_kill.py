@@ -47,12 +47,8 @@ def analyzing(node):
     return sum(row["state"] == "analyzing" for row in node.rows())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_acknowledged_series_has_exactly_one_result_set(node, archive, tmp_path):
-    """Receiver, worker, office and supervisor are killed by SIGKILL while 20 series are under way.
-
-    A connection that breaks leaves its socket to pynetdicom, hence the filter.
-    """
+    """Receiver, worker, office and supervisor die by SIGKILL while 20 series are under way."""
     series = [head_series(tmp_path / f"ct{number}", seed=number) for number in range(SERIES)]
     modality = Modality(node, series)
     modality.start()

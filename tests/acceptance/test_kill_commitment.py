@@ -22,9 +22,6 @@ from dicom_node.errors import PeerError
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.timeout(600),
-    # a connection whose other end was killed leaves its socket to pynetdicom
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"

@@ -1,6 +1,5 @@
 """Captures compressed for a peer that wants it: other bytes, the same picture and instance."""
 
-import gc
 import io
 from contextlib import contextmanager
 
@@ -28,13 +27,6 @@ HOST = "127.0.0.1"
 
 #: Software of others that decodes, not the encoder's own.
 DECODERS = {JPEGLSLossless: "gdcm", RLELossless: "pydicom"}
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """Collect what pynetdicom leaves, before the next test's warnings are looked at."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Storage commitment on loopback: the node asks, is asked, and reports, both ways."""
 
-import gc
 import threading
 from contextlib import contextmanager
 
@@ -36,15 +35,6 @@ ONE = Reference(sop_class_uid=str(CTImageStorage), sop_instance_uid="1.2.3.1")
 TWO = Reference(sop_class_uid=str(CTImageStorage), sop_instance_uid="1.2.3.2")
 REQUEST = CommitmentRequest(transaction_uid="1.2.9.1", references=(ONE, TWO))
 REPORT = CommitmentReport(transaction_uid="1.2.9.1", committed=(ONE,), failed=((TWO, 0x0112),))
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """Collect the other side's sockets here, before another test is blamed for them."""
-    yield
-    gc.collect()
 
 
 def peer(port, **options):

@@ -23,8 +23,6 @@ PROGRAM = Path(__file__).parent / "receiver_program.py"
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 @contextmanager
 def receiver(folder: Path, step: str = "never", passes: int = 0):
@@ -47,7 +45,7 @@ def receiver(folder: Path, step: str = "never", passes: int = 0):
 def send(port, series):
     """Send until the peer dies; return the instances that were acknowledged."""
     entity = AE(ae_title="MODALITY")
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     association = entity.associate(
         HOST,
         port,
@@ -84,7 +82,7 @@ def test_every_acknowledged_instance_survives(tmp_path, step):
     series = small_series(12)
     with receiver(tmp_path, step, passes=5) as (process, port):
         acknowledged = send(port, series)
-        assert process.wait(20) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     assert [ds.SOPInstanceUID for ds in acknowledged] == [ds.SOPInstanceUID for ds in series[:5]]
 
     with receiver(tmp_path) as (_, port):

@@ -1,7 +1,6 @@
 """Callers that want too much: too long, too slow, too many, or no DICOM at all."""
 
 import contextlib
-import gc
 import socket
 import struct
 import threading
@@ -25,16 +24,8 @@ CALLERS = (Caller(ae_title="MODALITY"),)
 VERIFICATION = "1.2.840.10008.1.1"
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
     pytest.mark.usefixtures("reader"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """Collect what pynetdicom leaves, before the next test's warnings are looked at."""
-    yield
-    gc.collect()
 
 
 class GatedIntake:
@@ -47,7 +38,7 @@ class GatedIntake:
 
     def accept(self, request):
         self.requests.append(request)
-        self.gate.wait(20)
+        self.gate.wait(60)
 
     def association_closed(self, sender, at):
         """Forget it."""
@@ -86,7 +77,7 @@ def listening(intake, *, callers=CALLERS, **options):
 
 def call(port, *, calling="MODALITY", contexts=None):
     entity = AE(ae_title=calling)
-    entity.acse_timeout = entity.dimse_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = 60
     contexts = contexts or [build_context(CTImageStorage, ExplicitVRLittleEndian)]
     return entity.associate(HOST, port, contexts=contexts, ae_title="ICHNODE")
 
@@ -104,7 +95,7 @@ def association_with(port, **options):
 
 @contextlib.contextmanager
 def raw_connection(port):
-    with socket.create_connection((HOST, port), timeout=20) as plug:
+    with socket.create_connection((HOST, port), timeout=60) as plug:
         yield plug
 
 
@@ -307,7 +298,7 @@ def test_a_drip_of_bytes_does_not_extend_the_time(intake):
 
         thread = threading.Thread(target=drip)
         thread.start()
-        wait_for(lambda: count_of(scp, RefusalKind.TOO_SLOW) == 1, limit_s=10)
+        wait_for(lambda: count_of(scp, RefusalKind.TOO_SLOW) == 1)
         stop.set()
         thread.join()
 
@@ -356,7 +347,7 @@ def test_slow_callers_leave_no_threads_behind(intake):
 def test_strangers_that_wait_do_not_keep_a_modality_out(intake):
     """One address may have as many connections without an association as there may be with."""
     with listening(intake, request_s=2.0, max_associations=8) as scp:
-        mute = [socket.create_connection((HOST, scp.port), timeout=20) for _ in range(8)]
+        mute = [socket.create_connection((HOST, scp.port), timeout=60) for _ in range(8)]
         wait_for(lambda: len(scp._listeners["without TLS"].active_associations) == 8)
         with raw_connection(scp.port) as ninth:
             assert rest_of(ninth) == b""

@@ -42,8 +42,6 @@ from dicom_node.jobs.worker import JobRules, Worker
 HOST = "127.0.0.1"
 RULES = AssemblyRules(quiet_s=0.3, force_s=5, study_quiet_s=0.3, study_limit_s=2)
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 class Pacs:
     """Another maker's archive: keeps what it is sent, in order."""

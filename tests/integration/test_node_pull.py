@@ -21,8 +21,6 @@ from dicom_node.manual_runs.standing import Standings, Step
 
 FREE = threading.Event()
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 def scan(number, **changes):
     images = small_series(seed=number, study_uid=f"1.2.{number}", patient_id="P1")

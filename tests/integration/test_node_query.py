@@ -35,8 +35,6 @@ PATIENT = PatientIdentity(patient_id="P1", birth_date="19340217", sex="M")
 QUERY = StudyQuery(patient=PATIENT, first_day=date(2026, 1, 2), last_day=date(2026, 1, 5))
 FREE = threading.Event()
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 def scan(number, *, day="20260104", **changes):
     """Return a series of its own study with what a PACS indexes."""
@@ -326,7 +324,7 @@ def dcmqrscp(tmp_path, listener):
     wait_for(lambda: subprocess.run(send, capture_output=True, check=False).returncode == 0)
     yield port
     server.terminate()
-    server.wait(10)
+    server.wait(60)
 
 
 @pytest.mark.acceptance

@@ -24,8 +24,6 @@ from dicom_node.reprocessing.reprocessor import Reprocessor
 FREE = threading.Event()
 DAY = date(2026, 1, 4)
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 def study(number, *, day="20260104", time="101500"):
     images = small_series(2, seed=number, study_uid=f"1.2.{number}", series_uid=f"1.3.{number}")

@@ -1,10 +1,8 @@
 """A trial of a peer says how far it came, and what the other side must change."""
 
-import gc
 import socket
 from contextlib import contextmanager
 
-import pytest
 from certificate_builder import Authority
 from node_builders import Clock
 from pynetdicom import AE
@@ -19,15 +17,6 @@ from dicom_node.association.tls import ClientTls, ServerTls, TlsFiles
 HOST = "127.0.0.1"
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 VERIFICATION = "1.2.840.10008.1.1"
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """Collect what pynetdicom leaves, before the next test's warnings are looked at."""
-    yield
-    gc.collect()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """``ichnode echo --contexts``: which results a PACS would take."""
 
-import gc
 from contextlib import contextmanager
 
 import pytest
@@ -11,15 +10,6 @@ from typer.testing import CliRunner
 from dicom_node.association.presentation import PROPOSED
 from dicom_node.cli.app import app
 from dicom_node.operator_error import OperatorError
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """Collect the other side's sockets here, before another test is blamed for them."""
-    yield
-    gc.collect()
 
 
 @contextmanager

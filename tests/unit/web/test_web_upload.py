@@ -18,8 +18,6 @@ from dicom_node.web.pages import upload as page
 
 UPLOADS = "/api/v1/uploads"
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 
 def images(seed=7):
     return [file_bytes(one) for one in small_series(seed=seed, study_uid=f"1.2.{seed}")]
