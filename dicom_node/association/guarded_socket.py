@@ -219,7 +219,10 @@ class GuardedSocket(AssociationSocket):
                 f"no association request within {self._limits.request_s:g} s",
             )
         self._wake_the_waiting()
+        plug = self.socket
         super().close()
+        if plug is not None:
+            plug.close()  # pynetdicom leaves it to the collector if the caller has gone first
 
     def _begin_pdu(self) -> None:
         if not self._is_first:
