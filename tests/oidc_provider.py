@@ -11,7 +11,6 @@ import html
 import json
 import secrets
 import ssl
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+from served import served
 
 CLIENT_ID = "ichnode"
 CLIENT_SECRET = "a secret of the client: 100 % & more"  # noqa: S105 - of a test
@@ -238,11 +238,5 @@ def oidc_provider(*, redirect_uri, clock, tls=None):
         server.socket = context.wrap_socket(server.socket, server_side=True)
     scheme = "http" if tls is None else "https"
     provider.issuer = f"{scheme}://127.0.0.1:{server.server_address[1]}/realm"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(60)

@@ -7,8 +7,9 @@ identifiers in hexadecimal digits, 64-bit numbers as text, enumerations as numbe
 import http.server
 import json
 import re
-import threading
 from contextlib import contextmanager
+
+from served import served
 
 _SPAN = {
     *("traceId", "spanId", "parentSpanId", "name", "kind", "startTimeUnixNano"),
@@ -98,13 +99,5 @@ class Collector:
             def log_message(self, *_):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
             yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()

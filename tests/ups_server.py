@@ -11,6 +11,8 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
+from served import served
+
 JSON = "application/dicom+json"
 
 STATE, TRANSACTION, PROGRESS, PERFORMED = "00741000", "00081195", "00741002", "00741216"
@@ -213,16 +215,8 @@ class UpsServer:
         class Handler(_Handler):
             server_state = outer
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with served(http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)) as server:
             yield server.server_address[1]
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from acceptance.test_no_patient_in_logs import TalkativePacs
 from poison import DAY_MARKER, MARKER
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
+from served import served
 from ups_server import WORDS, UpsServer, code, element, workitem
 
 from dicom_node.association.commitment import (
@@ -124,12 +125,8 @@ def talkative_web():
         def log_message(self, *_):
             """Keep quiet."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_address[1]}", came
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from acceptance.conftest import Archive, head_series
 from acceptance.node_process import NodeProcess, wait_until
 from ct_builder import POISON_NAME
 from prometheus_client.parser import text_string_to_metric_families
+from served import served
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -74,12 +75,8 @@ def hook():
     came = []
     server = HTTPServer(("127.0.0.1", 0), Hook)
     server.came = came
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server
 
 
 @pytest.fixture

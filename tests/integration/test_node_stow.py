@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 from node_builders import result_objects
+from served import served
 
 from dicom_node.association.storage_scu import SendKind, outgoing_file
 from dicom_node.delivery.carrier import Manners
@@ -75,7 +76,7 @@ class FakeServer:
 
             def reply(self):
                 if outer.hangs:
-                    outer.pause.wait(10)
+                    outer.pause.wait(60)
                 body = b"" if outer.answer is None else json.dumps(outer.answer).encode()
                 self.send_response(outer.status)
                 self.send_header("Content-Type", JSON)
@@ -87,18 +88,11 @@ class FakeServer:
                 pass
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
+        with served(server):
             yield server.server_address[1]
-        finally:
             self.pause.set()
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import http.server
 import importlib.util
-import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from served import served
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo"
 
@@ -36,14 +35,8 @@ class Archive(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def running(server):
-    with server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+def address_of(server):
+    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 @pytest.fixture
@@ -54,12 +47,12 @@ def viewer(tmp_path):
     (tmp_path / "ohif" / "app.wasm").write_bytes(b"\0asm")
     (tmp_path / "secret").write_text("secret")
     archive = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
-    with running(archive) as behind:
+    with served(archive) as behind:
         server = program().viewer_server(
-            0, viewer=tmp_path / "ohif", settings=b"window.config = {}", archive=behind
+            0, viewer=tmp_path / "ohif", settings=b"window.config = {}", archive=address_of(behind)
         )
-        with running(server) as address:
-            yield address
+        with served(server) as listening:
+            yield address_of(listening)
 
 
 def ask(address, accept="text/html"):

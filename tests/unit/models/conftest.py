@@ -2,10 +2,10 @@
 
 import http.server
 import sys
-import threading
 from dataclasses import dataclass, field
 
 import pytest
+from served import served
 
 from dicom_node.cli import app as cli
 
@@ -52,12 +52,6 @@ def server():
         def log_message(self, *arguments):
             del arguments  # nothing on the error output of the tests
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as listening:
         known.address = f"http://127.0.0.1:{listening.server_port}"
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield known
-        finally:
-            listening.shutdown()
-            thread.join()
+        yield known

@@ -2,10 +2,10 @@
 
 import http.server
 import json
-import threading
 from datetime import UTC, datetime
 
 import pytest
+from served import served
 from ups_server import UpsServer, element, workitem
 
 from dicom_node.errors import PeerError, PeerUnreachableError
@@ -49,14 +49,9 @@ class Fixed:
 @pytest.fixture
 def fixed():
     fixed = Fixed()
-    server = fixed.serve()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    fixed.worklist = at(server.server_address[1])
-    yield fixed
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(fixed.serve()) as server:
+        fixed.worklist = at(server.server_address[1])
+        yield fixed
 
 
 def at(port, **options):
