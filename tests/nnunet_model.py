@@ -114,9 +114,9 @@ DATASET = {
 def trained_model(*, steps: int = 120, seed: int = 0, **plan) -> TrainedModel:
     """Return a network that has learnt to find bright balls in noise, whatever its sizes."""
     plans = planned(**plan)
-    network = build(plans)
     generator = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed)  # before the network is built: its biases are drawn, too
+    network = build(plans)
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, a=0.01)
