@@ -1,8 +1,10 @@
 """Somebody names a study; the node fetches it from Orthanc and analyses it."""
 
+import itertools
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from acceptance.node_process import NodeProcess
@@ -14,44 +16,66 @@ from dicom_node.association.storage_scu import outgoing_file, send_files
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
-PATIENT = "POISON-PULL"
-STUDY = "1.2.826.0.1.3680043.8.498.881"
+STUDIES = "1.2.826.0.1.3680043.8.498.881"
 
 PATIENCE_S = 300
 
-
-@pytest.fixture
-def files(tmp_path):
-    """Return the files of a head CT of 30 slices and of a topogram of its study."""
-    head = build_ct_series(
-        slices=30,
-        shape_yx=(96, 96),
-        balls=(Ball(radius_mm=15.0),),
-        noise_hu=3.0,
-        seed=1,
-        patient_id=PATIENT,
-        study_uid=STUDY,
-    )
-    scout = build_ct_series(
-        slices=1, shape_yx=(64, 64), seed=2, patient_id=PATIENT, study_uid=STUDY
-    )
-    for image in (*head, *scout):
-        image.AccessionNumber = "A-77"
-    for image in scout:
-        image.SeriesDescription = "Topogram"
-    return [
-        *save_series(head, tmp_path / "head"),
-        *save_series(scout, tmp_path / "scout"),
-    ]
+#: A study for each test.
+NUMBERS = itertools.count(1)
 
 
-@pytest.fixture
-def pacs(tmp_path, files):
-    """Return a node that is not started, and an Orthanc that has the study."""
-    node = NodeProcess(tmp_path, pacs_port=0, pacs_title="ORTHANC")
-    orthanc = Orthanc(tmp_path / "orthanc", node_port=node.dicom_port)
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A head CT of 30 slices and its topogram, which Orthanc has and the node has not."""
+
+    number: int
+
+    @property
+    def patient(self):
+        return f"POISON-PULL-{self.number}"
+
+    @property
+    def accession(self):
+        return f"A-{self.number}"
+
+    @property
+    def uid(self):
+        return f"{STUDIES}.{self.number}"
+
+    def save(self, folder):
+        """Write the images; return their files."""
+        common = {"patient_id": self.patient, "study_uid": self.uid}
+        balls = (Ball(radius_mm=15.0),)
+        head = build_ct_series(
+            slices=30, shape_yx=(96, 96), balls=balls, noise_hu=3.0, seed=2 * self.number, **common
+        )
+        scout = build_ct_series(slices=1, shape_yx=(64, 64), seed=2 * self.number + 1, **common)
+        for image in (*head, *scout):
+            image.AccessionNumber = self.accession
+        for image in scout:
+            image.SeriesDescription = "Topogram"
+        return [*save_series(head, folder / "head"), *save_series(scout, folder / "scout")]
+
+
+@pytest.fixture(scope="module")
+def pacs(folder):
+    """Return a node that runs, and its PACS, an Orthanc; the tests have studies of their own."""
+    node = NodeProcess(folder, pacs_port=0, pacs_title="ORTHANC")
+    orthanc = Orthanc(folder / "orthanc", node_port=node.dicom_port)
     text = node.config.read_text().replace("port = 0\n", f"port = {orthanc.dicom_port}\n")
     node.config.write_text(text.replace('"MODALITY"]', '"MODALITY", "ORTHANC"]'))
+    node.start()
+    yield node, orthanc
+    if node.process.poll() is None:
+        node.stop()
+    orthanc.stop()
+
+
+@pytest.fixture
+def study(pacs, tmp_path):
+    """Return a study that the Orthanc has."""
+    _, orthanc = pacs
+    study = Study(number=next(NUMBERS))
     archive = Peer(
         name="pacs",
         ae_title="ORTHANC",
@@ -59,12 +83,9 @@ def pacs(tmp_path, files):
         port=orthanc.dicom_port,
         calling_ae_title="MODALITY",
     )
-    outcomes = send_files(archive, [outgoing_file(path) for path in files])
+    outcomes = send_files(archive, [outgoing_file(path) for path in study.save(tmp_path)])
     assert all(one.accepted for one in outcomes)
-    yield node, orthanc
-    if node.process is not None:
-        node.stop()
-    orthanc.stop()
+    return study
 
 
 def pull(node, *words, stdin=""):
@@ -90,15 +111,19 @@ def pull(node, *words, stdin=""):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_without_a_node_nothing_is_pulled(tmp_path):
+    """There is nobody to analyse anything; the command that starts one is named."""
+    code, _, told = pull(NodeProcess(tmp_path, pacs_port=1), "POISON-PULL")
+
+    assert (code, "start one: ichnode serve" in told) == (1, True)
+
+
 @pytest.mark.parametrize("by", ["move", "get"])
-def test_a_study_is_pulled_analysed_and_sent_back(pacs, by):
+def test_a_study_is_pulled_analysed_and_sent_back(pacs, study, by):
     """By Patient ID from standard input; the topogram stays, and says why; no name in the log."""
     node, orthanc = pacs
-    code, _, told = pull(node, PATIENT)
-    assert (code, "start one: ichnode serve" in told) == (1, True)
-    node.start()
 
-    code, output, errors = pull(node, "-", "--by", by, stdin=f"{PATIENT}\n")
+    code, output, errors = pull(node, "-", "--by", by, stdin=f"{study.patient}\n")
 
     assert code == 0, output + errors + node.log.read_text()
     assert "excluded by rule: description matches" in output
@@ -106,42 +131,45 @@ def test_a_study_is_pulled_analysed_and_sent_back(pacs, by):
     assert "hematoma found" in output
     assert "pacs: " in output
     assert "accepted" in output
-    (study,) = orthanc.ask("/studies?expand")
-    assert len(study["Series"]) > 2
-    for secret in (PATIENT, POISON_NAME):
+    (kept,) = [
+        one
+        for one in orthanc.ask("/studies?expand")
+        if one["MainDicomTags"]["StudyInstanceUID"] == study.uid
+    ]
+    assert len(kept["Series"]) > 2
+    for secret in (study.patient, POISON_NAME):
         assert secret not in output + errors + node.log.read_text()
 
 
-def test_what_is_here_is_analysed_again_only_if_asked(pacs):
-    """By accession number and by study; a stopped node is told, with what would still work."""
+def test_what_is_here_is_analysed_again_only_if_asked(pacs, study):
+    """By accession number and by study; what is wrong is told."""
     node, _ = pacs
-    node.start()
-    code, output, errors = pull(node, "--accession", "A-77", "--by", "get", "--no-wait")
+    code, output, errors = pull(node, "--accession", study.accession, "--by", "get", "--no-wait")
     assert code == 0, output + errors
 
-    code, output, _ = pull(node, "--study", STUDY, "--json")
+    code, output, _ = pull(node, "--study", study.uid, "--json")
     first = json.loads(output)
     assert (code, first["fetched"]) == (0, [])
     assert [one["step"] for one in first["standings"]] == ["done"]
-    code, output, errors = pull(node, "--study", STUDY, "--again")
+    code, output, errors = pull(node, "--study", study.uid, "--again")
     assert code == 0, output + errors
-    shown = json.loads(node.run("studies", "show", STUDY, "--json").stdout)
+    shown = json.loads(node.run("studies", "show", study.uid, "--json").stdout)
     events = [event["kind"] for one in shown["series"] for event in one["timeline"]]
     assert events.count("retried") == 1
     assert pull(node, "--study", "1.2.3")[0] == 1
-    assert pull(node, "--study", STUDY, "--by", "post")[0] == 2
+    assert pull(node, "--study", study.uid, "--by", "post")[0] == 2
 
 
-def test_a_node_that_is_stopped_cannot_be_moved_to(pacs):
+def test_a_node_that_is_stopped_cannot_be_moved_to(pacs, study):
     """C-GET still brings the images into custody, for the next start."""
     node, _ = pacs
-    node.start()
     node.stop()
-    node.process = None
-
-    code, _, errors = pull(node, PATIENT)
-    assert code == 1
-    assert "take them with --by get" in errors
-    code, output, _ = pull(node, PATIENT, "--by", "get", "--no-wait")
-    assert code == 0
-    assert "the analysis begins with: ichnode serve" in output
+    try:
+        code, _, errors = pull(node, study.patient)
+        assert code == 1
+        assert "take them with --by get" in errors
+        code, output, _ = pull(node, study.patient, "--by", "get", "--no-wait")
+        assert code == 0
+        assert "the analysis begins with: ichnode serve" in output
+    finally:
+        node.start()

@@ -26,6 +26,9 @@ force_time_s = 4.0
 study_quiet_time_s = 0.5
 study_limit_s = 5.0
 
+[worker]
+segmentation_bundle = "demo-segmentation"
+
 [delivery]
 first_retry_s = 0.5
 
@@ -47,17 +50,19 @@ def settings_of_the_page(node, *, orthanc_port):
     return text + _QUICK.format(web=node.web_port)
 
 
-@pytest.fixture
-def pair(tmp_path):
-    node = NodeProcess(tmp_path, pacs_port=0, pacs_title="ORTHANC")
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Return a node and an Orthanc with the files of the page, for all tests of them."""
+    folder = tmp_path_factory.mktemp("pair")
+    node = NodeProcess(folder, pacs_port=0, pacs_title="ORTHANC")
     page = json.loads(files_of(PAGE)["orthanc.json"])
     page["DicomModalities"]["ichnode"]["Port"] = node.dicom_port
     page["StableAge"] = 1
-    script = tmp_path / "forward.lua"
+    script = folder / "forward.lua"
     script.write_text(files_of(PAGE)["forward.lua"])
     del page["DicomPort"]
-    page["LuaScripts"] = [str(tmp_path / name) for name in page["LuaScripts"]]
-    orthanc = Orthanc(tmp_path / "orthanc", **page)
+    page["LuaScripts"] = [str(folder / name) for name in page["LuaScripts"]]
+    orthanc = Orthanc(folder / "orthanc", **page)
     node.config.write_text(settings_of_the_page(node, orthanc_port=orthanc.dicom_port))
     node.start()
     yield node, orthanc
