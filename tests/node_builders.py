@@ -47,7 +47,7 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-def wait_for(condition: Callable[[], bool], *, limit_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], *, limit_s: float = 60.0) -> None:
     """Poll until a condition holds; fail if it does not in time."""
     deadline = time.monotonic() + limit_s
     pause = threading.Event()

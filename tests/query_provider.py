@@ -76,7 +76,7 @@ class QueryProvider:
             server.shutdown()
 
     def _find(self, event):
-        self.answers.wait(20)
+        self.answers.wait(60)
         keys = event.identifier
         self.asked.append(keys)
         level = keys.QueryRetrieveLevel
@@ -118,7 +118,7 @@ class QueryProvider:
         return [one for one in self.images if one.SeriesInstanceUID == keys.SeriesInstanceUID]
 
     def _move(self, event):
-        self.answers.wait(20)
+        self.answers.wait(60)
         host, port = self.destinations.get(event.move_destination, (None, None))
         yield host, port
         if host is None:
@@ -126,7 +126,7 @@ class QueryProvider:
         yield from self._send(event)
 
     def _get(self, event):
-        self.answers.wait(20)
+        self.answers.wait(60)
         yield from self._send(event)
 
     def _send(self, event):

@@ -57,15 +57,20 @@ open_on_loopback = true
 
 
 def wait_until(condition, *, timeout_s=DEADLINE_S):
-    """Ask again and again until the answer is true; return it."""
+    """Ask again and again until the answer is true; return it.
+
+    The longer an answer takes, the longer is the pause: who is asked shall have time to work.
+    """
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     while True:
+        asked = time.monotonic()
         answer = condition()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        pause.wait(0.1)
+        answered = time.monotonic()
+        assert answered < deadline, f"not within {timeout_s} s"
+        pause.wait(min(max(4 * (answered - asked), 0.1), 0.5))
 
 
 def _listen(process, lines):
@@ -150,7 +155,7 @@ class NodeProcess:
     def get(self, path):
         """Return what the status page answers, as text."""
         url = f"http://127.0.0.1:{self.web_port}{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read().decode()
 
     def run(self, *arguments):

@@ -52,7 +52,7 @@ class Orthanc:
             data=None if body is None else json.dumps(body).encode(),
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  loopback
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  loopback
                 return json.loads(answer.read())
         except urllib.error.URLError:
             return None
@@ -60,5 +60,5 @@ class Orthanc:
     def stop(self):
         """End it."""
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
         self.log.close()

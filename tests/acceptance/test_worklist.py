@@ -155,7 +155,7 @@ def test_a_list_that_is_down_never_hinders_the_line(place, server, tmp_path):
     place.node.start()
     assert place.node.send(files)
     wait_until(
-        lambda: [row["state"] for row in place.rows()] == ["delivered"],
+        lambda: [row["state"] for row in place.node.rows()] == ["delivered"],
         timeout_s=PATIENCE_S,
     )
     assert "has not answered" in place.node.run("worklist").stdout

@@ -38,7 +38,7 @@ def mail(port, **options):
         sender="ichnode@hospital.example",
         to=("ct@hospital.example",),
         security=MailSecurity.NONE,
-        timeout_s=20,
+        timeout_s=60,
         **options,
     )
 

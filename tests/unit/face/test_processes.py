@@ -26,7 +26,7 @@ DEAF = PATIENT.replace(
 )
 
 #: Only ever reached when something is wrong.
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 def python(code):

@@ -200,7 +200,7 @@ def test_the_heart_beats_while_the_analysis_runs(work):
 
     class LongAnalyst(FakeAnalyst):
         def analyze(self, task, *, on_step):
-            assert queue.beats.wait(10)
+            assert queue.beats.wait(60)
             return super().analyze(task, on_step=on_step)
 
     queue = FakeQueue()
@@ -216,7 +216,7 @@ def test_an_analysis_beyond_its_time_is_ended(work, clock):
     class HungAnalyst(FakeAnalyst):
         def analyze(self, task, *, on_step):
             clock.turn(601)
-            assert over.wait(10)
+            assert over.wait(60)
             queue.is_lost = True  # as the real ledger would have it after the failure
             return super().analyze(task, on_step=on_step)
 
