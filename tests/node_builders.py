@@ -16,6 +16,8 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_node.association.file_format import FileMeta, encode_file_header
+from dicom_node.association.peers import Peer
+from dicom_node.association.storage_scu import OutgoingFile, SendOutcome
 from dicom_node.association.store_request import Sender, StoreRequest
 from dicom_node.intake.disk import Disk
 from dicom_node.intake.instance import ReceivedInstance, receive
@@ -250,6 +252,31 @@ class FakeAnalyst:
         total = sum(len(path.read_bytes()) for path in task.files)
         number = str(int(task.input_digest[:12], 16))
         return Analyzed(objects=result_objects(number), record={"bytes": total})
+
+
+class PlainStore:
+    """Sends to a peer through a function, keeps nothing open, and notes what it is told."""
+
+    def __init__(self, peer: Peer, send: Callable[..., object]) -> None:
+        self._peer = peer
+        self._send = send
+        self.told: list[str] = []
+
+    def send(
+        self,
+        files: Sequence[OutgoingFile],
+        *,
+        on_outcome: Callable[[SendOutcome], None],
+        on_progress: Callable[[], None],
+    ) -> None:
+        del on_progress
+        self._send(self._peer, files, on_outcome=on_outcome)
+
+    def rest(self) -> None:
+        self.told.append("rest")
+
+    def close(self) -> None:
+        self.told.append("close")
 
 
 class MemoryStore:

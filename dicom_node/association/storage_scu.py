@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
@@ -17,6 +19,9 @@ from dicom_node.association.negotiation import Negotiated, Pair, negotiate
 from dicom_node.association.peers import PLAIN_ENCODINGS, Peer
 from dicom_node.association.stream_sender import StreamSender
 from dicom_node.errors import AssociationAbortedError, PeerTimeoutError
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
 
 _SUCCESS = 0x0000
 
@@ -103,6 +108,94 @@ def outgoing_file(path: Path) -> OutgoingFile:
     )
 
 
+class StorageLine:
+    """An association that files are sent over.
+
+    Parameters
+    ----------
+    peer
+        Who was called.
+    negotiated
+        What came of it.
+    timer
+        Returns seconds on a clock that never goes back.
+    by_library
+        Whether pynetdicom encodes and writes what could be sent as it lies, too.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        negotiated: Negotiated,
+        *,
+        timer: Callable[[], float],
+        by_library: bool = False,
+    ) -> None:
+        self._peer = peer
+        self._negotiated = negotiated
+        self._timer = timer
+        self._stream = None if by_library else _stream(peer, negotiated, timer)
+
+    @property
+    def association(self) -> "Association":
+        """What lies beneath."""
+        return self._negotiated.association
+
+    def fits(self, files: Sequence[OutgoingFile]) -> bool:
+        """Return whether a new association could do no more for these files.
+
+        All that they may travel in was proposed here, and for each the peer accepted some of it.
+        """
+        proposed = {
+            (answer.sop_class_uid, answer.transfer_syntax_uid)
+            for answer in self._negotiated.answers
+        }
+        wanted = [set(_proposed(self._peer, [file])) for file in files]
+        return all(
+            pairs <= proposed and not pairs.isdisjoint(self._negotiated.accepted)
+            for pairs in wanted
+        )
+
+    def send(self, file: OutgoingFile) -> SendOutcome:
+        """Send a file and return its fate. Raises PeerError if the association is over."""
+        return _send(self._peer, self._negotiated, file, self._stream, self._timer)
+
+    def close(self) -> None:
+        """Give back the memory; nothing is sent any more."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+@contextmanager
+def storage_line(
+    peer: Peer,
+    files: Sequence[OutgoingFile],
+    *,
+    timer: Callable[[], float] = time.monotonic,
+    by_library: bool = False,
+) -> Iterator[StorageLine]:
+    """Open an association for files; release it at the end.
+
+    Parameters
+    ----------
+    peer, timer, by_library
+        As `send_files` takes them.
+    files
+        What it must do for.
+
+    Raises
+    ------
+    PeerError
+        If there is no association.
+    """
+    with negotiate(peer, _proposed(peer, files), timer=timer) as negotiated:
+        line = StorageLine(peer, negotiated, timer=timer, by_library=by_library)
+        try:
+            yield line
+        finally:
+            line.close()
+
+
 def send_files(
     peer: Peer,
     files: Sequence[OutgoingFile],
@@ -139,10 +232,9 @@ def send_files(
     if not files:
         return ()
     outcomes = []
-    with negotiate(peer, _proposed(peer, files), timer=timer) as negotiated:
-        stream = None if by_library else _stream(peer, negotiated, timer)
+    with storage_line(peer, files, timer=timer, by_library=by_library) as line:
         for file in files:
-            outcome = _send(peer, negotiated, file, stream, timer)
+            outcome = line.send(file)
             outcomes.append(outcome)
             on_outcome(outcome)
     return tuple(outcomes)

@@ -135,6 +135,13 @@ class StreamSender:
             finally:
                 association._reactor_checkpoint.set()  # noqa: SLF001 - as above
 
+    def close(self) -> None:
+        """Give back the memory; nothing is stored any more.
+
+        The library's objects refer to each other and to this one, in a circle that is found late.
+        """
+        self._portion = bytearray()
+
     def _exchange(self, command: bytes, context_id: int, file: BinaryIO, left: int) -> int | None:
         deadline = self._timer() + self._answer_s
         # The library's thread may still be in the middle of its own way of looking.

@@ -11,9 +11,12 @@ from dicom_node.settings.schema import PeerSettings, Settings, WebPeerSettings
 from dicom_node.settings.worklists import WorklistSettings
 
 if TYPE_CHECKING:
+    from dicom_node.association.commitment import CommitmentReport, CommitmentRequest
     from dicom_node.association.commitment_scp import CommitmentScp
+    from dicom_node.association.kept_associations import KeptAssociations
+    from dicom_node.association.peers import Peer
     from dicom_node.delivery.carrier import Carrier
-    from dicom_node.delivery.notary import Notary, Reporter
+    from dicom_node.delivery.notary import Ask, Notary, Reporter
     from dicom_node.delivery.outbox import Outbox
     from dicom_node.delivery.stow import WebCarrier
     from dicom_node.jobs.ledger import Ledger
@@ -76,19 +79,23 @@ class Deliverers:
     ) -> None:
         from dicom_node.delivery.courier import Courier
 
+        stores = {peer.name: _store(settings, peer) for peer in settings.destinations}
         self._courier = Courier(
             name=name,
             ledger=ledger.deliveries,
             destinations=ledger.destinations,
             outbox=outbox,
             carriers={
-                **{peer.name: _carrier(settings, peer) for peer in settings.destinations},
+                **{
+                    peer.name: _carrier(settings, peer, stores[peer.name])
+                    for peer in settings.destinations
+                },
                 **{peer.name: web_carrier(peer, os.environ) for peer in settings.web_destinations},
             },
             rules=parts.delivery_rules(settings),
             clock=clock,
         )
-        self._notary = _notary(settings, ledger, clock)
+        self._notary = _notary(settings, ledger, clock, ask=_ask(stores))
         self._reporter = _reporter(settings, ledger, clock)
 
     def report(self) -> None:
@@ -110,9 +117,18 @@ class Deliverers:
         self._notary.stop()
 
 
-def _carrier(settings: Settings, peer: PeerSettings) -> "Carrier":
+def _store(settings: Settings, peer: PeerSettings) -> "KeptAssociations":
+    """Return what sends to a destination; where it rests longer, nothing is kept meanwhile."""
+    from dicom_node.association.kept_associations import KeptAssociations
+
+    return KeptAssociations(
+        parts.peer_of(settings, peer),
+        keep_s=peer.keep_open_s if peer.pause_s < peer.keep_open_s else 0.0,
+    )
+
+
+def _carrier(settings: Settings, peer: PeerSettings, store: "KeptAssociations") -> "Carrier":
     """Return the way to a destination."""
-    from dicom_node.association.storage_scu import send_files
     from dicom_node.association.verification import probe
     from dicom_node.delivery.carrier import DimseCarrier, Manners
 
@@ -124,7 +140,7 @@ def _carrier(settings: Settings, peer: PeerSettings) -> "Carrier":
             pause_s=peer.pause_s,
             report_first=peer.report_first,
         ),
-        store=send_files,
+        store=store,
         echo=probe,
     )
 
@@ -167,11 +183,30 @@ def web_service(
     )
 
 
-def _notary(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime]) -> "Notary":
+def _ask(stores: Mapping[str, "KeptAssociations"]) -> "Ask":
+    """Return what asks a destination for commitment; kept associations give way to its own."""
+    from dicom_node.association.commitment import ask_commitment
+
+    def ask(
+        peer: "Peer",
+        request: "CommitmentRequest",
+        *,
+        on_report: "Callable[[CommitmentReport], None]",
+        wait_s: float,
+    ) -> None:
+        stores[peer.name].with_room(
+            lambda: ask_commitment(peer, request, on_report=on_report, wait_s=wait_s)
+        )
+
+    return ask
+
+
+def _notary(
+    settings: Settings, ledger: "Ledger", clock: Callable[[], datetime], *, ask: "Ask"
+) -> "Notary":
     """Return who asks the destinations."""
     from pydicom.uid import generate_uid
 
-    from dicom_node.association.commitment import ask_commitment
     from dicom_node.delivery.notary import Notary
 
     return Notary(
@@ -185,7 +220,7 @@ def _notary(settings: Settings, ledger: "Ledger", clock: Callable[[], datetime])
         rules=parts.commitment_rules(settings),
         clock=clock,
         new_uid=lambda: str(generate_uid(prefix=None)),
-        ask=ask_commitment,
+        ask=ask,
     )
 
 

@@ -48,7 +48,7 @@ Every setting stands with its range, default and meaning in `config/node.toml` a
 | Service | Settings |
 | --- | --- |
 | 6.2.5 Storage SCU | `peers.receives_results`, `peers.receives`, `peers.encodings`, \
-`peers.associations`, `peers.report_first`, `[delivery]` |
+`peers.associations`, `peers.keep_open_s`, `peers.report_first`, `[delivery]` |
 | 6.2.5 Storage SCP | `node.max_object_mb`, `node.max_unfinished_mb`, `node.free_space_floor_mb`, \
 `[assembly]`, `[selection]` |
 | 6.2.6 Storage Commitment | `peers.commitment`, `node.answers_commitment`, \

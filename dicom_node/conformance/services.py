@@ -83,6 +83,9 @@ Not supported.
 | --- | --- |
 | Associations | one per destination at a time unless `peers.associations` says more; results of \
 one series never overtake each other, those of urgent studies go before all others |
+| Association kept open | after its last object an association stays open for `peers.keep_open_s` \
+(2 s; 0: it is released at once) and serves the next results that need no other presentation \
+context; then the node releases it, and before it opens another beyond `peers.associations` |
 | Order of objects | secondary captures, segmentation, forecast, uncertainty map, page, \
 key objects, report; \
 with `peers.report_first` the report first |

@@ -55,24 +55,40 @@ class Carrier(Protocol):
     ) -> None:
         """Send files in order and tell the fate of each; raise PeerError.
 
-        Whoever tells the fates only at the end calls `on_progress` with every file.
+        `on_progress` is called where time passes without a fate: with every file by whoever tells
+        the fates at the end, and before files are sent once more.
         """
 
     def probe(self) -> None:
         """Return if it can be reached; raise PeerError if not."""
 
+    def rest(self) -> None:
+        """Give up what was kept open for long enough; called while nothing is due."""
 
-class Send(Protocol):
-    """Whatever sends files to a peer; `dicom_node.association.storage_scu.send_files`."""
+    def close(self) -> None:
+        """Give up all that is kept open; nothing is to be sent any more."""
 
-    def __call__(
+
+class Store(Protocol):
+    """Whatever sends files to a peer; `dicom_node.association.kept_associations`."""
+
+    def send(
         self,
-        peer: Peer,
         files: Sequence[OutgoingFile],
         *,
         on_outcome: Callable[[SendOutcome], None],
-    ) -> tuple[SendOutcome, ...]:
-        """Send files in order and tell the fate of each at once; raise PeerError."""
+        on_progress: Callable[[], None],
+    ) -> None:
+        """Send files in order and tell the fate of each at once; raise PeerError.
+
+        `on_progress` is called before they are sent once more over another association.
+        """
+
+    def rest(self) -> None:
+        """End associations that were kept for their time."""
+
+    def close(self) -> object:
+        """End all associations that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +101,8 @@ class DimseCarrier:
         Who is called.
     manners : Manners
         How it is served.
-    store : Send
-        Sends files.
+    store : Store
+        Sends files to it.
     echo : callable
         Returns if the peer takes part, or raises PeerError;
         `dicom_node.association.verification.probe`.
@@ -94,7 +110,7 @@ class DimseCarrier:
 
     peer: Peer
     manners: Manners
-    store: Send
+    store: Store
     echo: Callable[[Peer], None]
 
     def send(
@@ -105,9 +121,16 @@ class DimseCarrier:
         on_progress: Callable[[], None],
     ) -> None:
         """Send files in order and tell the fate of each at once; raise PeerError."""
-        del on_progress
-        self.store(self.peer, files, on_outcome=on_outcome)
+        self.store.send(files, on_outcome=on_outcome, on_progress=on_progress)
 
     def probe(self) -> None:
         """Return if the peer takes part; raise PeerError if not."""
         self.echo(self.peer)
+
+    def rest(self) -> None:
+        """End associations that were kept for their time."""
+        self.store.rest()
+
+    def close(self) -> None:
+        """End all associations that are kept."""
+        self.store.close()

@@ -63,10 +63,11 @@ class DeliveryRules:
 class Courier:
     """Serves every destination in a thread of its own, so that one that is down holds up none.
 
-    Captures, segmentation and report of an analysis travel in this order over one association. An
-    object that the peer refuses does not keep back the others; a peer that is away or full does.
-    An association that breaks after the peer stored an object but before its answer came is the
-    one case in which an object is sent twice, with the same UID and content.
+    Captures, segmentation and report of an analysis travel in this order over one association,
+    which may be kept open for those of the next. An object that the peer refuses does not keep
+    back the others; a peer that is away or full does. An association that breaks after the peer
+    stored an object but before its answer came is the one case in which an object is sent twice,
+    with the same UID and content.
 
     A destination that cannot be reached several times in a row is left alone: its deliveries wait
     without using up attempts, and a probe finds out when it is back. One that an operator holds is
@@ -173,7 +174,7 @@ class Courier:
             self._postpone(waiting, describe_error(error), Failure.BROKEN_OFF)
 
     def _serve(self, destination: str) -> None:
-        waker = self._wakers[destination]
+        waker, carrier = self._wakers[destination], self._carriers[destination]
         while not self._stop.is_set():
             waker.clear()
             try:
@@ -182,9 +183,11 @@ class Courier:
                 LOGGER.warning("The courier cannot reach the ledger: %s", error)
                 busy = False
             if not busy:
+                carrier.rest()
                 waker.wait(self._poll_s)
-            elif pause_s := self._carriers[destination].manners.pause_s:
+            elif pause_s := carrier.manners.pause_s:
                 self._stop.wait(pause_s)
+        carrier.close()
 
     def _may_serve(self, destination: str) -> bool:
         """Return whether a destination may be served; one that was out of reach is probed."""

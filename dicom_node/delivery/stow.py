@@ -84,6 +84,12 @@ class WebCarrier:
         if status in {401, 403, 429} or (status >= 500 and status != 501):  # noqa: PLR2004
             raise refusal(self.destination, status, forbidden=_FORBIDDEN)
 
+    def rest(self) -> None:
+        """Do nothing: each request has a connection of its own."""
+
+    def close(self) -> None:
+        """Do nothing, as above."""
+
 
 def _parts(files: Sequence[OutgoingFile], on_progress: Callable[[], None]) -> Iterator[bytes]:
     """Return the body piece by piece: one part per file (RFC 2387)."""

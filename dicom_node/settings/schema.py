@@ -140,6 +140,7 @@ class PeerSettings(_Table):
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 131072
     associations: Annotated[int, Field(ge=1, le=16)] = 1
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    keep_open_s: Annotated[float, Field(ge=0, le=300)] = 2.0
     report_first: bool = False
     encodings: Encodings = ("explicit", "implicit")
     gives_priors: PriorsBy = PriorsBy.NOT

@@ -97,7 +97,9 @@ _RARE_TIMES: Final = (
     Field(
         key="associations", label=mark("Connections at a time"), shape=Shape.NUMBER, is_rare=True
     ),
-    Field(key="pause_s", label=mark("Pause between objects, s"), shape=Shape.NUMBER, is_rare=True),
+    Field(
+        key="pause_s", label=mark("Pause between result sets, s"), shape=Shape.NUMBER, is_rare=True
+    ),
     Field(key="report_first", label=mark("Report first"), shape=Shape.TICK, is_rare=True),
     Field(
         key="connect_timeout_s",
@@ -153,6 +155,12 @@ DICOM: Final = Kind(
         Field(
             key="association_timeout_s",
             label=mark("Patience for an association, s"),
+            shape=Shape.NUMBER,
+            is_rare=True,
+        ),
+        Field(
+            key="keep_open_s",
+            label=mark("Keep an association open for, s"),
             shape=Shape.NUMBER,
             is_rare=True,
         ),

@@ -43,7 +43,7 @@ STEPS = (
     "dicom_node.jobs.job_ledger:JobLedger.complete",
     "dicom_node.association.query:find_ct_series",
     "dicom_node.association.retrieve:get_series",
-    "dicom_node.association.storage_scu:send_files",
+    "dicom_node.association.kept_associations:KeptAssociations.send",
     "dicom_node.association.storage_scu:_send",
     "dicom_node.bootstrap.status:LedgerStatus.rows",
     "dicom_node.bootstrap.status:LedgerStatus.row",

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.associations import bench_associations
 from tests.bench.blast_ct import bench_blast_ct
 from tests.bench.early import bench_early
 from tests.bench.history import compare, remember
@@ -42,6 +43,7 @@ def main() -> None:
         "start": bench_start,
         "receive": bench_receive,
         "send": bench_send,
+        "associations": bench_associations,
         "steps": bench_steps,
         "line": bench_line,
         "journey": bench_journey,

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from certificate_builder import Issued
 
 START_LIMIT_S = 60.0
 ROOT = Path(__file__).parents[2]
@@ -65,21 +69,32 @@ def _ichnode(folder: Path, reader: str, name: str) -> Iterator[Receiver]:
         yield Receiver(name=name, ae_title="ICHNODE", port=port, pid=pid)
 
 
+#: Certificate with key of a receiver, and whom it trusts.
+Tls = tuple["Issued", Path]
+
+
 @contextmanager
-def storescp(folder: Path) -> Iterator[Receiver]:
+def storescp(folder: Path, *, tls: Tls | None = None) -> Iterator[Receiver]:
     """Run dcmtk's storescp, bit preserving; it never syncs."""
     port = free_port()
     store = folder / "store"
     store.mkdir()
-    command = ["storescp", "+B", "-od", str(store), "-aet", "STORESCP", str(port)]
+    command = ["storescp", "+B", "-od", str(store), "-aet", "STORESCP"]
+    if tls is not None:
+        issued, trusted = tls
+        command += ["+tls", str(issued.key), str(issued.certificate), "+cf", str(trusted)]
+    command.append(str(port))
     with _process(command, folder, port) as pid:
         yield Receiver(
-            name="dcmtk storescp (not durable)", ae_title="STORESCP", port=port, pid=pid
+            name=_named("dcmtk storescp (not durable)", tls),
+            ae_title="STORESCP",
+            port=port,
+            pid=pid,
         )
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Receiver]:
+def orthanc(folder: Path, *, tls: Tls | None = None) -> Iterator[Receiver]:
     """Run Orthanc with its defaults; it syncs each file."""
     port = free_port()
     config = folder / "orthanc.json"
@@ -93,11 +108,30 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
                 "DicomAet": "ORTHANC",
                 "DicomAlwaysAllowStore": True,
                 "Plugins": [],
+                **_orthanc_tls(tls),
             }
         )
     )
     with _process([_orthanc_program(), str(config)], folder, port) as pid:
-        yield Receiver(name="Orthanc (durable)", ae_title="ORTHANC", port=port, pid=pid)
+        yield Receiver(
+            name=_named("Orthanc (durable)", tls), ae_title="ORTHANC", port=port, pid=pid
+        )
+
+
+def _named(name: str, tls: Tls | None) -> str:
+    return name if tls is None else f"{name}, TLS"
+
+
+def _orthanc_tls(tls: Tls | None) -> dict[str, object]:
+    if tls is None:
+        return {}
+    issued, trusted = tls
+    return {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(issued.certificate),
+        "DicomTlsPrivateKey": str(issued.key),
+        "DicomTlsTrustedCertificates": str(trusted),
+    }
 
 
 def available() -> dict[str, object]:

@@ -80,6 +80,12 @@ class FileCarrier:
     def probe(self) -> None:
         """Return: a file can be reached."""
 
+    def rest(self) -> None:
+        """Keep nothing open."""
+
+    def close(self) -> None:
+        """Keep nothing open."""
+
 
 class Notarial:
     """The archive's storage commitment.

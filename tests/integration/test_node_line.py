@@ -16,11 +16,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 
 from dicom_node.association.callers import Caller
+from dicom_node.association.kept_associations import KeptAssociations
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import PROPOSED
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp
-from dicom_node.association.storage_scu import send_files
 from dicom_node.association.verification import probe
 from dicom_node.delivery.carrier import DimseCarrier, Manners
 from dicom_node.delivery.courier import Courier, DeliveryRules
@@ -115,7 +115,10 @@ class Node:
             outbox=outbox,
             carriers={
                 "pacs": DimseCarrier(
-                    peer=pacs_peer(pacs_port), manners=Manners(), store=send_files, echo=probe
+                    peer=pacs_peer(pacs_port),
+                    manners=Manners(),
+                    store=KeptAssociations(pacs_peer(pacs_port), keep_s=2.0),
+                    echo=probe,
                 )
             },
             rules=DeliveryRules(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from node_builders import arrive, result_objects, small_series
+from node_builders import PlainStore, arrive, result_objects, small_series
 
 from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
@@ -56,7 +56,10 @@ def courier(ledger, clock, tmp_path):
         outbox=Outbox(tmp_path / "outbox"),
         carriers={
             "pacs": DimseCarrier(
-                peer=peer(), manners=Manners(commitment=True), store=accept_all, echo=print
+                peer=peer(),
+                manners=Manners(commitment=True),
+                store=PlainStore(peer(), accept_all),
+                echo=print,
             )
         },
         rules=DeliveryRules(refusal=RETRY),

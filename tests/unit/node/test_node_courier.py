@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from node_builders import (
+    PlainStore,
     arrive,
     result_objects,
     small_series,
@@ -40,7 +41,10 @@ RULES = DeliveryRules(
 def way(name, send, echo=None, **manners):
     """Return the way to a destination through a fake network."""
     return DimseCarrier(
-        peer=peer(name), manners=Manners(**manners), store=send, echo=echo or send.echo
+        peer=peer(name),
+        manners=Manners(**manners),
+        store=PlainStore(peer(name), send),
+        echo=echo or send.echo,
     )
 
 
@@ -510,3 +514,26 @@ def test_the_negotiation_is_kept_with_what_failed(courier, network, ledger, cloc
 
     assert waiting.negotiation == network.negotiation
     assert ledger.delivery_queue.delivery(waiting.delivery_id).negotiation == ""
+
+
+def test_what_is_kept_open_is_looked_after_and_ended(ledger, outbox, clock, network):
+    """While nothing is due its time may be up; when the courier ends it must not stay."""
+    carrier = way("pacs", network, associations=2)
+    idle = Courier(
+        name="courier",
+        ledger=ledger.deliveries,
+        destinations=ledger.destinations,
+        outbox=outbox,
+        carriers={"pacs": carrier},
+        rules=RULES,
+        clock=clock,
+        poll_s=0.02,
+    )
+    idle.start()
+    try:
+        wait_for(lambda: carrier.store.told.count("rest") > 4)
+    finally:
+        idle.stop()
+
+    assert carrier.store.told.count("close") == 2
+    assert carrier.store.told[-1] == "close"
