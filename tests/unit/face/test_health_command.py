@@ -97,4 +97,4 @@ def test_a_channel_that_does_not_take_the_test_is_named(call):
     code, told = call("alerts", "test", settings=settings)
 
     assert code == ExitCode.FAILED
-    assert told == "webhook: 127.0.0.1 was not reached: ConnectionRefusedError\n"
+    assert told == "webhook: 127.0.0.1 port 1 was not reached: Connection refused\n"
