@@ -114,6 +114,8 @@ Those of 7.1.1.
 reported; earlier scans are sought; studies are asked for (`ichnode pull`, the page of uploads, \
 `ichnode reprocess`); an operator tests a peer (`ichnode echo`, the page of AE titles) or says \
 `ichnode send` |
+| Release | when all is sent that is due; for results `peers.keep_open_s` later, or when the peer \
+has no room for another association of the node |
 | Time-outs | `peers.connect_timeout_s`, `peers.association_timeout_s`, \
 `peers.response_timeout_s` |
 
