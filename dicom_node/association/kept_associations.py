@@ -204,7 +204,7 @@ class KeptAssociations:
         for one in over:
             try:
                 one.end()
-            except Exception as error:  # noqa: BLE001 - nothing travels over it any more
+            except (OSError, RuntimeError) as error:  # nothing travels over it any more
                 LOGGER.warning(
                     "An association to %s did not end well: %s", self._peer.name, stack_of(error)
                 )
