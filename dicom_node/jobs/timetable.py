@@ -12,7 +12,7 @@ from apscheduler.schedulers.background import (  # type: ignore[import-untyped] 
     BackgroundScheduler,
 )
 
-from dicom_node.errors import stack_of
+from dicom_node.errors import LedgerUnavailableError, stack_of
 
 LOGGER = logging.getLogger(__name__)
 
@@ -64,4 +64,8 @@ class Timetable:
 
 
 def _log_error(event: JobExecutionEvent) -> None:
-    LOGGER.error("Tick %s failed: %s", event.job_id, stack_of(event.exception))
+    error = event.exception
+    if isinstance(error, LedgerUnavailableError):  # its words say which ledger, and why
+        LOGGER.error("Tick %s waits: %s", event.job_id, error)
+    else:
+        LOGGER.error("Tick %s failed: %s", event.job_id, stack_of(error))
