@@ -73,7 +73,9 @@ class Outcome:
 
 def kill_processes(folder: Path, *, kills: int, seed: int = 0, ledgers: Files = FILES) -> Outcome:
     """Kill so often, then let the node come to rest, and judge it."""
-    victims = (*_ROLES, _SERVER) if isinstance(ledgers, Databases) else _ROLES
+    victims = _ROLES
+    if isinstance(ledgers, Databases):  # in every other turn, for it is what the run is about
+        victims = tuple(name for role in _ROLES[::-1] for name in (_SERVER, role))
     begun, outcome = time.monotonic(), Outcome(kills=dict.fromkeys(victims, 0))
     chance = random.Random(seed)  # noqa: S311 - a draw, no secret
     archive = ArchiveScp(
@@ -147,6 +149,13 @@ class _Sender(threading.Thread):
             number += 1
             time.sleep(1.0)
 
+    def wait_for_image(self, *, after: float) -> float:
+        """Return when an image was taken that was taken after this time."""
+        while self.last_taken_at < after:
+            assert time.monotonic() < after + _PATIENCE_S, "no image was taken any more"
+            time.sleep(0.02)
+        return self.last_taken_at
+
     def _is_sent(self, files: Sequence[Path]) -> bool:
         sent = []
 
@@ -193,16 +202,14 @@ def _put_ledger(node: NodeProcess, ledgers: Files) -> None:
 
 
 def _take_server_away(ledgers: Databases, sender: "_Sender", *, seconds: float) -> None:
-    """End the server of the ledger, start it again, and wait until images are taken again."""
+    """End the server of the ledger while images are taken; it comes back, and so do images."""
+    sender.wait_for_image(after=time.monotonic())
     ledgers.cluster.crash()
     time.sleep(seconds)
     ledgers.cluster.launch()
     back_at = time.monotonic()
-    while sender.last_taken_at < back_at:
-        assert time.monotonic() < back_at + _PATIENCE_S, "no image was taken any more"
-        time.sleep(0.05)
-    outcome = sender.outcome
-    outcome.slowest_back_s = max(outcome.slowest_back_s, sender.last_taken_at - back_at)
+    taken_at = sender.wait_for_image(after=back_at)
+    sender.outcome.slowest_back_s = max(sender.outcome.slowest_back_s, taken_at - back_at)
 
 
 def _rest(node: NodeProcess) -> None:
