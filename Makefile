@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CONSTRAINTS := deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults scale conformance docs screenshots strings clean
+.PHONY: help setup demo serve test unit check fix fuzz sbom audit bench faults soak scale conformance docs screenshots strings clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
