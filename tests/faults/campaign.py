@@ -27,7 +27,7 @@ from faults.history import Step, history
 from faults.invariants import repeats, violations
 from faults.ledgers import Files
 from faults.points import BEGIN, DEADLY, Doom, Fault
-from faults.stage import FILES, Stage
+from faults.stage import FILES, NO_DOOM, Stage
 
 #: More kinds of moments than any step has.
 _MOST_STRIKES = 100
@@ -199,13 +199,17 @@ class Campaign:
     def chain(self, fault: Fault) -> None:
         """Run the history once; strike at the first of every kind of moment, wherever it comes.
 
-        A step is begun again after each strike, as a supervisor does it.
+        A step is begun again after each strike, as a supervisor does it. Where only some steps are
+        struck, each of them is at every kind of moment that it has.
         """
         stage = self._new("struck")
         spared: set[str] = set()
         for step in self.steps:
+            if self._only:
+                spared = set()
             for _ in range(_MOST_STRIKES):
-                life, is_sent = step.run(stage, Doom(fault=fault, spared=frozenset(spared)))
+                doom = Doom(fault=fault, spared=frozenset(spared))
+                life, is_sent = step.run(stage, doom if self.is_struck(step) else NO_DOOM)
                 assert not life.crash, life.crash
                 if not life.struck and is_sent:
                     break
