@@ -123,6 +123,24 @@ DELIVERED: Final = (
     mark("%(name)s: %(here)s of %(all)s accepted, %(committed)s committed; %(why)s"),
 )
 
+#: What a destination said to an object: `dicom_node.association.storage_scu`.
+SENT: Final = (
+    mark("%(peer)s: %(outcome)s (0x%(code)s)"),
+    mark("stored with a warning"),
+    mark("out of resources"),
+    mark("data set does not match SOP class"),
+    mark("cannot understand"),
+    mark("SOP class not supported"),
+    mark("not authorised"),
+)
+
+#: What became of a log-in, in the audit.
+LOG_INS: Final = (
+    mark("logged in, %(address)s"),
+    mark("logged out, %(address)s"),
+    mark("failed, %(address)s"),
+)
+
 #: Where points of a series come from: `dicom_node.intake.selection_explained`.
 POINTS: Final = (
     mark("%(points)s: slices are %(thickness)s mm thick"),
@@ -234,6 +252,6 @@ FAULTS: Final = (
 )
 
 ANSWERS: Final = (
-    *(*TRIAL_FOUND, *TRIAL_ADVICE, *HANDSHAKES, *FOLLOW_UP, *DELIVERED, *POINTS),
+    *(*TRIAL_FOUND, *TRIAL_ADVICE, *HANDSHAKES, *FOLLOW_UP, *DELIVERED, *SENT, *LOG_INS, *POINTS),
     *(*REFUSALS, *UPLOADS, *FAULTS),
 )

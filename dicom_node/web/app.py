@@ -41,6 +41,7 @@ from dicom_node.web.pages import (
 from dicom_node.web.probes import add_probes
 from dicom_node.web.refusal_page import refusal_words
 from dicom_node.web.rendering import Pages
+from dicom_node.web.visitor import Visitor
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -187,7 +188,7 @@ def _refusal(house: House, request: Request, status: int, detail: str) -> Respon
     if _is_program(request):
         return JSONResponse({"detail": detail}, status_code=status)
     if not hasattr(request.state, "visitor"):
-        request.state.visitor = None
+        request.state.visitor = _visitor(house, request)
     is_bare = detail in {one.phrase for one in HTTPStatus}
     return house.pages.render(
         request,
@@ -197,6 +198,14 @@ def _refusal(house: House, request: Request, status: int, detail: str) -> Respon
         words=refusal_words(status),
         detail="" if is_bare else detail,
     )
+
+
+def _visitor(house: House, request: Request) -> Visitor | None:
+    """Return who asks for a page that there is not; nobody if that cannot be told."""
+    try:
+        return house.entry.visitor(request, method=request.method)
+    except LedgerError:
+        return None
 
 
 def _is_program(request: Request) -> bool:

@@ -120,6 +120,8 @@ _PLACE: Final = re.compile(r"%\((\w+)\)s")
 _SHAPES: Final = {
     **dict.fromkeys(("number", "points", "baseline", "later", "here", "all"), r"[-+]?[\d.]+"),
     **dict.fromkeys(("title", "own_title"), r".{1,16}?"),
+    "address": r"[0-9A-Za-z.:-]+",
+    "code": r"[0-9A-F]{4}",
     "key": r"[\w.\[\]]+",
     "url": r"https?://\S+",
     "version": r"TLSv[\d.]+",
@@ -127,8 +129,8 @@ _SHAPES: Final = {
 }
 _ANYTHING: Final = ".+?"
 #: Parts of a sentence that are sentences themselves, and those that are words.
-_INNER: Final = frozenset({"why", "verdict", "expected", "wish"})
-_WORDS: Final = frozenset({"state", "role"})
+_INNER: Final = frozenset({"why", "verdict", "expected", "outcome", "rule", "wish"})
+_WORDS: Final = frozenset({"attribute", "role", "state"})
 _LONGEST: Final = 2000
 _AND: Final = " and "
 _SEVERAL: Final = "; "

@@ -94,6 +94,8 @@ _DRIFT: Final = (
     mark("too few to judge: %(number)s, needed %(limit)s"),
     mark("drifted"),
     mark("as expected"),
+    mark("median %(number)s"),
+    mark("median %(number)s (%(all)s)"),
 )
 
 #: Models on trial beside those in use.

@@ -10,6 +10,7 @@ from fastapi.encoders import jsonable_encoder
 from dicom_node.association.refusals import REFUSAL_WORDS, RefusalKind
 from dicom_node.errors import NodeError
 from dicom_node.jobs.deeds import Span
+from dicom_node.jobs.user_ledger import SignIn
 from dicom_node.settings.file import SettingsError
 from dicom_node.users.role import UserRole
 from dicom_node.web.days import beginning_of, end_of
@@ -25,6 +26,9 @@ _KINDS: Final = (
     mark("intervention"),
     mark("refusal"),
 )
+
+#: What became of a log-in.
+_OUTCOMES: Final = {SignIn.IN: "logged in", SignIn.OUT: "logged out", SignIn.FAILED: "failed"}
 
 _Kind = Literal["", "log-in", "configuration", "intervention", "refusal"]
 _Day = Annotated[str, Query(max_length=10)]
@@ -132,7 +136,7 @@ def _log_ins(house: House, within: Span) -> list[AuditEntry]:
             at=one.at,
             kind="log-in",
             who=one.name,
-            what=f"{one.outcome.value.replace('_', ' ')}, {one.address}",
+            what=f"{_OUTCOMES[one.outcome]}, {one.address}",
         )
         for one in house.sources.deeds.sign_ins(within=within, limit=_MOST)
     ]

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from dicom_node import web
-from dicom_node.association import peer_trial, tls
+from dicom_node.association import peer_trial, storage_scu, tls
 from dicom_node.association.context_answers import ContextAnswer
 from dicom_node.bootstrap import peer_trial as page_trial
 from dicom_node.configuration.setting_keys import setting_keys
 from dicom_node.follow_up_view import ComparisonRow, SearchRow
 from dicom_node.jobs import prior_seeker
+from dicom_node.jobs.user_ledger import SignIn
 from dicom_node.settings import file as settings_file
 from dicom_node.settings.contradictions import SettingsFault
 from dicom_node.web.language import translations
+from dicom_node.web.pages import audit
 from dicom_node.web.refusal_page import refusal_words
 from dicom_node.web.sentences import translated
 
@@ -115,6 +117,27 @@ def test_every_refusal_of_a_context_is_said_in_chinese(result):
     )
 
     assert CHINESE.search(chinese(answer.verdict)), answer.verdict
+
+
+@pytest.mark.parametrize(
+    "words", ["accepted", "stored with a warning", *(words for _, words in storage_scu._FAILURES)]
+)
+def test_whatever_a_destination_answers_is_said_in_chinese(words):
+    """The name of the peer and the status stay (PS3.4, table B.2-1)."""
+    told = chinese(f"pacs: {words} (0xA702)")
+
+    assert words not in told
+    assert CHINESE.search(told)
+    assert "0xA702" in told
+
+
+@pytest.mark.parametrize("outcome", SignIn)
+def test_what_became_of_a_log_in_is_said_in_chinese(outcome):
+    """With where it came from."""
+    told = chinese(f"{audit._OUTCOMES[outcome]}, 10.0.0.5")
+
+    assert CHINESE.search(told)
+    assert "10.0.0.5" in told
 
 
 #: A comparison without volumes: it waits, or it failed.
@@ -262,6 +285,15 @@ def test_the_page_of_a_refusal_says_what_to_do(node, name, path, status):
     assert f"HTTP {status}" in answer.text
     assert translations("zh").gettext(words.advice) in told.text
     assert words.advice not in told.text
+
+
+def test_who_is_logged_in_stays_so_where_there_is_no_page(node):
+    """The way to the other pages is there, and no second log-in is offered."""
+    page = node.client("anna").get("/nowhere").text
+
+    assert 'href="/studies"' in page
+    assert 'href="/login"' not in page
+    assert 'href="/login"' in node.client().get("/nowhere").text
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 422, 503, 507])
