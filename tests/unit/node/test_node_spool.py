@@ -75,6 +75,36 @@ def test_a_part_that_is_not_whole_gets_no_name(tmp_path, damage):
     assert not part.exists()
 
 
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_reserves_nothing_stores_all_the_same(tmp_path, monkeypatch, code):
+    """Room is asked for before the first byte only where there is such a thing."""
+
+    def refuse(*_):
+        raise OSError(code, "injected")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    instance = received(small_series(1)[0])
+    spool = Spool(tmp_path, limits=LIMITS)
+
+    assert (
+        spool.read(spool.put(instance)) == instance.request.file_header + instance.request.data_set
+    )
+
+
+def test_a_disk_without_room_says_so_before_the_first_byte(tmp_path, monkeypatch):
+    """The file system knows before anything is written; nothing is left behind."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "injected")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+
+    with pytest.raises(SpoolFullError):
+        Spool(tmp_path, limits=LIMITS).put(received(small_series(1)[0]))
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_the_kind_of_file_system_is_read_from_the_mounts(tmp_path):
     """`df` and the node agree on whether this is one of the journals that were tried."""
     told = subprocess.run(
