@@ -162,8 +162,15 @@ class StreamReader:
     def _add(self, context_id: int, control: int, data: memoryview) -> None:
         """Add a piece of the data set; store it if it was the last."""
         message = self._message
-        if message is None or context_id != message.context_id or control & COMMAND_PART:
-            raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment of another message")
+        if message is None:
+            raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment behind the last one")
+        if context_id != message.context_id:
+            raise BrokenMessageError(
+                RefusalKind.MALFORMED,
+                f"a fragment of context {context_id} amid a message of {message.context_id}",
+            )
+        if control & COMMAND_PART:
+            raise BrokenMessageError(RefusalKind.MALFORMED, "a command set amid a data set")
         if self._timer() - message.begun > self._limits.message_s:
             raise BrokenMessageError(
                 RefusalKind.TOO_SLOW, f"a message took longer than {self._limits.message_s:g} s"
@@ -187,9 +194,15 @@ class StreamReader:
         offset, end = PDU_HEAD.size, len(pdu)
         while offset < end:
             if offset + PDV_HEAD.size > end:
-                raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment without a head")
+                raise BrokenMessageError(
+                    RefusalKind.MALFORMED,
+                    f"{end - offset} bytes, the head of a fragment has {PDV_HEAD.size}",
+                )
             length, context_id, control = PDV_HEAD.unpack_from(pdu, offset)
             start, offset = offset + PDV_HEAD.size, offset + 4 + length
             if offset < start or offset > end:
-                raise BrokenMessageError(RefusalKind.MALFORMED, "a fragment of a wrong length")
+                raise BrokenMessageError(
+                    RefusalKind.MALFORMED,
+                    f"a fragment says {length} bytes, 2 to {end - start + 2} can be in its PDU",
+                )
             yield context_id, control, pdu[start:offset]

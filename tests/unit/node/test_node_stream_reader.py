@@ -188,6 +188,21 @@ def test_a_message_that_goes_on_wrongly_is_broken(desk, values):
     assert broken.value.kind is RefusalKind.MALFORMED
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((value(0, b"x", 3),), "a fragment of context 3 amid a message of 1"),
+        ((struct.pack(">LBB", 5000, 1, 0) + b"four",), "says 5000 bytes, 2 to 6 can be"),
+        ((b"\0\0",), "2 bytes, the head of a fragment has 6"),
+    ],
+)
+def test_what_is_broken_is_told_with_what_was_expected(desk, values, words):
+    """For whoever must find out which device sends it."""
+    desk.take(STORE)
+    with pytest.raises(BrokenMessageError, match=words):
+        desk.take(*values)
+
+
 def test_a_message_that_takes_too_long_is_broken():
     """From its first PDU on."""
     desk = Desk(message_s=10)
