@@ -26,7 +26,7 @@ STEPS = (
     "dicom_node.jobs.arrivals:Arrivals.close_association",
     "dicom_node.jobs.office:AssemblyOffice.tick",
     "dicom_node.jobs.office:Sweeper.tick",
-    "dicom_node.series_analysis:read_ct_series",
+    "dicom_node.images_ahead:read_ct_series",
     "dicom_node.series_analysis:analyze",
     "dicom_node.series_analysis:encode",
     "dicom_node.series_analysis:check_results",
