@@ -184,9 +184,10 @@ def _results(ledger: Reader) -> Iterator[str]:
             yield f"wrong: the last results of series {series} are of other images than it has"
     doubled = ledger.execute(
         # What a re-read kept is known to nobody, so that nothing supersedes it.
-        "SELECT series_uid, kind, supersedes, COUNT(*) FROM result_sets WHERE result_set_id "
-        "NOT IN (SELECT result_set_id FROM jobs JOIN reprocess_jobs USING (job_id) WHERE result_set_id "
-        "IS NOT NULL AND result_set_id NOT IN (SELECT result_set_id FROM deliveries)) "
+        "SELECT series_uid, kind, supersedes, COUNT(*) FROM result_sets "
+        "WHERE result_set_id NOT IN (SELECT result_set_id FROM jobs "
+        "JOIN reprocess_jobs USING (job_id) WHERE result_set_id IS NOT NULL "
+        "AND result_set_id NOT IN (SELECT result_set_id FROM deliveries)) "
         "GROUP BY series_uid, kind, supersedes HAVING COUNT(*) > 1"
     )
     for series, kind, supersedes, number in doubled:
