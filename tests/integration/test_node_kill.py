@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from node_builders import encoded, opened_ledger, small_series, wait_for
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, evt
 
 from dicom_node.association.checkpoint import hold_while_waiting
 from dicom_node.association.file_format import split_file
@@ -51,15 +51,17 @@ def send(port, series):
         port,
         contexts=[build_context(CTImageStorage, ExplicitVRLittleEndian)],
         ae_title="ICHNODE",
+        # Else the library may miss that the peer is gone, and wait.
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: hold_while_waiting(event.assoc))],
     )
     assert association.is_established
-    hold_while_waiting(association)  # else the library may miss that the peer is gone, and wait
     acknowledged = []
     for ds in series:
-        if not association.is_established:
-            break
         status = association.send_c_store(ds)
-        if status and status.Status == 0x0000:
+        if not status:  # the peer is gone; the association learns of it a moment later
+            wait_for(lambda: not association.is_established)
+            break
+        if status.Status == 0x0000:
             acknowledged.append(ds)
     if association.is_established:
         association.release()
