@@ -20,7 +20,7 @@ from dicom_node.commands.demo_stage import free_ports
 STAND_IN = Path(__file__).with_name("stand_in_node.py")
 
 #: Only ever reached when something is wrong.
-DEADLINE_S = 100
+DEADLINE_S = 300
 
 _CONFIG = """
 [node]
