@@ -57,6 +57,13 @@ def ledger(layout, clock):
         yield ledger
 
 
+@pytest.fixture
+def new_ledger(layout):
+    """Make a ledger in which nothing has happened yet."""
+    with opened_ledger(layout.ledger):
+        pass
+
+
 def rows_of(engine):
     with engine.reading.connect() as connection:
         return {
@@ -125,7 +132,7 @@ def test_the_node_goes_on_where_it_stood(layout, ledger, clock, cluster):
         opened.close()
 
 
-@pytest.mark.usefixtures("ledger")
+@pytest.mark.usefixtures("new_ledger")
 def test_a_database_that_is_not_empty_is_refused_by_name(layout, cluster):
     """It may be another node's; nothing in it is touched."""
     place = cluster.fresh()
@@ -146,7 +153,7 @@ def command(layout, *words):
     return CliRunner().invoke(app, ["ledger", "copy", *words, "--config", config])
 
 
-@pytest.mark.usefixtures("ledger")
+@pytest.mark.usefixtures("new_ledger")
 def test_the_command_says_what_it_did_and_what_to_write_into_the_settings(layout, cluster):
     """And leaves the file where it is."""
     place = cluster.empty()
@@ -157,7 +164,7 @@ def test_the_command_says_what_it_did_and_what_to_write_into_the_settings(layout
     assert layout.ledger.is_file()
 
 
-@pytest.mark.usefixtures("ledger")
+@pytest.mark.usefixtures("new_ledger")
 @pytest.mark.parametrize("name", ["serve", "receiver", "office", "worker-1"])
 def test_a_node_at_work_is_not_copied(layout, cluster, name):
     """Whichever process it is; the database stays empty."""
@@ -173,7 +180,7 @@ def test_a_node_at_work_is_not_copied(layout, cluster, name):
 @pytest.mark.parametrize(
     "to", ["sqlite", "mysql://h/x", "postgresql://u:secret@h/x", "postgresql://u@h"]
 )
-@pytest.mark.usefixtures("ledger")
+@pytest.mark.usefixtures("new_ledger")
 def test_what_is_no_address_is_refused_without_being_repeated(layout, to):
     """A password that somebody typed must not end in a log."""
     refused = command(layout, to)
