@@ -7,7 +7,6 @@ is the way round that is tested.
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from acceptance.conftest import Archive
 from acceptance.node_process import NodeProcess, wait_until
 from ct_builder import POISON_BIRTH_DATE, POISON_NAME, Ball, build_ct_series, save_series
 from node_builders import opened_ledger
+from typer.testing import CliRunner
 
 from dicom_node.jobs.pairs import PairLedger
+from training.cli import application
 from training.cohort.folder import SPLIT_FILE
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
@@ -133,14 +134,9 @@ def restart(node):
 
 
 def train(*arguments):
-    """Run a command of ``ichtrain``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "training", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Run a command of ``ichtrain``; here, for its libraries are loaded already."""
+    done = CliRunner().invoke(application(), [str(one) for one in arguments])
+    assert done.exit_code == 0, (done.output, done.exception)
 
 
 def row_of(node, files):
