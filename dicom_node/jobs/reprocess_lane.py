@@ -8,9 +8,14 @@ from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from dicom_node.jobs.purged_images import IMAGES_PURGED
-from dicom_node.jobs.reprocess_state import ReprocessRequest, RunState
-from dicom_node.jobs.reprocess_tables import ReprocessJobRow, ReprocessRunRow, ReprocessSeriesRow
-from dicom_node.jobs.state import JobKind, JobState, move_job
+from dicom_node.jobs.reprocess_state import ReprocessRequest, RunState, StudyState
+from dicom_node.jobs.reprocess_tables import (
+    ReprocessJobRow,
+    ReprocessRunRow,
+    ReprocessSeriesRow,
+    ReprocessStudyRow,
+)
+from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job
 from dicom_node.jobs.tables import DeliveryRow, JobInstanceRow, JobRow, ObjectRow, SeriesRow
 from dicom_node.jobs.timeline import EventKind, record
 
@@ -34,6 +39,36 @@ def open_run(session: Session, series_uid: str) -> int | None:
 def is_asked_for(series_uid: InstrumentedAttribute[str]) -> ColumnElement[bool]:
     """Return the condition that a run asked for a series and still waits for it."""
     return exists().where(ReprocessSeriesRow.series_uid == series_uid, ReprocessSeriesRow.is_open)
+
+
+def is_brought(session: Session, series_uid: str) -> bool:
+    """Return whether a run has begun to have a series brought and has not got all of it.
+
+    One that was broken off counts, too: it is begun again, and what is here may be half a head.
+    """
+    return bool(
+        session.scalar(
+            select(
+                exists().where(
+                    ReprocessSeriesRow.series_uid == series_uid,
+                    ReprocessSeriesRow.is_open,
+                    ReprocessStudyRow.entry_id == ReprocessSeriesRow.entry_id,
+                    ReprocessStudyRow.state.in_((StudyState.LISTED, StudyState.FETCHING)),
+                )
+            )
+        )
+    )
+
+
+def look_again(session: Session, entry_id: int) -> None:
+    """Have the series of a study judged anew that waited for being brought."""
+    asked = select(ReprocessSeriesRow.series_uid).where(ReprocessSeriesRow.entry_id == entry_id)
+    session.execute(
+        update(SeriesRow)
+        .where(SeriesRow.series_uid.in_(asked), SeriesRow.state == SeriesState.RECEIVING)
+        .values(look_at=SeriesRow.last_received_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def is_of_a_run(job_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:

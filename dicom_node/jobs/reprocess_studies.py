@@ -9,7 +9,7 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.reprocess_lane import analyse_again, forget_unseen
+from dicom_node.jobs.reprocess_lane import analyse_again, forget_unseen, look_again
 from dicom_node.jobs.reprocess_state import ENDS, IN_HAND, StudyEntry, StudyState
 from dicom_node.jobs.reprocess_tables import (
     ReprocessJobRow,
@@ -117,6 +117,7 @@ class ReprocessStudies:
             row = session.get_one(ReprocessStudyRow, entry.entry_id)
             row.state, row.reason, row.queued_at = StudyState.QUEUED, "", now
             row.images += images
+            look_again(session, row.entry_id)
 
     def end(self, entry: StudyEntry, state: StudyState, reason: str, *, now: datetime) -> None:
         """End a study."""
@@ -258,6 +259,7 @@ def _end(
     session: Session, row: ReprocessStudyRow, state: StudyState, reason: str, now: datetime
 ) -> None:
     row.state, row.reason, row.finished_at = state, reason, now
+    look_again(session, row.entry_id)
     session.execute(
         update(ReprocessSeriesRow)
         .where(ReprocessSeriesRow.entry_id == row.entry_id)

@@ -23,7 +23,7 @@ from dicom_node.intake.selection import Candidate, SelectionRules
 from dicom_node.intake.selection import select as select_series
 from dicom_node.intake.urgency import NO_URGENCY, UrgencyRules
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.reprocess_lane import enter, is_asked_for, is_of_a_run
+from dicom_node.jobs.reprocess_lane import enter, is_asked_for, is_brought, is_of_a_run
 from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_series
 from dicom_node.jobs.tables import (
     AssociationRow,
@@ -179,7 +179,7 @@ def assembly_of(session: Session, series: SeriesRow) -> SeriesAssembly:
 
 def _fetching_since(session: Session, series: SeriesRow) -> datetime | None:
     """Return since when the node can fetch the rest of a series; None if it does not."""
-    if not is_being_fetched(session, series):
+    if not (is_being_fetched(session, series) or is_brought(session, series.series_uid)):
         return None
     started_at = session.scalar(
         select(func.max(ProcessRow.started_at)).where(ProcessRow.ended_at.is_(None))

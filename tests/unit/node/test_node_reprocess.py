@@ -24,6 +24,9 @@ from dicom_node.reprocessing.progress import progress_of
 from dicom_node.reprocessing.reprocessor import LIVE_FIRST, Reprocessor
 
 FREE = threading.Event()
+
+#: Of every series.
+SLICES = 20
 PAIRING = PairingRules(window=timedelta(hours=72), minimum_interval=timedelta(hours=1))
 FOLLOW = PlanningRules(pairing=PAIRING, with_shadow=True)
 
@@ -37,6 +40,7 @@ class Archive:
         self.brought = []
         self.dies_while_bringing = False
         self.sends = True
+        self.slices = SLICES
 
     def next_study(self, run, *, now, again_at, stop):
         del stop
@@ -59,7 +63,11 @@ class Archive:
         return Offer(
             series=(
                 OfferedSeries(
-                    series=series, modality="CT", fits=True, is_here=bool(here), reason="fits"
+                    series=series,
+                    modality="CT",
+                    fits=True,
+                    is_here=len(here) >= SLICES,
+                    reason="fits",
                 ),
             )
         )
@@ -71,7 +79,8 @@ class Archive:
         for one in series:
             self.brought.append(one.study_instance_uid)
             if self.sends:
-                self.site.send(one.study_instance_uid, association=f"a{len(self.brought)}")
+                association = f"a{len(self.brought)}"
+                self.site.send(one.study_instance_uid, association=association, slices=self.slices)
             if self.dies_while_bringing:
                 raise SystemExit
         return tuple(
@@ -106,7 +115,7 @@ class Site:
             ReprocessRequest(**facts), studies=studies, by="anna", now=self.clock()
         )
 
-    def send(self, study, *, association="live", slices=12):
+    def send(self, study, *, association="live", slices=SLICES):
         series = small_series(slices, study_uid=study, series_uid=f"{study}.1")
         arrive(self.ledger, series, self.clock, association_id=association)
 
@@ -255,6 +264,23 @@ def test_what_was_killed_goes_on_and_nothing_is_done_twice(site):
     assert {*done} == {"1.1", "1.2", None}
     assert set(site.states(run).values()) == {StudyState.ANALYSED}
     assert site.archive.brought == ["1.1", "1.2"]
+
+
+def test_half_a_head_whose_fetch_broke_off_waits_for_the_rest(site):
+    """The office dies with half of a series here, which shows no gap: one job, of all of it."""
+    site.begin("1.1")
+    site.archive.dies_while_bringing, site.archive.slices = True, SLICES // 2
+    with pytest.raises(SystemExit):
+        site.reprocessor.work_once()
+    site.wait(30)
+    too_early = site.jobs()
+    site.archive.dies_while_bringing, site.archive.slices = False, SLICES
+    site.restarted().work_once()
+    site.wait(30)
+
+    assert too_early == []
+    assert len(site.claim().task.files) == SLICES
+    assert len(site.jobs()) == 1
 
 
 def test_a_restart_goes_on_at_once_although_the_clock_does(site):
@@ -436,9 +462,7 @@ def test_images_that_do_not_come_fail_the_study(site):
 def test_what_selection_leaves_out_says_why(site):
     """A series of three images is not analysed."""
     run = site.begin("1.1")
-    site.send = lambda study, association: Site.send(
-        site, study, association=association, slices=3
-    )
+    site.archive.slices = 3
     site.reprocessor.work_once()
     site.wait()
     site.reprocessor.work_once()
