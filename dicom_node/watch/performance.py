@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped] # scipy ships no types
 
 from dicom_node.watch.outcomes import Outcome
 from dicom_node.watch.rules import WatchRules
@@ -185,6 +184,9 @@ def _brier(positive: NDArray[np.bool_], told: NDArray[np.float64]) -> Estimate |
     """Return the mean squared error with Student's interval, held within 0 and 1."""
     if len(told) < 2:  # noqa: PLR2004  one value has no spread
         return None
+    # Not above: it costs the office half a second of its start, and many sites have no outcomes.
+    from scipy import stats  # type: ignore[import-untyped] # scipy ships no types
+
     errors = (told - positive) ** 2
     mean = float(errors.mean())
     half = float(stats.t.ppf(0.975, len(errors) - 1) * stats.sem(errors))
