@@ -14,10 +14,11 @@ from dicom_node.results import codes
 
 #: Headings of the template (PS3.2, Annex N) from the first to the last, as far as the statement
 #: has them; "<AE1>" is "ichnode AE". Compared with pages of the standard's editions 2023a to 2025a
-#: (dicom.nema.org, chtml/part02/sect_N...): 1.1, 5.2.5, 5.2.5.1, 5.2.5.1.1, 5.2.5.2, 5.2.7,
-#: 5.2.7.1, 5.7, 6, 6.1, 6.2, all below 7.2 and 7.3, A.A, A.A.1, A.C.2.2, and that the fourth
-#: transaction of a web service is Search. The others with a statement of another product, which
-#: says that it follows edition 2026d.
+#: (dicom.nema.org, chtml/part02/sect_N..., some of them excerpts): 5.2.5, 5.2.5.1, 5.2.5.1.1,
+#: 5.2.5.2, 5.2.7, 5.2.7.1, 5.7, 6, 6.1, 6.2, most below 7.2 and 7.3, A.A, A.A.1, A.C.2.2, and that
+#: the fourth transaction of a web service is Search. The others with a statement of another
+#: product, which says that it follows edition 2026d; 5.2.6.1, 5.2.6.2, 5.2.7.2 and 5.2.7.3 are
+#: named after their neighbours.
 HEADINGS = (
     "1 Overview",
     "1.1 Content and Transfer",

@@ -283,7 +283,7 @@ def test_what_nobody_will_ask_for_is_not_read(early, preparer, ledger, clock):
 
 
 def test_one_series_is_read_to_its_end_before_another(early, preparer, ledger, clock):
-    """One that came first is seen second: the memory is not given to and fro."""
+    """One that came first is seen second: the memory is not passed about."""
     arrive(ledger, small_series(12, seed=5), clock, is_closed=False)
     early.run(lambda: False)
     first = preparer.read_files
