@@ -12,8 +12,8 @@ from dicom_node.intake.instance import ReceivedInstance
 from dicom_node.intake.recorder import Stored, Stream, stored_of
 from dicom_node.jobs.arrival_book import ArrivalBook
 from dicom_node.jobs.database import Database
+from dicom_node.jobs.look_again import look_again
 from dicom_node.jobs.process_identity import ProcessIdentity
-from dicom_node.jobs.state import SeriesState
 from dicom_node.jobs.tables import AssociationRow, AssociationSeriesRow, InstanceRow, SeriesRow
 
 
@@ -98,9 +98,4 @@ def close_associations(session: Session, association_ids: list[str], at: datetim
     touched = select(AssociationSeriesRow.series_uid).where(
         AssociationSeriesRow.association_id.in_(association_ids)
     )
-    session.execute(
-        update(SeriesRow)
-        .where(SeriesRow.series_uid.in_(touched), SeriesRow.state == SeriesState.RECEIVING)
-        .values(look_at=at)
-        .execution_options(synchronize_session=False)
-    )
+    look_again(session, SeriesRow.series_uid.in_(touched), at)

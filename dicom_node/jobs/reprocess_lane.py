@@ -15,7 +15,7 @@ from dicom_node.jobs.reprocess_tables import (
     ReprocessSeriesRow,
     ReprocessStudyRow,
 )
-from dicom_node.jobs.state import JobKind, JobState, SeriesState, move_job
+from dicom_node.jobs.state import JobKind, JobState, move_job
 from dicom_node.jobs.tables import DeliveryRow, JobInstanceRow, JobRow, ObjectRow, SeriesRow
 from dicom_node.jobs.timeline import EventKind, record
 
@@ -57,17 +57,6 @@ def is_brought(session: Session, series_uid: str) -> bool:
                 )
             )
         )
-    )
-
-
-def look_again(session: Session, entry_id: int) -> None:
-    """Have the series of a study judged anew that waited for being brought."""
-    asked = select(ReprocessSeriesRow.series_uid).where(ReprocessSeriesRow.entry_id == entry_id)
-    session.execute(
-        update(SeriesRow)
-        .where(SeriesRow.series_uid.in_(asked), SeriesRow.state == SeriesState.RECEIVING)
-        .values(look_at=SeriesRow.last_received_at)
-        .execution_options(synchronize_session=False)
     )
 
 

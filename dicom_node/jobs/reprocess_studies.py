@@ -9,7 +9,8 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.reprocess_lane import analyse_again, forget_unseen, look_again
+from dicom_node.jobs.look_again import look_again
+from dicom_node.jobs.reprocess_lane import analyse_again, forget_unseen
 from dicom_node.jobs.reprocess_state import ENDS, IN_HAND, StudyEntry, StudyState
 from dicom_node.jobs.reprocess_tables import (
     ReprocessJobRow,
@@ -117,7 +118,7 @@ class ReprocessStudies:
             row = session.get_one(ReprocessStudyRow, entry.entry_id)
             row.state, row.reason, row.queued_at = StudyState.QUEUED, "", now
             row.images += images
-            look_again(session, row.entry_id)
+            _look_again(session, row)
 
     def end(self, entry: StudyEntry, state: StudyState, reason: str, *, now: datetime) -> None:
         """End a study."""
@@ -248,6 +249,14 @@ def list_in(session: Session, run_id: int, studies: Iterable[str], now: datetime
         session.flush()
 
 
+def _look_again(session: Session, row: ReprocessStudyRow) -> None:
+    """Have the series of a study judged anew that waited for being brought."""
+    asked = select(ReprocessSeriesRow.series_uid).where(
+        ReprocessSeriesRow.entry_id == row.entry_id
+    )
+    look_again(session, SeriesRow.series_uid.in_(asked))
+
+
 def _begin(row: ReprocessStudyRow, *, now: datetime, again_at: datetime) -> StudyEntry:
     row.state, row.again_at, row.finished_at = StudyState.FETCHING, again_at, None
     row.attempts += 1
@@ -259,7 +268,7 @@ def _end(
     session: Session, row: ReprocessStudyRow, state: StudyState, reason: str, now: datetime
 ) -> None:
     row.state, row.reason, row.finished_at = state, reason, now
-    look_again(session, row.entry_id)
+    _look_again(session, row)
     session.execute(
         update(ReprocessSeriesRow)
         .where(ReprocessSeriesRow.entry_id == row.entry_id)

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from dicom_node.jobs.database import Database
-from dicom_node.jobs.state import SeriesState, WorkitemState, move_workitem
+from dicom_node.jobs.look_again import look_again
+from dicom_node.jobs.state import WorkitemState, move_workitem
 from dicom_node.jobs.tables import SeriesRow
 from dicom_node.jobs.tally import Tally, count
 from dicom_node.jobs.worklist_tables import WorkitemRow, WorklistRow
@@ -236,7 +237,7 @@ class WorklistLedger:
             row.fetched = row.fetched if fetched is None else fetched
             row.cancel_reason = row.cancel_reason if cancel_reason is None else cancel_reason
             if fetching is False:
-                _look_again(session, row)
+                look_again(session, named(_inputs(row)))
             row.attempts, row.reason = 0, ""
             return _open(row)
 
@@ -318,21 +319,10 @@ def _worklist(session: Session, name: str, now: datetime) -> WorklistRow:
     return row
 
 
-def _look_again(session: Session, row: WorkitemRow) -> None:
-    """Have the series judged anew that waited for being fetched."""
-    waiting = SeriesRow.state == SeriesState.RECEIVING
-    session.execute(
-        update(SeriesRow)
-        .where(named(_inputs(row)), waiting)
-        .values(look_at=SeriesRow.last_received_at)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def _move(session: Session, row: WorkitemRow, to: WorkitemState) -> None:
     row.state = move_workitem(row.state, to)
     if row.fetching and to not in _FETCHING:
-        _look_again(session, row)
+        look_again(session, named(_inputs(row)))
     if to in _COUNTED:
         count(session, Tally.WORKITEMS, worklist=row.worklist, outcome=to.value)
 
