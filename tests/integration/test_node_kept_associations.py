@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from ct_builder import build_ct_series, save_series
 from node_builders import wait_for
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
@@ -22,20 +21,11 @@ from pynetdicom.sop_class import Verification
 from dicom_node.association import kept_associations
 from dicom_node.association.kept_associations import KeptAssociations
 from dicom_node.association.peers import Peer
-from dicom_node.association.storage_scu import outgoing_file
 from dicom_node.association.verification import echo, probe
 from dicom_node.errors import AssociationRejectedError, PeerError
 
 HOST = "127.0.0.1"
 PATIENCE_S = 60
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Three images."""
-    folder = tmp_path_factory.mktemp("images")
-    save_series(build_ct_series(slices=3, spacing_mm=1.0), folder)
-    return [outgoing_file(path) for path in sorted(folder.glob("*.dcm"))]
 
 
 def peer(port, **settings):

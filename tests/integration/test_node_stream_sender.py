@@ -9,7 +9,6 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from ct_builder import build_ct_series, save_series
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
@@ -23,14 +22,6 @@ from dicom_node.errors import AssociationAbortedError, PeerTimeoutError
 
 HOST = "127.0.0.1"
 PATIENCE_S = 60
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Three images."""
-    folder = tmp_path_factory.mktemp("images")
-    save_series(build_ct_series(slices=3, spacing_mm=1.0), folder)
-    return [outgoing_file(path) for path in sorted(folder.glob("*.dcm"))]
 
 
 def peer(port, **settings):
