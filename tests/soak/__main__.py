@@ -6,8 +6,9 @@ resident memory of each process is read. The heads are built (ellipsoids, 64 x 6
 networks are stand-ins (a threshold): this soak is about the node, not about a network's memory.
 
 The report is soak.json, soak.png and soak.txt; the exit status is 1 if a series was not delivered
-or the memory of a process grows: if the 95 % interval of its slope after the warm-up lies above
-zero and comes to 1 % or more over the whole soak.
+or the memory of a process grows: if the 95 % interval of its slope after the warm-up, beside one
+step, lies above zero and comes to 1 % or more over the whole soak, or if the step is above 4 MiB.
+--again FILE judges the samples of a former soak.json by the same rule and runs nothing.
 """
 
 import argparse
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from acceptance.node_process import NodeProcess
 from ct_builder import Ball, build_ct_series, save_series
-from soak.memory import Sampler, as_json, growth, plot
+from soak.memory import Growth, Sampler, Samples, as_json, growth, plot
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 50
@@ -51,7 +52,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], prog="make soak")
     parser.add_argument("--series", type=int, default=250)
     parser.add_argument("--output", type=Path, default=ROOT / "soak-output")
+    parser.add_argument("--again", type=Path, help="soak.json of a former soak: only judge it")
     arguments = parser.parse_args()
+    if arguments.again:
+        sys.exit(not judged_again(arguments.again))
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, archive(Path(folder)) as port:
         soaked = Soak(Path(folder).resolve(), port, arguments.series)
@@ -146,6 +150,27 @@ def archive(folder: Path):
         process.wait(30)
 
 
+def in_words(name: str, one: Growth) -> str:
+    """Return what became of the memory of a process, in one line."""
+    return (
+        f"{name:<11} {one.mib:7.1f} MiB, {one.slope:+.3f} ({one.low:+.3f} to {one.high:+.3f}) MiB "
+        f"per 1,000 instances, largest step {one.step_mib:+.2f} MiB at {one.step_at:,.0f}: "
+        f"{'flat' if one.is_flat else 'GROWS'}"
+    )
+
+
+def judged_again(path: Path) -> bool:
+    """Print what the samples of a former soak say by today's rule; return whether all is flat."""
+    document = json.loads(path.read_text())
+    grown = {
+        name: growth(Samples(**one), instances=document["instances"], warm_up=_WARM_UP)
+        for name, one in document["samples"].items()
+    }
+    for name, one in grown.items():
+        sys.stdout.write(in_words(name, one) + "\n")
+    return all(one.is_flat for one in grown.values())
+
+
 def written(soaked: Soak, output: Path) -> dict[str, object]:
     """Write the report and return its facts."""
     samples = soaked.sampler.samples
@@ -176,9 +201,7 @@ def written(soaked: Soak, output: Path) -> dict[str, object]:
     plot(samples, grown, output / "soak.png")
     lines = [f"{soaked.delivered} of {soaked.series} series delivered in {soaked.seconds:.0f} s"]
     lines += [
-        f"{name:<11} {one.mib:7.1f} MiB, {one.slope:+.3f} ({one.low:+.3f} to {one.high:+.3f}) MiB "
-        f"per 1,000 instances: {'flat' if one.is_flat else 'GROWS'}; "
-        f"in no file {own[name].mib:.1f} MiB, {own[name].slope:+.3f}"
+        f"{in_words(name, one)}; in no file {own[name].mib:.1f} MiB, {own[name].slope:+.3f}"
         for name, one in grown.items()
     ]
     text = "\n".join(lines) + "\n"

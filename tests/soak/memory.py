@@ -11,11 +11,14 @@ from scipy import stats
 
 _KIBIBYTE = 1024.0
 
-#: The samples lie close together and resemble each other; their means over so many parts do less.
+#: The samples lie close together and resemble each other; the medians of so many parts do less.
 _PARTS = 20
 
 #: What has grown by less than this share over the whole soak is flat in any sense.
 _NOTHING = 0.01
+
+#: One rise of at most this is let pass: two huge pages of the kernel, which maps 2 MiB at once.
+MOST_STEP_MIB = 4.0
 
 
 @dataclass(slots=True)
@@ -53,11 +56,16 @@ class Growth:
     mib : float
         Median after the warm-up.
     slope, low, high : float
-        MiB per 1,000 instances, with its 95 % interval.
+        MiB per 1,000 instances beside the one step, with its 95 % interval.
     over_all : float
         What `high` comes to over the whole soak, as a share of the median.
+    step_mib : float
+        The largest rise within one part of the time, the rest of the growth taken off.
+    step_at : float
+        How many instances had been taken in the middle of that part.
     is_flat : bool
-        Whether the interval holds zero, or even its upper end comes to less than 1 %.
+        Whether the step is small, and the interval holds zero or even its upper end comes to less
+        than 1 %.
     """
 
     mib: float
@@ -65,14 +73,18 @@ class Growth:
     low: float
     high: float
     over_all: float
+    step_mib: float
+    step_at: float
     is_flat: bool
 
 
 def growth(samples: Samples, *, instances: int, warm_up: float) -> Growth:
-    """Fit a line to what was sampled after the first share of the instances.
+    """Fit a line with one step to what was sampled after the first share of the instances.
 
-    The interval is that of Student's t over the means of 20 parts of equal length, so that samples
-    that resemble their neighbours do not pass for independent ones.
+    Fitted are the medians of 20 parts of equal length, so that samples that resemble their
+    neighbours do not pass for independent ones and no single sample counts. The step lies in the
+    part over which the medians rise most; that part is left out of the fit. A leak rises
+    everywhere and loses little by it. The interval is that of Student's t.
 
     Raises
     ------
@@ -84,20 +96,34 @@ def growth(samples: Samples, *, instances: int, warm_up: float) -> Growth:
     if later.sum() < _PARTS:
         raise ValueError(f"{later.sum()} samples after the warm-up; needed are {_PARTS}")
     x = np.array([part.mean() for part in np.array_split(done[later] / 1000, _PARTS)])
-    y = np.array([part.mean() for part in np.array_split(mib[later], _PARTS)])
-    fit = stats.linregress(x, y)
-    reach = stats.t.ppf(0.975, _PARTS - 2) * float(np.nan_to_num(fit.stderr))  # none if constant
+    y = np.array([np.median(part) for part in np.array_split(mib[later], _PARTS)])
+    within = 1 + int(np.argmax(y[2:] - y[:-2]))
+    slope, reach, step = _line_with_step(x, y, within)
     median = float(np.median(mib[later]))
-    low, high = float(fit.slope - reach), float(fit.slope + reach)
+    low, high = slope - reach, slope + reach
     over_all = high * instances / 1000 / median
     return Growth(
         mib=median,
-        slope=float(fit.slope),
+        slope=slope,
         low=low,
         high=high,
         over_all=over_all,
-        is_flat=low <= 0 or over_all < _NOTHING,
+        step_mib=step,
+        step_at=float(x[within] * 1000),
+        is_flat=step <= MOST_STEP_MIB and (low <= 0 or over_all < _NOTHING),
     )
+
+
+def _line_with_step(x: np.ndarray, y: np.ndarray, within: int) -> tuple[float, float, float]:
+    """Return slope, reach of its 95 % interval and the step that lies in part `within`."""
+    after = np.arange(len(x)) > within
+    model = np.delete(np.column_stack([np.ones(len(x)), x - x.mean(), after]), within, axis=0)
+    y = np.delete(y, within)
+    found = np.linalg.lstsq(model, y)[0]
+    freedom = len(y) - model.shape[1]
+    variance = float(np.sum((y - model @ found) ** 2)) / freedom
+    error = np.sqrt(variance * np.linalg.inv(model.T @ model)[1, 1])
+    return float(found[1]), float(stats.t.ppf(0.975, freedom) * error), float(found[2])
 
 
 class Sampler:
@@ -180,11 +206,14 @@ def plot(samples: Mapping[str, Samples], grown: Mapping[str, Growth], path: Path
         axis.set_ylim(0, max(one.mib) * 1.15)
         axis.set_ylabel("MiB")
         found = grown.get(name)
-        slope = (
-            f": {found.slope:+.2f} MiB per 1,000 instances ({found.low:+.2f} to {found.high:+.2f})"
-            if found
-            else ""
-        )
+        slope = ""
+        if found:
+            axis.axvline(found.step_at, color="0.6", linewidth=0.8, linestyle=":")
+            slope = (
+                f": {found.slope:+.2f} MiB per 1,000 instances "
+                f"({found.low:+.2f} to {found.high:+.2f}), "
+                f"largest step {found.step_mib:+.1f} MiB (dotted)"
+            )
         axis.set_title(f"{name}{slope}", fontsize=9, loc="left")
     axes[0, 0].legend(loc="lower right", fontsize=8)
     axes[-1, 0].set_xlabel("instances received")
