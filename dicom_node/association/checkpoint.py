@@ -7,13 +7,15 @@ waits in vain. From a quick peer on a busy machine that befalls one answer in a 
 """
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import DimseServiceType
 
-#: How often it is looked whether a thread that is waited for has ended.
+#: How often it is looked whether a thread that is waited for has ended, and, by a thread that is
+#: held, whether it may go on.
 _LOOK_S = 0.05
 
 
@@ -39,6 +41,13 @@ class Checkpoint(threading.Event):
             super().set()
             self._change.notify_all()
 
+    def set_quietly(self) -> None:
+        """Let the thread go on when it looks next, without a change of threads now.
+
+        Who holds it again at once, for the next of many files, has it sleep all the while.
+        """
+        super().set()
+
     def clear(self) -> None:
         """Hold the thread; wait for the end of the round that it is in."""
         with self._change:
@@ -55,8 +64,11 @@ class Checkpoint(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         """Pass, or be held; for the thread itself."""
         self.end_round()
+        limit = None if timeout is None else time.monotonic() + timeout
         with self._change:
-            self._is_in_round = self._change.wait_for(self.is_set, timeout)
+            while not self.is_set() and not is_past(limit):
+                self._change.wait(_LOOK_S)
+            self._is_in_round = self.is_set()
             return self._is_in_round
 
     @property
@@ -66,6 +78,11 @@ class Checkpoint(threading.Event):
 
     def _is_another_and_alive(self) -> bool:
         return self._thread is not threading.current_thread() and self._thread.is_alive()
+
+
+def is_past(limit: float | None) -> bool:
+    """Return whether a point in time has come, in seconds of `time.monotonic`; None never does."""
+    return limit is not None and time.monotonic() >= limit
 
 
 def hold_while_waiting(association: "Association") -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pynetdicom.dul import DULServiceProvider
 
-from dicom_node.association.checkpoint import Checkpoint, put_in_place
+from dicom_node.association.checkpoint import Checkpoint, is_past, put_in_place
 from dicom_node.association.guarded_socket import GuardedSocket
 from dicom_node.association.refusals import RefusalKind
 from dicom_node.association.stream_reader import BrokenMessageError, StreamReader
@@ -173,7 +173,7 @@ class StreamProvider(DULServiceProvider):
         """
         if wait and self._is_without_thread:
             limit = None if timeout is None else time.monotonic() + timeout
-            self._work_until(lambda: not self.to_user_queue.empty() or _is_past(limit))
+            self._work_until(lambda: not self.to_user_queue.empty() or is_past(limit))
             if self.state_machine.current_state != _ASKED:
                 super().start()
             wait = False
@@ -279,7 +279,3 @@ class StreamProvider(DULServiceProvider):
             return True
         plug.take_pdu()
         return True
-
-
-def _is_past(limit: float | None) -> bool:
-    return limit is not None and time.monotonic() >= limit

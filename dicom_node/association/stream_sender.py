@@ -5,12 +5,14 @@ Here the bytes of the file travel as they lie. An answer that is the one that is
 here; every other PDU and every fault is left to the library, which finds it where it was.
 """
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, cast
 
 from pynetdicom.dimse_primitives import C_STORE
 
@@ -21,6 +23,8 @@ from dicom_node.association.stream_command import status_of_answer, store_comman
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
+    from dicom_node.association.checkpoint import Checkpoint
+
 _HEADS = PDU_HEAD.size + PDV_HEAD.size
 
 #: Fragments are as long as the peer allows, and no longer than this.
@@ -29,8 +33,10 @@ _LONGEST_FRAGMENT = 131072
 #: The smallest that is taken at its word; less is no PDU.
 _LEAST_FRAGMENT = 128
 
-#: So much is read from the file and written to the network at a time.
+#: So much is read from the file and written to the network at a time, in so many fragments, which
+#: is as many as Linux reads by one call (IOV_MAX).
 _PORTION = 2**20
+_MOST_FRAGMENTS = 1024
 
 #: Longer PDUs are no answer to C-STORE.
 _LONGEST_ANSWER = 65536
@@ -44,6 +50,15 @@ _LOOK_S = 0.05
 
 class ShortFileError(OSError):
     """A file became shorter while it was sent; the association was given up."""
+
+
+@dataclass(slots=True)
+class _Rest:
+    """What is still to be sent of an open file."""
+
+    descriptor: int
+    offset: int
+    left: int
 
 
 class StreamSender:
@@ -80,9 +95,8 @@ class StreamSender:
         longest = association.acceptor.maximum_length or _LONGEST_FRAGMENT
         room = min(max(longest, _LEAST_FRAGMENT), _LONGEST_FRAGMENT) - PDV_HEAD.size
         self._room = room - room % 2  # fragments have an even length (PS3.8, section E.1)
-        self._portion = bytearray(
-            max(_PORTION // (self._room + _HEADS), 1) * (self._room + _HEADS)
-        )
+        fragments = min(_PORTION // (self._room + _HEADS), _MOST_FRAGMENTS)
+        self._portion = bytearray(fragments * (self._room + _HEADS))
         self._share()
 
     def context_of(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
@@ -121,19 +135,19 @@ class StreamSender:
         command = store_command(
             self._message_id, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid
         )
+        checkpoint = cast("Checkpoint", association._reactor_checkpoint)  # noqa: SLF001 - the library has no other way
         with path.open("rb", buffering=0) as file:
             _, offset = split_file(file.read(LONGEST_META))
-            left = file.seek(0, 2) - offset
-            file.seek(offset)
+            rest = _Rest(file.fileno(), offset, file.seek(0, os.SEEK_END) - offset)
             # Messages of the peer wait meanwhile, as they do while the library sends.
-            association._reactor_checkpoint.clear()  # noqa: SLF001 - the library has no other way
+            checkpoint.clear()
             try:
-                return self._exchange(command, context_id, file, left)
+                return self._exchange(command, context_id, rest)
             except ShortFileError:
                 association.abort()
                 raise
             finally:
-                association._reactor_checkpoint.set()  # noqa: SLF001 - as above
+                checkpoint.set_quietly()
 
     def close(self) -> None:
         """Give back the memory; nothing is stored any more.
@@ -142,7 +156,7 @@ class StreamSender:
         """
         self._portion = bytearray()
 
-    def _exchange(self, command: bytes, context_id: int, file: BinaryIO, left: int) -> int | None:
+    def _exchange(self, command: bytes, context_id: int, rest: _Rest) -> int | None:
         deadline = self._timer() + self._answer_s
         # The library's thread may still be in the middle of its own way of looking.
         while not self._is_shared.wait(_LOOK_S):
@@ -153,7 +167,7 @@ class StreamSender:
             if link is None:
                 return None
             try:
-                self._write(link, command, context_id, file, left)
+                self._write(link, command, context_id, rest)
             except ShortFileError:
                 raise
             except OSError:
@@ -172,30 +186,33 @@ class StreamSender:
         is_answer = message.MessageIDBeingRespondedTo == self._message_id
         return message.Status if is_answer else None
 
-    def _write(
-        self, link: socket.socket, command: bytes, context_id: int, file: BinaryIO, left: int
-    ) -> None:
+    def _write(self, link: socket.socket, command: bytes, context_id: int, rest: _Rest) -> None:
         """Write the request; raises OSError if the peer does not take it, or the file ends."""
         link.settimeout(self._portion_s)
         head = PDU_HEAD.pack(P_DATA, 0, PDV_HEAD.size + len(command))
         head += PDV_HEAD.pack(len(command) + 2, context_id, COMMAND_PART | LAST_PART)
         link.sendall(head + command)
-        while left:
-            filled = 0
-            with memoryview(self._portion) as portion:
-                while left and filled < len(portion):
-                    count = min(left, self._room)
-                    left -= count
-                    last = 0 if left else LAST_PART
-                    PDU_HEAD.pack_into(portion, filled, P_DATA, 0, PDV_HEAD.size + count)
-                    PDV_HEAD.pack_into(
-                        portion, filled + PDU_HEAD.size, count + 2, context_id, last
-                    )
-                    filled += _HEADS
-                    if file.readinto(portion[filled : filled + count]) != count:  # type: ignore[attr-defined] # raw files have it
-                        raise ShortFileError("A file became shorter while it was sent")
-                    filled += count
-                link.sendall(portion[:filled])
+        with memoryview(self._portion) as portion:
+            while rest.left:
+                link.sendall(portion[: self._fill(portion, context_id, rest)])
+
+    def _fill(self, portion: memoryview, context_id: int, rest: _Rest) -> int:
+        """Fill the portion with fragments of the file by one call; return how long it became."""
+        filled, places = 0, []
+        while rest.left and filled < len(portion):
+            count = min(rest.left, self._room)
+            rest.left -= count
+            last = 0 if rest.left else LAST_PART
+            PDU_HEAD.pack_into(portion, filled, P_DATA, 0, PDV_HEAD.size + count)
+            PDV_HEAD.pack_into(portion, filled + PDU_HEAD.size, count + 2, context_id, last)
+            filled += _HEADS
+            places.append(portion[filled : filled + count])
+            filled += count
+        read = os.preadv(rest.descriptor, places, rest.offset)
+        rest.offset += read
+        if read != filled - _HEADS * len(places):
+            raise ShortFileError("A file became shorter while it was sent")
+        return filled
 
     def _answer(self, link: socket.socket, context_id: int, deadline: float) -> int | None:
         """Return the status of the answer; None, and all bytes given back, if it is another."""

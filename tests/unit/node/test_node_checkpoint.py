@@ -68,6 +68,18 @@ def test_a_thread_that_is_held_goes_on_when_it_is_let(rounds):
         assert rounds.done >= done
 
 
+def test_a_thread_that_is_let_quietly_goes_on_when_it_looks(rounds):
+    """Nobody wakes it; it is not held for ever either, and holding it again works as ever."""
+    rounds.may_work.set()
+    for _ in range(5):
+        rounds.checkpoint.clear()
+        rounds.has_passed.clear()
+        rounds.checkpoint.set_quietly()
+        assert rounds.has_passed.wait(PATIENCE_S)
+    rounds.checkpoint.clear()
+    assert rounds.checkpoint.is_held
+
+
 def test_nobody_waits_for_a_thread_that_has_ended(rounds):
     """An association that was aborted in its round does not hold up whoever releases it."""
     rounds.is_over = True
