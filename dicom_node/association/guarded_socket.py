@@ -116,7 +116,11 @@ class GuardedSocket(AssociationSocket):
     @property
     def has_ahead(self) -> bool:
         """Whether bytes were read from the network that nobody has asked for yet."""
-        return self._start < self._end
+        if self._start < self._end:
+            return True
+        plug = self.socket
+        # Of a TLS record that ends one PDU and holds the next the rest is here, unseen by a poll.
+        return isinstance(plug, ssl.SSLSocket) and plug.pending() > 0
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return the header or the body of a PDU, whichever comes next.
@@ -198,7 +202,7 @@ class GuardedSocket(AssociationSocket):
         A connection that broke is something: whoever takes it meets the fault and reports it.
         """
         plug = self.socket
-        if self.has_ahead or plug is None:
+        if self._start < self._end or plug is None:
             return True
         self._make_room(PDU_HEAD.size)
         try:

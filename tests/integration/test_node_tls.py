@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from certificate_builder import Authority
-from node_builders import Clock, file_bytes, result_objects, small_series, wait_for
+from fuzz import wire
+from node_builders import Clock, encoded, file_bytes, result_objects, small_series, wait_for
+from pydicom.uid import CTImageStorage
 
 from dicom_node.association.caller_certificate import CertificatePart, CertificateRule
 from dicom_node.association.callers import Caller
@@ -414,6 +416,32 @@ def test_a_renewed_certificate_is_shown_to_the_next_caller(authority, modality):
             ):
                 shown = dict(pair[0] for pair in plug.getpeercert()["subject"])["commonName"]
             assert shown == issued.certificate.stem
+
+
+def test_a_record_may_end_one_pdu_and_hold_the_next(node, modality, authority, reader):
+    """A proxy that puts TLS around a sender cuts the stream into records where it likes."""
+    del reader  # both are tried
+    image = small_series(1)[0]
+    uid, data = str(image.SOPInstanceUID), encoded(image)
+    command = wire.command(wire.C_STORE, CTImageStorage, has_data=True, uid=uid)
+    # A command set in two pieces is the library's business, whoever reads the others.
+    begin = wire.fragment(1, 1, command[:20]) + wire.fragment(1, 3, command[20:])
+    first, last = wire.fragment(1, 0, data[:400]), wire.fragment(1, 2, data[400:])
+    intake = MemoryIntake()
+
+    with (
+        listening(node, authority, intake=intake) as scp,
+        socket.create_connection((HOST, scp.tls_port), timeout=60) as raw,
+        client(authority, modality).wrap_socket(raw, server_hostname="localhost") as plug,
+    ):
+        plug.sendall(wire.association_request())
+        assert plug.recv(65536)[0] == wire.ACCEPT
+        plug.sendall(begin + first[:100])
+        plug.sendall(first[100:] + last)
+        answer = plug.recv(65536)
+
+    assert wire.element(0x0900, b"\0\0") in answer
+    assert [one.data_set for one in intake.requests] == [data]
 
 
 # Other makers' programs.
