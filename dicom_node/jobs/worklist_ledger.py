@@ -259,15 +259,13 @@ class WorklistLedger:
             row.attempts += 1
             row.reason, row.look_at = reason, again_at
 
-    def finish(
-        self, item: OpenWorkitem, to: WorkitemState, now: datetime, *, reason: str | None = None
-    ) -> None:
-        """End a workitem; `reason` None keeps the one it has."""
+    def finish(self, item: OpenWorkitem, to: WorkitemState, now: datetime, *, reason: str) -> None:
+        """End a workitem."""
         with self._database.write() as session:
             row = session.get_one(WorkitemRow, item.workitem_id)
             _move(session, row, to)
             row.finished_at = now
-            row.reason = row.reason if reason is None else reason
+            row.reason = reason
 
     def overview(self, *, limit: int = 100) -> tuple[WorkitemStatus, ...]:
         """Return the newest workitems first."""

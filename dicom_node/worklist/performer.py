@@ -231,14 +231,16 @@ class Performer:
         if one.state in {StepState.COMPLETED, StepState.CANCELED}:
             wanted = _FINAL.get(item.state)
             if wanted is not None and one.state == wanted[0]:
-                self._ledger.finish(item, wanted[1], self._clock())
+                self._finish(item, wanted[1])
             else:
                 self._lose(item, f"the server says {one.state}")
             return None
         if one.state == StepState.SCHEDULED and item.state is WorkitemState.PERFORMING:
             self._claim(self._ledger.reclaim(item))
             return None
-        if one.cancel_reason and not item.cancel_reason:
+        # Once the end is decided, what is there of a cancellation is what the node wrote itself.
+        is_open = item.state is WorkitemState.PERFORMING
+        if is_open and one.cancel_reason and not item.cancel_reason:
             return self._ledger.note(item, cancel_reason=one.cancel_reason)
         return item
 
@@ -325,8 +327,13 @@ class Performer:
         wanted, state = _FINAL[item.state]
         self._server.update(item.workitem_uid, body, item.transaction_uid)
         self._server.change_state(item.workitem_uid, wanted, item.transaction_uid)
-        self._ledger.finish(item, state, self._clock())
+        self._finish(item, state)
         LOGGER.info("Workitem %s is %s", item.workitem_uid, state)
+
+    def _finish(self, item: OpenWorkitem, state: WorkitemState) -> None:
+        """End a workitem as it was decided, with the reason of then."""
+        words = item.ending.get("words", "")
+        self._ledger.finish(item, state, self._clock(), reason=words)
 
     def _refused(self, item: OpenWorkitem, error: WorkitemRefusedError) -> None:
         """Try again what the server refuses; give the workitem up if it is gone or never taken."""

@@ -56,7 +56,7 @@ def test_taking_and_ending_a_workitem_are_audited_once_each(ledger, clock, spool
     tick()
     tick()
     ended = ledger.worklists.decide(item, WorkitemState.CANCELING, {"at": ""}, "no head")
-    ledger.worklists.finish(ended, WorkitemState.CANCELED, clock())
+    ledger.worklists.finish(ended, WorkitemState.CANCELED, clock(), reason="no head")
     tick()
     tick()
 

@@ -352,6 +352,28 @@ def test_a_rejected_series_cancels_the_workitem_with_its_reason(bench, server):
     assert bench.row().reason == "no head"
 
 
+@pytest.mark.parametrize("lost", ["update", "state"])
+def test_a_cancelled_workitem_keeps_its_reason_whatever_is_lost_or_refused(bench, server, lost):
+    """Killed between telling and hearing, then refused: what is told is why it was cancelled."""
+    bench.add()
+    bench.look()
+    bench.site.send(bench.series)
+    held = bench.site.claim()
+    bench.ledger.jobs.reject(held, "no head", record={}, now=bench.clock())
+    server.drop = {lost}
+    bench.look()
+    assert bench.row().state is WorkitemState.CANCELING
+    server.status = 409
+    bench.look(60, bench.another())
+    assert "409" in bench.row().reason
+
+    server.status = None
+    bench.look(600, bench.another())
+
+    assert bench.row().state is WorkitemState.CANCELED
+    assert bench.row().reason == "no head"
+
+
 def test_images_that_never_come_cancel_the_workitem(bench, server):
     """After the site's patience: Object Set incomplete."""
     bench.add()
