@@ -13,10 +13,10 @@ _SHARES = {
     "texts": {"settings": 8, "stow_answer": 30, "commitment": 10},
     "papers": {"cards": 10, "found": 10, "identity": 10, "audit": 10, "log_lines": 30},
     "streams": {"stream": 20},
-    "listeners": {"dicom": 2},
+    "listeners": {"dicom": 2, "dicom_library": 2},
     "web_port": {"http": 5, "web": 4},
     "forms": {"forms": 4},
-    "records": {"hello": 20, "tls": 1},
+    "records": {"hello": 20, "tls": 1, "tls_library": 1},
     "services": {"workitem": 10, "multipart": 20, "native_xml": 20},
     "hostile_peers": {"peer": 1, "web_service": 5, "mail": 2},
 }

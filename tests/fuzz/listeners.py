@@ -29,7 +29,7 @@ from dicom_node.association.commitment import (
 )
 from dicom_node.association.commitment_scp import CommitmentScp
 from dicom_node.association.receive_limits import ReceiveLimits
-from dicom_node.association.scp_settings import ScpSettings
+from dicom_node.association.scp_settings import Reader, ScpSettings
 from dicom_node.association.storage_scp import StorageScp
 from dicom_node.association.tls import ServerTls, TlsFiles
 
@@ -108,7 +108,7 @@ def tls_files() -> TlsFiles:
 
 
 @cache
-def provider() -> StorageScp:
+def provider(reader: Reader) -> StorageScp:
     """Return a listener with and without TLS, impatient and without room."""
     limits = ReceiveLimits(
         request_s=1.0, pdu_s=1.0, message_s=2.0, max_object_bytes=2**22, max_unfinished_bytes=2**24
@@ -124,6 +124,7 @@ def provider() -> StorageScp:
             limits=limits,
             network_timeout_s=2.0,
             dimse_timeout_s=2.0,
+            reader=reader,
         ),
         intake=_Nowhere(),
         clock=lambda: START,
@@ -139,18 +140,20 @@ def provider() -> StorageScp:
 class _Attacker:
     """Sends cases to a port, and asks now and then whether anybody is still there."""
 
-    def __init__(self) -> None:
-        self.cases = 0
-        self.deaths: Deaths | None = None
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._cases = 0
+        self._deaths: Deaths | None = None
 
-    def dicom(self, data: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
         """Send a stream of PDUs."""
-        self.deaths = self.deaths or Deaths()
-        exchange(provider().port, wire.in_turn(data))
-        self.deaths.check()
-        self.cases += 1
-        if self.cases % _ALIVE_EVERY == 0:
-            assert_answers(provider().port)
+        deaths = self._deaths = self._deaths or Deaths()
+        port = provider(self._reader).port
+        exchange(port, wire.in_turn(data))
+        deaths.check()
+        self._cases += 1
+        if self._cases % _ALIVE_EVERY == 0:
+            assert_answers(port)
 
 
 def assert_answers(port: int, *, call: Callable[[int, list[bytes]], bytes] = exchange) -> None:
@@ -166,9 +169,10 @@ def targets() -> list[Target]:
     """Return the targets of this module."""
     return [
         Target(
-            name="dicom",
+            name=name,
             seeds=streams(),
-            check=_Attacker().dicom,
+            check=_Attacker(reader),
             mutations=(pdus, pdus, blind, elements),
         )
+        for name, reader in (("dicom", Reader.STREAM), ("dicom_library", Reader.LIBRARY))
     ]

@@ -12,6 +12,7 @@ from fuzz.listeners import assert_answers, provider, streams, tls_files
 from fuzz.mutation import Mutation, blind, elements, pdus, tokens
 from fuzz.sockets import HOST, PATIENCE_S, Deaths, exchange, talk
 
+from dicom_node.association.scp_settings import Reader
 from dicom_node.association.tls import (
     ClientTls,
     ServerTls,
@@ -70,14 +71,15 @@ def _shake_hands(data: bytes) -> None:
 class _Attacker:
     """Sends cases to the port, raw or within TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._cases = 0
         self._deaths: Deaths | None = None
 
     def __call__(self, data: bytes) -> None:
         """Send a case; its first byte says how."""
         deaths = self._deaths = self._deaths or Deaths()
-        port = provider().tls_port
+        port = provider(self._reader).tls_port
         if data[:1] == bytes([_RAW]):
             exchange(port, [data[1:]])
         else:
@@ -162,10 +164,13 @@ def targets() -> list[Target]:
             check=_shake_hands,
             mutations=(_records, _records, blind, _ALERTS),
         ),
-        Target(
-            name="tls",
-            seeds=[*spoken, *raw, echoed],
-            check=_Attacker(),
-            mutations=tuple(_behind_a_byte(*pair) for pair in pairs),
+        *(
+            Target(
+                name=name,
+                seeds=[*spoken, *raw, echoed],
+                check=_Attacker(reader),
+                mutations=tuple(_behind_a_byte(*pair) for pair in pairs),
+            )
+            for name, reader in (("tls", Reader.STREAM), ("tls_library", Reader.LIBRARY))
         ),
     ]

@@ -16,7 +16,9 @@ from fuzz.report import as_markdown, conditions, merged
 
 CASES = {
     "dicom": 20,
+    "dicom_library": 20,
     "tls": 15,
+    "tls_library": 15,
     "http": 20,
     "peer": 12,
     "web_service": 60,
