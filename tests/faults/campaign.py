@@ -8,8 +8,9 @@ analysed and compared; then a late image of the first scan reopens it. Models on
 analysis. The sender asks the node for storage commitment and hangs up; the archive loses an
 answer, gives others late and twice, and disowns an object. A PACS that does not answer at first
 and hangs up in the midst of a fetch is read again, and then a folder, with studies that the node
-has and others. Audit trail and alerts are kept. In the end everything is purged by its age, and
-the first scan is sent once more.
+has and others. A worklist orders the analysis of three scans: one that is here, one to be fetched
+and one that nobody has. Audit trail and alerts are kept. In the end everything is purged by its
+age, and the first scan is sent once more.
 """
 
 import gc
@@ -22,7 +23,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from faults import correspondence, rereads, roles
+from faults import correspondence, rereads, roles, tasks
 from faults.history import Step, history
 from faults.invariants import repeats, violations
 from faults.ledgers import Files
@@ -224,7 +225,9 @@ class Campaign:
     def storm(self, rounds: int = 6) -> Strike:
         """Let processes of two nodes work side by side; kill by chance, again and again."""
         wild = [
-            n for n, one in enumerate(self.steps) if one.images or one.action is rereads.reader
+            n
+            for n, one in enumerate(self.steps)
+            if one.images or one.action in {rereads.reader, tasks.performer}
         ]
         number = self._chance.choice([n for n in wild if self.is_struck(self.steps[n])] or wild)
         stage = self._snapshots[number].copy(self._folder / "struck")
@@ -241,6 +244,7 @@ class Campaign:
                 (lambda world: roles.worker(world, "worker-1"), self._by_chance(60)),
                 (correspondence.seeker, self._by_chance(60)),
                 (rereads.reader, self._by_chance(60)),
+                (tasks.performer, self._by_chance(60)),
                 (correspondence.notary, self._by_chance(30)),
             )
             kills += sum(bool(life.struck) for life in lives)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from faults import correspondence, rereads, roles
+from faults import correspondence, rereads, roles, tasks
 from faults.roles import World
 from faults.stage import NO_DOOM, Doom, Life, Stage
 from node_builders import small_series
@@ -77,6 +77,18 @@ def history() -> tuple[tuple[Step, ...], dict[str, str], tuple[Dataset, ...]]:
         steps += _work(f"re-read of {where}")
         steps += [Step(name=f"office ends re-read of {where}", action=rereads.reader)]
     steps += [
+        Step(name="requester orders workitems", action=tasks.order),
+        Step(name="performer claims workitems", action=tasks.performer),
+        Step(name="performer fetches for a workitem", action=tasks.performer),
+    ]
+    steps += _work("scan of a workitem")
+    steps += [
+        Step(name="performer completes workitems", action=tasks.performer),
+        Step(
+            name="performer gives a workitem up",
+            action=tasks.performer,
+            after=timedelta(hours=2),
+        ),
         Step(name="janitor purges", action=correspondence.janitor, after=timedelta(days=30)),
         Step(name="receiver purged scan again", images=tuple(first)),
     ]
@@ -87,6 +99,7 @@ def history() -> tuple[tuple[Step, ...], dict[str, str], tuple[Dataset, ...]]:
         first[0].SeriesInstanceUID: "2026-01-05T08:00:00",
         second[0].SeriesInstanceUID: "2026-01-06T08:00:00",
         **rereads.TAKEN,
+        **tasks.TAKEN,
     }
     return tuple(steps), taken, tuple(prior)
 

@@ -6,7 +6,7 @@ Read from the ledger by plain SQL and from the disk, without a line of the node.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ UNFINISHED = {
     "prior_searches": ("pending",),
     "reprocess_runs": ("running", "resting"),
     "reprocess_studies": ("listed", "fetching", "queued"),
+    "workitems": ("claiming", "performing", "completing", "canceling"),
 }
 
 #: Conditions under which a row waits for something that its state does not tell.
@@ -34,6 +35,7 @@ OWES_REASON = {
     "jobs": ("rejected", "withdrawn", "failed"),
     "deliveries": ("dead", "cancelled"),
     "reprocess_studies": ("failed", "skipped", "not_eligible"),
+    "workitems": ("lost", "canceled"),
 }
 
 _PREAMBLE, _MAGIC, _META_LENGTH_AT, _META_AT = 128, b"DICM", 140, 144
@@ -52,6 +54,28 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A workitem as its server has it.
+
+    Attributes
+    ----------
+    uid : str
+        SOP Instance UID.
+    states : tuple of str
+        Every state that it came into since it was ordered.
+    outputs : frozenset of str
+        SOP Instance UIDs of the results that it names.
+    images : frozenset of str
+        SOP Instance UIDs of what is to be analysed.
+    """
+
+    uid: str
+    states: tuple[str, ...]
+    outputs: frozenset[str]
+    images: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Everything that tells what became of the images.
 
@@ -67,6 +91,8 @@ class Scene:
         What a sender heard that the node is responsible for (storage commitment).
     archives : mapping of str to frozenset of str
         SOP Instance UIDs of each study that a re-read may ask for.
+    tasks : sequence of Task
+        What a worklist server has.
     """
 
     data: Path
@@ -74,6 +100,7 @@ class Scene:
     archived: tuple[Copy, ...]
     vouched: tuple[Copy, ...] = ()
     archives: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tasks: Sequence[Task] = ()
 
 
 def read_copies(path: Path) -> tuple[Copy, ...]:
@@ -121,6 +148,7 @@ def violations(scene: Scene) -> list[str]:
         found += _results(ledger)
         found += _contents(scene, ledger)
         found += _rereads(scene, ledger)
+        found += _tasks(scene, ledger)
         found += _archive(scene, ledger)
         return found
 
@@ -245,6 +273,25 @@ def _rereads(scene: Scene, ledger: Reader) -> Iterator[str]:
     )
     for (result_set,) in sent:
         yield f"doubled: results {result_set} of a re-read were sent to somebody"
+
+
+def _tasks(scene: Scene, ledger: Reader) -> Iterator[str]:
+    """Every workitem is claimed once and ended once, with what is delivered of whole scans."""
+    rows = dict(ledger.execute("SELECT workitem_uid, state FROM workitems"))
+    here = {uid for (uid,) in ledger.execute("SELECT sop_instance_uid FROM instances")}
+    sent = {one.uid for one in scene.archived}
+    for task in scene.tasks:
+        state = rows.get(task.uid, "never claimed")
+        if task.states != ("IN PROGRESS", state.upper()):
+            yield f"wrong: workitem {task.uid} is {state}, at its server it was {task.states}"
+        if state != "completed":
+            continue
+        if not task.outputs or task.outputs - sent:
+            number, unsent = len(task.outputs), len(task.outputs - sent)
+            yield f"lost: workitem {task.uid} names {number} results, {unsent} were not sent"
+        if task.images - here:
+            missing = len(task.images - here)
+            yield f"lost: workitem {task.uid} was completed without {missing} images"
 
 
 def _archive(scene: Scene, ledger: Reader) -> Iterator[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from faults import correspondence, points, rereads, roles
+from faults import correspondence, points, rereads, roles, tasks
 from faults.invariants import Scene, instance_digest, read_copies, unfinished
 from faults.ledgers import Files
 from faults.outside import ARCHIVE, HOST, WEB_ARCHIVE, append
@@ -55,6 +55,7 @@ _EVERYBODY = (
     roles.office,
     correspondence.seeker,
     rereads.reader,
+    tasks.performer,
     correspondence.notary,
     correspondence.reports,
     correspondence.reporter,
@@ -128,6 +129,7 @@ class Stage:
             archived=read_copies(self.root / ARCHIVE) + read_copies(self.root / WEB_ARCHIVE),
             vouched=read_copies(self.root / "vouched"),
             archives=rereads.archived(),
+            tasks=tasks.tasks(self.root),
         )
 
     def copy(self, root: Path) -> "Stage":
