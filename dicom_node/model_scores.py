@@ -51,10 +51,9 @@ class CohortScores:
     lines: tuple[ScoreLine, ...]
 
     @property
-    def headline(self) -> str:
-        """The first estimate with an interval; empty if there is none."""
-        first = next((one for one in self.lines if one.has_interval), None)
-        return "" if first is None else f"{first.what}: {first.found}"
+    def headline(self) -> ScoreLine | None:
+        """The first estimate with an interval; None if there is none."""
+        return next((one for one in self.lines if one.has_interval), None)
 
 
 def tells_of_simulation(words: str) -> bool:

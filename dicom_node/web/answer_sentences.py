@@ -1,4 +1,4 @@
-"""Sentences said to whoever asks: tests of peers, comparisons, refusals, faults of settings.
+"""Sentences said to whoever asks: tests of peers, comparisons, refusals.
 
 Like those of the ledger they are found by their patterns, see `dicom_node.web.sentences`.
 """
@@ -229,29 +229,7 @@ UPLOADS: Final = (
     mark("a destination does not have the results"),
 )
 
-#: What is wrong with a value of the settings: `dicom_node.settings.file`.
-FAULTS: Final = (
-    mark("%(key)s: found %(found)s; expected %(expected)s"),
-    mark("a value; this key has no default"),
-    mark("a whole number"),
-    mark("a number"),
-    mark("true or false"),
-    mark("text in quotes"),
-    mark("a path in quotes"),
-    mark("a list in [ ]"),
-    mark("a table"),
-    mark("a finite number"),
-    mark("more than %(number)s"),
-    mark("%(number)s or more"),
-    mark("less than %(number)s"),
-    mark("%(number)s or less"),
-    mark("one of %(choices)s"),
-    mark("text of the form %(pattern)s"),
-    mark("at least %(number)s characters"),
-    mark("at least %(number)s entry"),
-)
-
 ANSWERS: Final = (
     *(*TRIAL_FOUND, *TRIAL_ADVICE, *HANDSHAKES, *FOLLOW_UP, *DELIVERED, *SENT, *LOG_INS, *POINTS),
-    *(*REFUSALS, *UPLOADS, *FAULTS),
+    *(*REFUSALS, *UPLOADS),
 )

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from dicom_node.web.card_words import told
 from dicom_node.web.entry import Entry
 from dicom_node.web.language import LANGUAGES, SOURCE, language_of, translations
 from dicom_node.web.navigation import NAVIGATION
@@ -127,6 +128,7 @@ class Pages:
         environment.filters["words"] = lambda text: words.gettext(str(text).replace("_", " "))
         environment.filters["sentence"] = lambda text: sentence(str(text))
         environment.filters["help"] = words.gettext
+        environment.filters["card"] = lambda text: told(str(text), words.gettext)
         environment.filters["moment"] = self._moment
         environment.filters["seconds"] = duration
         environment.filters["gigabytes"] = _gigabytes

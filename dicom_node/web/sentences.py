@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final
 
 from dicom_node.web.answer_sentences import ANSWERS
+from dicom_node.web.setting_sentences import SETTINGS
 from dicom_node.web.watch_sentences import WATCH
 from dicom_node.web.words import mark
 
@@ -96,6 +97,16 @@ ALARMS: Final = (
     ),
 )
 
+#: What the card of a model states: `dicom_node.model_view.facts_of`, `dicom_node.model_scores`.
+CARDS: Final = (
+    mark("%(value)s (95 %% CI %(low)s to %(high)s)"),
+    mark("fitted on %(number)s patients: %(cohort)s"),
+    mark("level %(level)s, width %(width)s HU"),
+    mark("%(low)s..%(high)s HU, minus %(mean)s, divided by %(deviation)s"),
+    mark("95 %% range of the volume"),
+    mark("95 %% range of the forecast"),
+)
+
 #: Why the models could not look at a series: `pipeline.rejection.RejectionCode`.
 REJECTIONS: Final = {
     "no_images": mark("no CT image that can be read"),
@@ -119,23 +130,27 @@ _PLACE: Final = re.compile(r"%\((\w+)\)s")
 #: What stands in places where not everything can: a sentence of others is not taken for ours.
 _SHAPES: Final = {
     **dict.fromkeys(("number", "points", "baseline", "later", "here", "all"), r"[-+]?[\d.]+"),
+    **dict.fromkeys(("value", "low", "high", "mean", "deviation", "level", "width"), r"-?[\d.]+"),
     **dict.fromkeys(("title", "own_title"), r".{1,16}?"),
     "address": r"[0-9A-Za-z.:-]+",
     "code": r"[0-9A-F]{4}",
     "key": r"[\w.\[\]]+",
+    "quoted": r'"[^"]*"',
     "url": r"https?://\S+",
     "version": r"TLSv[\d.]+",
     "cipher": r"[\w-]+",
 }
 _ANYTHING: Final = ".+?"
 #: Parts of a sentence that are sentences themselves, and those that are words.
-_INNER: Final = frozenset({"why", "verdict", "expected", "outcome", "rule", "wish"})
+_INNER: Final = frozenset(
+    {"why", "verdict", "found", "expected", "reason", "outcome", "rule", "wish", "cohort"}
+)
 _WORDS: Final = frozenset({"attribute", "role", "state"})
 _LONGEST: Final = 2000
 _AND: Final = " and "
 _SEVERAL: Final = "; "
 
-_TEMPLATES: Final = (*SERIES, *URGENCY, *JOBS, *ALARMS, *ANSWERS, *WATCH)
+_TEMPLATES: Final = (*SERIES, *URGENCY, *JOBS, *ALARMS, *CARDS, *ANSWERS, *SETTINGS, *WATCH)
 
 Gettext = Callable[[str], str]
 
@@ -172,7 +187,7 @@ def _as_one(sentence: str, gettext: Gettext) -> str | None:
     for template, pattern in _patterns():
         if match := pattern.fullmatch(sentence):
             parts = {key: _part(key, text, gettext) for key, text in match.groupdict().items()}
-            return gettext(template) % parts if parts else gettext(template)
+            return gettext(template) % parts
     return None
 
 
@@ -194,7 +209,9 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 def _expression(template: str) -> str:
     parts = _PLACE.split(template)  # words, name, words, name, ..., words
     return "".join(
-        re.escape(part) if place % 2 == 0 else f"(?P<{part}>{_SHAPES.get(part, _ANYTHING)})"
+        re.escape(part.replace("%%", "%"))
+        if place % 2 == 0
+        else f"(?P<{part}>{_SHAPES.get(part, _ANYTHING)})"
         for place, part in enumerate(parts)
     )
 

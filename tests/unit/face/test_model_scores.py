@@ -22,7 +22,8 @@ def test_an_estimate_and_its_interval_are_one_line():
         ("dice, median", "0.92"),
         ("this model, auc", "0.87 (95 % CI 0.75 to 0.99)"),
     ]
-    assert cohort.headline == "dice: 0.9 (95 % CI 0.8 to 0.95)"
+    assert cohort.headline.what == "dice"
+    assert cohort.headline.found == "0.9 (95 % CI 0.8 to 0.95)"
 
 
 def test_lists_of_tables_are_numbered_and_plain_values_shown():
@@ -36,7 +37,7 @@ def test_lists_of_tables_are_numbered_and_plain_values_shown():
         ("2, auc", "0.8"),
     ]
     assert [(one.what, one.found) for one in plain.lines] == [("", "1, 2")]
-    assert plain.headline == ""
+    assert plain.headline is None
 
 
 def test_simulated_data_are_found_wherever_they_are_named():

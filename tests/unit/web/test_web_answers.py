@@ -10,11 +10,14 @@ from dicom_node import web
 from dicom_node.association import peer_trial, storage_scu, tls
 from dicom_node.association.context_answers import ContextAnswer
 from dicom_node.bootstrap import peer_trial as page_trial
+from dicom_node.configuration import desk, toml_text
 from dicom_node.configuration.setting_keys import setting_keys
 from dicom_node.follow_up_view import ComparisonRow, SearchRow
 from dicom_node.jobs import prior_seeker
 from dicom_node.jobs.user_ledger import SignIn
+from dicom_node.settings import contradictions, values
 from dicom_node.settings import file as settings_file
+from dicom_node.settings import web as web_settings
 from dicom_node.settings.contradictions import SettingsFault
 from dicom_node.web.language import translations
 from dicom_node.web.pages import audit
@@ -56,6 +59,7 @@ def filled(node):
         "version": "TLSv1.3",
         "ours": "AE title I at 7",
         "where": "7 port 7",
+        "SQLITE": "sqlite",
     }
     return examples.get(name, "7")
 
@@ -231,6 +235,44 @@ def test_every_fault_of_a_value_is_said_in_chinese(expected):
     assert '"x"' in told
     assert CHINESE.search(told)
     assert expected not in told or expected.startswith("true")
+
+
+def setting_faults():
+    """Return what the modules of the settings say they found and expected, as it stands there."""
+    found = []
+    for module in (contradictions, settings_file, values, web_settings, toml_text, desk):
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ValueError":
+                found += [("nothing", text) for one in node.args for text in variants(one)]
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SettingsFault":
+                said = {one.arg: variants(one.value) for one in node.keywords}
+                found += [
+                    (one, other)
+                    for one in said["found"] or ['"7"']
+                    for other in said["expected"] or ["a table"]
+                ]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("found", "expected"), setting_faults())
+def test_every_fault_of_the_settings_is_said_in_chinese(found, expected):
+    """A new one needs its words in `dicom_node.web.setting_sentences`; values stay."""
+    told = chinese(str(SettingsFault(key="peers[1].port", found=found, expected=expected)))
+
+    assert told.startswith("peers[1].port")
+    assert CHINESE.search(chinese(expected)), expected
+    if re.search("[a-z]{4,} [a-z]", found):
+        assert found not in told
+
+
+def test_a_contradiction_of_settings_is_said_in_chinese_with_its_reason():
+    """Two ports that are the same, and TLS without its files."""
+    document = {"node": {"port": 8180}, "tls": {"enabled": True}}
+
+    told = [chinese(str(one)) for one in contradictions.faults_between_keys(document)]
+
+    assert any(one.startswith("web.port") and "与 node.port 不同的端口" in one for one in told)
+    assert any(one.startswith("tls.key") and "tls.enabled 为 true" in one for one in told)
 
 
 @pytest.mark.parametrize("one", setting_keys().values(), ids=lambda one: one.name)

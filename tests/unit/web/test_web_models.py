@@ -1,6 +1,7 @@
 """Models in the browser and for programs: cards, trial, promotion, who may, what is refused."""
 
 import json
+import re
 import shutil
 import threading
 
@@ -12,10 +13,13 @@ from dicom_node.bootstrap.model_warm_up import UnusableModelsError
 from dicom_node.jobs.state import JobKind, JobState
 from dicom_node.jobs.tables import JobRow
 from dicom_node.users.role import UserRole
+from dicom_node.web.card_words import told
+from dicom_node.web.language import translations
 from dicom_node.web.words import MODELS
-from pipeline.model_bundle import builtin_bundle_path
+from pipeline.model_bundle import builtin_bundle_path, builtin_bundle_paths, load_card
 
 PATIENCE_S = 60
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture
@@ -82,6 +86,31 @@ def test_a_card_says_loudly_what_was_simulated(node):
     }
     assert by_name["simulated held out test"]
     assert not by_name["phe sich held out derived cores"]
+
+
+def test_the_cards_of_the_shipped_models_are_said_in_chinese(node):
+    """Texts, names of facts and scores; numbers stay. A site's own card stays as it is written."""
+    client = node.client("vera")
+    client.cookies.set("ichnode-language", "zh")
+
+    html = client.get("/models").text
+
+    for words in (
+        *(
+            "仅模拟数据",
+            "两个网络",
+            "模拟留出测试数据",
+            "Dice: 0.897",
+            "95 % 置信区间 0.854 至 0.929",
+        ),
+        *("在 28 例患者上拟合", "Wilcoxon p 值", "体积的 95 % 范围", "除以 57.5"),
+    ):
+        assert words in html, words
+    for card in map(load_card, builtin_bundle_paths()):
+        for text in (card.training_cohort, card.intended_use):
+            assert text not in html
+            assert CHINESE.search(told(text, translations("zh").gettext))
+    assert told("Our own 60 patients", translations("zh").gettext) == "Our own 60 patients"
 
 
 def test_models_are_put_on_trial_and_take_over(node, rival, trier, monkeypatch):
