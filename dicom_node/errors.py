@@ -9,6 +9,7 @@ NodeError
 │   └── InstanceMismatchError     the data set is not what the C-STORE request announced
 ├── LedgerError                   the ledger refused
 │   ├── LedgerUnavailableError    it could not be read or written
+│   │   └── LedgerDamagedError    what it holds is not sound
 │   ├── LedgerVersionError        it was written by another version of the node
 │   ├── IllegalTransitionError    a move that the table of states does not list
 │   ├── LostLeaseError            the claim belongs to somebody else by now
@@ -67,7 +68,21 @@ class LedgerError(NodeError):
 
 
 class LedgerUnavailableError(LedgerError):
-    """The ledger could not be read or written."""
+    """The ledger could not be read or written.
+
+    Attributes
+    ----------
+    words : str
+        Why, without what to do about it.
+    """
+
+    def __init__(self, words: str, *, advice: str = "") -> None:
+        super().__init__(f"{words}; {advice}" if advice else words)
+        self.words = words
+
+
+class LedgerDamagedError(LedgerUnavailableError):
+    """What the ledger holds is not sound: it must be examined, perhaps restored."""
 
 
 class LedgerVersionError(LedgerError):

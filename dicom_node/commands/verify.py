@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicom_node.bootstrap.layout import DataLayout
-from dicom_node.bootstrap.ledgers import has_ledger, ledger_for_reading
+from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.retention import note_scan, purger_of
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.delivery.custody_scan import ScanReport
-from dicom_node.errors import LedgerError
+from dicom_node.errors import LedgerDamagedError
 from dicom_node.intake.custody import Custody
 from dicom_node.intake.inspection import Damage, Damaged, HeldFile, OnBytes, damaged_files, orphans
 from dicom_node.intake.spool import Spool
@@ -39,9 +39,9 @@ def run(*, repair: bool, config: Path | None) -> int:
         try:
             ledger = opened.enter_context(ledger_for_reading(settings))
         except OperatorError as error:
-            raise OperatorError(
-                f"{error}\n{_RESTORE}" if has_ledger(settings) else str(error)
-            ) from error
+            if isinstance(error.__cause__, LedgerDamagedError):
+                raise OperatorError(f"{error.__cause__.words}\n{_RESTORE}") from error
+            raise
         _refuse_broken(ledger)
         holdings = Holdings(ledger.database)
         images, results = holdings.images(), holdings.results()
@@ -78,8 +78,8 @@ def _refuse_broken(ledger: Ledger) -> None:
     place = ledger.database.engine.place
     try:
         faults = Holdings(ledger.database).faults()
-    except LedgerError as error:
-        raise OperatorError(f"{place} cannot be read: {error}\n{_RESTORE}") from error
+    except LedgerDamagedError as error:
+        raise OperatorError(f"{error.words}\n{_RESTORE}") from error
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise OperatorError(f"{place} is damaged:\n{lines}\n{_RESTORE}")

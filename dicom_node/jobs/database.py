@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import LedgerUnavailableError, LedgerVersionError
+from dicom_node.errors import LedgerVersionError
 from dicom_node.jobs.all_tables import METADATA
 from dicom_node.jobs.database_engine import DatabaseEngine
 from dicom_node.jobs.ledger_place import LedgerPlace
@@ -169,7 +169,4 @@ def session_of(engine: DatabaseEngine, way: Engine) -> Iterator[Session]:
         with Session(way, expire_on_commit=False) as session, session.begin():
             yield session
     except SQLAlchemyError as error:
-        raise LedgerUnavailableError(
-            f"The ledger {engine.place} refused: {engine.refusal(error)}; "
-            "`ichnode verify` examines it"
-        ) from error
+        raise engine.refused(error) from error

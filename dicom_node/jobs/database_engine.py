@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from dicom_node.errors import LedgerUnavailableError
 from dicom_node.jobs.dispatch import Dispatch
 
 
@@ -60,8 +61,8 @@ class DatabaseEngine(Protocol):
     def copy_to(self, path: Path) -> None:
         """Write the ledger of one moment to a new file, or say what does. Raises LedgerError."""
 
-    def refusal(self, error: SQLAlchemyError) -> str:
-        """Return why it refused, in words that hold nothing of a row."""
+    def refused(self, error: SQLAlchemyError) -> LedgerUnavailableError:
+        """Return why it refused, in words that hold nothing of a row, and what helps."""
 
     def faults(self, session: Session) -> tuple[str, ...]:
         """Return what is wrong with it as a database; empty if it is sound."""

@@ -44,6 +44,12 @@ _CONNECT_TIMEOUT_S = 10
 #: (PostgreSQL's manual, appendix A).
 _WORDS_WITHOUT_VALUES: Final = ("08", "28", "3D", "53", "55", "57", "58")
 
+#: What helps against states whose words do not say it (the same appendix).
+_ADVICE: Final = {
+    "53100": "make room on the disk of the database server",
+    **dict.fromkeys(("XX001", "XX002"), "the database must be examined by PostgreSQL's own tools"),
+}
+
 
 class PostgresqlEngine:
     """A `DatabaseEngine` on a PostgreSQL server.
@@ -113,8 +119,7 @@ class PostgresqlEngine:
             with self._reading.connect() as connection:
                 return inspect(connection).has_table(MetaRow.__tablename__)
         except SQLAlchemyError as error:
-            words = f"The ledger {self.place} refused: {self.refusal(error)}"
-            raise LedgerUnavailableError(words) from error
+            raise self.refused(error) from error
 
     @property
     def is_upgraded_unasked(self) -> bool:
@@ -152,17 +157,13 @@ class PostgresqlEngine:
             "pg_dump --format=custom --file=FILE, or the server's backup"
         )
 
-    def refusal(self, error: SQLAlchemyError) -> str:
+    def refused(self, error: SQLAlchemyError) -> LedgerUnavailableError:
         """Return the server's words where they cannot quote a value, else their kind."""
-        if not isinstance(error, DBAPIError) or error.orig is None:
-            return type(error).__name__
-        state = getattr(error.orig, "sqlstate", None)
-        if state is None:  # the connection failed: libpq's words, which hold no password
-            return str(error.orig).strip().splitlines()[0]
-        if state.startswith(_WORDS_WITHOUT_VALUES):
-            diagnosis = getattr(error.orig, "diag", None)
-            return str(getattr(diagnosis, "message_primary", None) or state)
-        return f"{type(error.orig).__name__} (SQLSTATE {state})"
+        state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        return LedgerUnavailableError(
+            f"The ledger {self.place} refused: {_words(error, state)}",
+            advice=_ADVICE.get(state or "", ""),
+        )
 
     def faults(self, session: Session) -> tuple[str, ...]:
         """Return nothing: the server lets no key point nowhere, and checks its own files."""
@@ -183,6 +184,17 @@ class PostgresqlEngine:
             parameters["password"] = read_secret(self._place.secret_file)
         except SecretFileError as error:
             raise LedgerUnavailableError(f"The ledger {self.place}: {error}") from error
+
+
+def _words(error: SQLAlchemyError, state: str | None) -> str:
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return type(error).__name__
+    if state is None:  # the connection failed: libpq's words, which hold no password
+        return str(error.orig).strip().splitlines()[0]
+    if state.startswith(_WORDS_WITHOUT_VALUES):
+        diagnosis = getattr(error.orig, "diag", None)
+        return str(getattr(diagnosis, "message_primary", None) or state)
+    return f"{type(error.orig).__name__} (SQLSTATE {state})"
 
 
 def _url(place: PostgresqlPlace) -> URL:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from dicom_node.errors import LedgerUnavailableError
+from dicom_node.errors import LedgerDamagedError, LedgerUnavailableError
 from dicom_node.jobs.dispatch import InOrder
 from dicom_node.lockfile import LockHeldError, hold_lock
 
@@ -30,6 +31,17 @@ _PRIVATE = 0o600
 #: Pages that each connection keeps. A process has one for each of its threads, the system keeps
 #: the file in memory anyway, and with SQLite's own 2 MiB each the office grew for days.
 _CACHE_KIB = 256
+
+#: Kinds of refusal that say that the file is not sound.
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+#: What helps against other kinds; the rest passes by itself, or its words say all.
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "make room on its disk, and the node goes on by itself",
+    sqlite3.SQLITE_IOERR: "its disk is full or faulty: df, dmesg",
+    sqlite3.SQLITE_READONLY: "look at the rights of its folder, and whether its disk is read-only",
+    sqlite3.SQLITE_CANTOPEN: "look at the rights of its folder",
+}
 
 #: Prepared statements that each connection keeps, of about 7 KiB; Python's own number is 128.
 _STATEMENTS = 32
@@ -143,15 +155,21 @@ class SqliteEngine:
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise LedgerUnavailableError(f"No copy was made: {error}") from error
 
-    def refusal(self, error: SQLAlchemyError) -> str:
-        """Return SQLite's own words.
+    def refused(self, error: SQLAlchemyError) -> LedgerUnavailableError:
+        """Return SQLite's own words, and what helps against what it names.
 
         They name tables and states of the file ("database is locked", "disk I/O error"), never a
         value; SQLAlchemy's would quote the row.
         """
-        if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
-            return str(error.orig)
-        return type(error).__name__
+        words = f"The ledger {self._path} refused: "
+        if not isinstance(error, DBAPIError) or not isinstance(error.orig, sqlite3.Error):
+            return LedgerUnavailableError(words + type(error).__name__)
+        words += str(error.orig)
+        # The lowest byte is the kind, whatever else is known about it ("Result Codes", section 2).
+        kind = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if kind in _DAMAGED:
+            return LedgerDamagedError(words, advice="`ichnode verify` examines it")
+        return LedgerUnavailableError(words, advice=_ADVICE.get(kind, ""))
 
     def faults(self, session: Session) -> tuple[str, ...]:
         """Return what SQLite finds wrong with the file."""

@@ -13,6 +13,7 @@ from node_builders import (
     request_of,
     small_series,
 )
+from postgresql_cluster import HAS_PACKAGES
 from typer.testing import CliRunner
 
 from dicom_node.bootstrap.layout import DataLayout
@@ -208,3 +209,28 @@ def test_a_broken_ledger_is_named_with_the_way_out(verify, layout):
     assert code == 1
     assert "ledger.sqlite" in said
     assert "backup" in said
+    assert "examines it" not in said  # it does so at this moment
+
+
+def test_a_file_that_is_no_ledger_is_named_with_the_way_out(verify, layout):
+    """It cannot even be opened."""
+    layout.ledger.write_bytes(b"this is no database" * 1000)
+
+    code, said = verify()
+
+    assert code == 1
+    assert "file is not a database\nStop the node and restore" in said
+
+
+@pytest.mark.skipif(not HAS_PACKAGES, reason="psycopg or procrastinate is missing")
+def test_a_database_that_is_away_is_no_reason_to_restore_anything(tmp_path):
+    """Nobody listens on port 1; nothing in custody is in doubt."""
+    config = tmp_path / "away.toml"
+    config.write_text('[node]\nledger = "postgresql://ichnode@127.0.0.1:1/ichnode"\n')
+
+    done = CliRunner().invoke(app, ["verify", "--config", str(config)])
+
+    assert isinstance(done.exception, OperatorError)
+    assert "Connection refused" in str(done.exception)
+    assert "backup" not in str(done.exception)
+    assert "verify" not in str(done.exception)
