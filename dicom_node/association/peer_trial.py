@@ -15,6 +15,7 @@ from dicom_node.association.compression import fits
 from dicom_node.association.context_answers import ContextAnswer, why_refused
 from dicom_node.association.negotiation import negotiate
 from dicom_node.association.peers import Peer
+from dicom_node.association.port_kind import is_answer_in_tls, speaks_plain_dicom, speaks_tls
 from dicom_node.association.presentation import PLAIN, PROPOSED, VERIFICATION
 from dicom_node.association.tls import client_context, handshake_words, own_certificate
 from dicom_node.errors import AssociationRejectedError, PeerError, TlsFileError
@@ -152,6 +153,8 @@ def _shake_hands(peer: Peer) -> tuple[bool, str, str]:
         ):
             shown, version, suite = secure.getpeercert() or {}, secure.version(), secure.cipher()
     except OSError as error:
+        if not is_answer_in_tls(error) and speaks_plain_dicom(peer):
+            return False, *_plain_port(peer)
         found = handshake_words(error)
         advice = (
             f"{peer.name} must show a certificate for {tls.server_name or peer.host} of an "
@@ -164,6 +167,28 @@ def _shake_hands(peer: Peer) -> tuple[bool, str, str]:
         f"{shown.get('notAfter', 'an unknown day')}; the node shows {own.name}"
     )
     return True, found, ""
+
+
+def _plain_port(peer: Peer) -> tuple[str, str]:
+    """Return what was found where TLS was expected, and which setting to change."""
+    where = f"{peer.host} port {peer.port}"
+    found = f"{where} speaks DICOM, but without TLS"
+    advice = (
+        f"set peers.port to the port at which {peer.name} expects TLS, often 2762; or, if it "
+        "shall be called without, peers.tls = false"
+    )
+    return found, advice
+
+
+def _tls_port(peer: Peer) -> tuple[str, str]:
+    """Return what was found where DICOM as it is was expected, and which setting to change."""
+    where = f"{peer.host} port {peer.port}"
+    found = f"{where} speaks TLS, and it is called without"
+    advice = (
+        f"set peers.tls = true for {peer.name}; or, if it shall be called without, peers.port to "
+        "its port without TLS, often 104 or 11112"
+    )
+    return found, advice
 
 
 def _subject(certificate: Any) -> str:  # noqa: ANN401 - as the ssl module gives it
@@ -194,13 +219,12 @@ def _associate(
             yield _echo_step(peer, status, timer() - started)
             answers = negotiated.answers
     except PeerError as error:
-        yield TrialStep(
-            name=_ASSOCIATION,
-            ok=False,
-            found=str(error),
-            advice=_advice(peer, own_address, error),
-            seconds=timer() - started,
-        )
+        seconds = timer() - started
+        found, advice = str(error), _advice(peer, own_address, error)
+        is_dicom = peer.tls is not None or isinstance(error, AssociationRejectedError)
+        if not is_dicom and speaks_tls(peer):
+            found, advice = _tls_port(peer)
+        yield TrialStep(name=_ASSOCIATION, ok=False, found=found, advice=advice, seconds=seconds)
         return
     for sop_class in classes:
         if sop_class != str(VERIFICATION):

@@ -36,6 +36,8 @@ TRIAL_FOUND: Final = (
         "%(time)s s"
     ),
     mark("%(peer)s aborted while the association was negotiated"),
+    mark("%(host)s port %(port)s speaks DICOM, but without TLS"),
+    mark("%(host)s port %(port)s speaks TLS, and it is called without"),
     mark("%(title)s may not call the node, so it cannot report"),
     mark("%(url)s answers"),
     mark("the test broke off; the log says why"),
@@ -51,6 +53,14 @@ TRIAL_ADVICE: Final = (
     mark(
         "%(peer)s must show a certificate for %(host)s of an authority in tls.trusted, and "
         "believe the authority of %(name)s"
+    ),
+    mark(
+        "set peers.port to the port at which %(peer)s expects TLS, often 2762; or, if it shall be "
+        "called without, peers.tls = false"
+    ),
+    mark(
+        "set peers.tls = true for %(peer)s; or, if it shall be called without, peers.port to its "
+        "port without TLS, often 104 or 11112"
     ),
     mark("let %(title)s accept the Verification SOP class"),
     mark("ask why %(title)s does not answer C-ECHO"),

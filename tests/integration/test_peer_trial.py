@@ -1,8 +1,11 @@
 """A trial of a peer says how far it came, and what the other side must change."""
 
 import socket
+import socketserver
+import threading
 from contextlib import contextmanager
 
+import pytest
 from certificate_builder import Authority
 from node_builders import Clock
 from pynetdicom import AE
@@ -109,33 +112,97 @@ def test_a_name_that_nobody_knows_is_said(monkeypatch):
     assert "nobody knows the name" in step.found
 
 
-def test_tls_says_who_shows_which_certificate(tmp_path):
-    """And whom the other side must believe if it does not."""
-    hospital, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "Other CA")
-
-    def files(issued, authority):
-        return TlsFiles(
-            certificate=issued.certificate, key=issued.key, trusted=authority.certificate
-        )
-
-    server = hospital.issue("archive")
+@contextmanager
+def listener(files):
+    """Run the node's own listener, plain and with TLS; yields both ports."""
     settings = ScpSettings(
         ae_title="PACS",
         host=HOST,
-        port=None,
+        port=0,
         callers=(Caller(ae_title=None),),
-        tls=ServerTls(files=files(server, hospital)),
+        tls=ServerTls(files=files),
         tls_port=0,
     )
     scp = StorageScp(settings=settings, intake=None, clock=Clock())
     scp.start()
     try:
-        good = ClientTls(files=files(hospital.issue("node"), hospital))
-        bad = ClientTls(files=files(hospital.issue("doubter"), stranger))
-        believed = try_peer(peer(scp.tls_port, tls=good), results=False)
-        doubted = try_peer(peer(scp.tls_port, tls=bad), results=False)
+        yield scp.port, scp.tls_port
     finally:
         scp.stop()
+
+
+def files_of(authority, name, *, believes=None):
+    issued = authority.issue(name)
+    trusted = (believes or authority).certificate
+    return TlsFiles(certificate=issued.certificate, key=issued.key, trusted=trusted)
+
+
+@pytest.mark.parametrize("callers", [[], ["OTHER"]])
+def test_a_plain_port_that_is_called_with_tls_is_named(tmp_path, callers):
+    """Whether it would let the node in or not; the settings to change are named."""
+    tls = ClientTls(files=files_of(Authority(tmp_path), "node"))
+    with pacs(classes=[VERIFICATION], callers=callers) as port:
+        steps = try_peer(peer(port, tls=tls))
+
+    assert told(steps) == [("connection", True), ("TLS", False)]
+    assert steps[-1].found == f"127.0.0.1 port {port} speaks DICOM, but without TLS"
+    assert "peers.port" in steps[-1].advice
+    assert "peers.tls = false" in steps[-1].advice
+
+
+def test_another_node_is_told_by_what_its_ports_speak(tmp_path):
+    """Its plain port called with TLS, and its TLS port without; it asks for a certificate."""
+    hospital = Authority(tmp_path)
+    tls = ClientTls(files=files_of(hospital, "node"))
+    with listener(files_of(hospital, "archive")) as (plain_port, tls_port):
+        *_, with_tls = try_peer(peer(plain_port, tls=tls))
+        *_, without = try_peer(peer(tls_port))
+
+    assert (with_tls.name, with_tls.ok) == ("TLS", False)
+    assert with_tls.found.endswith("speaks DICOM, but without TLS")
+    assert (without.name, without.ok) == ("association", False)
+    assert without.found == f"127.0.0.1 port {tls_port} speaks TLS, and it is called without"
+    assert without.advice.startswith("set peers.tls = true for pacs")
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_port_that_speaks_neither_is_not_taken_for_one_that_does(tmp_path, with_tls):
+    """It hangs up whatever is said to it."""
+    tls = ClientTls(files=files_of(Authority(tmp_path), "node")) if with_tls else None
+    with silent_server() as port:
+        *_, last = try_peer(peer(port, tls=tls))
+
+    assert last.name == ("TLS" if with_tls else "association")
+    assert "speaks" not in last.found
+    assert "TLS" in last.advice or "certificate" in last.advice
+
+
+@contextmanager
+def silent_server():
+    """Run a server that closes each connection once something was said; yields its port."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+
+    with socketserver.TCPServer((HOST, 0), HangUp) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_tls_says_who_shows_which_certificate(tmp_path):
+    """And whom the other side must believe if it does not."""
+    hospital, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "Other CA")
+    good = ClientTls(files=files_of(hospital, "node"))
+    bad = ClientTls(files=files_of(hospital, "doubter", believes=stranger))
+    with listener(files_of(hospital, "archive")) as (_, tls_port):
+        believed = try_peer(peer(tls_port, tls=good), results=False)
+        doubted = try_peer(peer(tls_port, tls=bad), results=False)
 
     assert all(step.ok for step in believed)
     assert "it shows archive" in believed[1].found
