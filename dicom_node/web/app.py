@@ -1,6 +1,7 @@
 """The web application: pages for people, the same for programs, probes for monitors."""
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ from dicom_node.web.pages import (
 from dicom_node.web.probes import add_probes
 from dicom_node.web.refusal_page import refusal_words
 from dicom_node.web.rendering import Pages
+from dicom_node.web.unforeseen import Unforeseen
 from dicom_node.web.visitor import Visitor
 
 _STATIC = Path(__file__).parent / "static"
@@ -123,6 +125,7 @@ def create_app(sources: Sources) -> FastAPI:
     if uncovered := house.door.uncovered():
         raise RuntimeError(f"Nobody said who may see {', '.join(uncovered)}")
     _add_refusals(app, house)
+    app.add_middleware(Unforeseen, answer=partial(_failure, house))
     app.add_middleware(BodyLimit, limits=house.longest_bodies)
     app.add_middleware(SecurityHeaders, is_secure=lambda: sources.site().is_secure)
     app.state.door = house.door
@@ -184,7 +187,17 @@ def _add_refusals(app: FastAPI, house: House) -> None:
         return _refusal(house, request, 503, str(error))
 
 
-def _refusal(house: House, request: Request, status: int, detail: str) -> Response:
+def _failure(house: House, request: Request, reference: str) -> Response:
+    """Return the answer to a request whose page failed; the log knows it by the reference."""
+    if _is_program(request):
+        detail = "this should not have happened; the node's log says where, under the reference"
+        return JSONResponse({"detail": detail, "reference": reference}, status_code=500)
+    return _refusal(house, request, 500, "", reference=reference)
+
+
+def _refusal(
+    house: House, request: Request, status: int, detail: str, *, reference: str = ""
+) -> Response:
     if _is_program(request):
         return JSONResponse({"detail": detail}, status_code=status)
     if not hasattr(request.state, "visitor"):
@@ -197,6 +210,7 @@ def _refusal(house: House, request: Request, status: int, detail: str) -> Respon
         status_code=status,
         words=refusal_words(status),
         detail="" if is_bare else detail,
+        reference=reference,
     )
 
 

@@ -46,6 +46,14 @@ _WORDS: Final[Mapping[int, RefusalWords]] = {
         mark("What was entered cannot be used"),
         mark("Go back, put it right and send it again."),
     ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: RefusalWords(
+        mark("This should not have happened"),
+        mark(
+            "It is a fault of the node, not yours; nothing that was received is lost. Try it once "
+            "more. If it fails again, give the reference to whoever looks after the node: the log "
+            "says where it failed."
+        ),
+    ),
     HTTPStatus.SERVICE_UNAVAILABLE: RefusalWords(
         mark("The node cannot do that at this moment"),
         mark(

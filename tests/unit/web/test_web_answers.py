@@ -338,7 +338,7 @@ def test_who_is_logged_in_stays_so_where_there_is_no_page(node):
     assert 'href="/login"' in node.client().get("/nowhere").text
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 422, 503, 507])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 422, 500, 503, 507])
 def test_whatever_a_page_refuses_has_its_advice(status):
     """Every status that the pages answer with."""
     assert refusal_words(status).advice
