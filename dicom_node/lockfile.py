@@ -44,6 +44,24 @@ def hold_lock(path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether somebody holds a lock file; nothing is written, the file need not be there.
+
+    Whoever takes the lock in the same instant may find it held.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquire(descriptor: int, path: Path, *, deadline: float) -> None:
     while True:
         try:

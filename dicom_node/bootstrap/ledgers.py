@@ -101,7 +101,7 @@ def _refuse_to_upgrade_a_living_one(engine: "DatabaseEngine") -> None:
     if found >= SCHEMA_VERSION:
         return
     from dicom_node.bootstrap.roles import utc_now
-    from dicom_node.bootstrap.status import SEEN_WITHIN_S
+    from dicom_node.bootstrap.signs_of_life import SEEN_WITHIN_S
     from dicom_node.jobs.upgrade import at_work
 
     living = at_work(engine, since=utc_now() - timedelta(seconds=SEEN_WITHIN_S))

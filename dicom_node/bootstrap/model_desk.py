@@ -31,7 +31,7 @@ from dicom_node.bootstrap.model_trial import (
 )
 from dicom_node.bootstrap.model_warm_up import try_models_apart
 from dicom_node.bootstrap.shadow import has_shadow
-from dicom_node.bootstrap.status import seen_ages
+from dicom_node.bootstrap.signs_of_life import seen_ages
 from dicom_node.bootstrap.watch import NodeWatch
 from dicom_node.configuration.history import Change
 from dicom_node.errors import NodeError, describe_error

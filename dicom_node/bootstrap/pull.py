@@ -16,7 +16,7 @@ from dicom_node.bootstrap.ledgers import (
     open_beside_a_node,
     place_of,
 )
-from dicom_node.bootstrap.status import is_alive, seen_ages
+from dicom_node.bootstrap.signs_of_life import is_alive, seen_ages
 from dicom_node.jobs.ledger import Ledger
 from dicom_node.jobs.presence import Presence
 from dicom_node.jobs.process_identity import ProcessIdentity

@@ -1,6 +1,5 @@
 """What is wrong with the node at the moment, as alerts: constant sentences, nobody's data."""
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -10,7 +9,14 @@ from dicom_node.bootstrap.audit import audit_spool
 from dicom_node.bootstrap.certificate_alarm import certificate_state
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.retention import last_scan, last_standing
-from dicom_node.bootstrap.status import SEEN_WITHIN_S, is_alive, seen_ages
+from dicom_node.bootstrap.signs_of_life import (
+    FULL_BELOW_MB,
+    SEEN_WITHIN_S,
+    cannot_write_its_sign,
+    free_mb,
+    is_alive,
+    seen_ages,
+)
 from dicom_node.jobs.alarm_memory import AlarmMemory
 from dicom_node.jobs.depth import depth, failed_analyses
 from dicom_node.jobs.destination_ledger import DestinationStatus
@@ -18,8 +24,6 @@ from dicom_node.jobs.ledger import Ledger
 from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings
 from dicom_node.watch.alarms import SENTENCES, Alarm
-
-_MEGABYTE = 2**20
 
 #: An analysis that failed is an alert for so long, unless it is tried again.
 _FAILED_WITHIN = timedelta(hours=24)
@@ -94,17 +98,17 @@ class StandingAlerts:
     def _processes(self, now: datetime) -> Iterator[Alert]:
         seen = seen_ages(self._ledger.reports.processes(), now)
         for role in Role:
-            if not is_alive(role, seen):
+            # The alert of the disk tells of those that a full disk keeps silent.
+            if not is_alive(role, seen) and not cannot_write_its_sign(self._settings, role):
                 yield Alert(
                     key=f"process:{role}",
                     sentence=f"The {role} has not been seen for {SEEN_WITHIN_S:.0f} s",
                 )
 
     def _disk(self) -> Iterator[Alert]:
-        floor_mb = self._settings.node.free_space_floor_mb
+        floor_mb = max(self._settings.node.free_space_floor_mb, FULL_BELOW_MB)
         root = DataLayout(root=self._settings.node.data_dir).root
-        free = shutil.disk_usage(root).free
-        if free < floor_mb * _MEGABYTE:
+        if free_mb(root) < floor_mb:
             yield Alert(
                 key="disk",
                 sentence=f"Less than {floor_mb} MB are free on the disk of {root}: images are "

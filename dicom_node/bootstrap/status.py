@@ -1,7 +1,6 @@
 """The state of the node, read from its ledger and its disk."""
 
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,19 +9,21 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.model_faults import model_faults
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.retention import custody_alarms
+from dicom_node.bootstrap.signs_of_life import (
+    FULL_BELOW_MB,
+    SEEN_WITHIN_S,
+    cannot_write_its_sign,
+    free_mb,
+    is_alive,
+    seen_ages,
+)
 from dicom_node.delivery_alarms import commitment_alarms, delivery_alarms
 from dicom_node.jobs.reports import Reports
-from dicom_node.jobs.status import ProcessStatus
 from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings
 from dicom_node.status_view import EventRow, SeriesRow, event_row, series_row, series_rows
 from dicom_node.web.source import Health
 from pipeline import __version__
-
-#: A process that has not been seen for this long does not live; each writes every 5 s.
-SEEN_WITHIN_S = 20.0
-
-_MEGABYTE = 2**20
 
 
 class LedgerStatus:
@@ -86,16 +87,12 @@ class LedgerStatus:
         now = self._clock()
         processes = self._reports.processes()
         seen = seen_ages(processes, now)
-        free_mb = shutil.disk_usage(self._layout.root).free // _MEGABYTE
-        floor_mb = self._settings.node.free_space_floor_mb
-        faults = [
-            f"{role} has not been seen for {SEEN_WITHIN_S:.0f} s"
-            for role in Role
-            if not is_alive(role, seen)
-        ]
-        if free_mb < floor_mb:
+        room_mb = free_mb(self._layout.root)
+        floor_mb = max(self._settings.node.free_space_floor_mb, FULL_BELOW_MB)
+        faults = [*self._silent(seen)]
+        if room_mb < floor_mb:
             faults.append(
-                f"{free_mb} MB free on the disk of {self._layout.root}, at least {floor_mb} MB "
+                f"{room_mb} MB free on the disk of {self._layout.root}, at least {floor_mb} MB "
                 "are needed: images are refused"
             )
         certificates = certificate_state(self._settings, now)
@@ -105,7 +102,7 @@ class LedgerStatus:
             healthy=not faults,
             faults=tuple(faults),
             processes={name: round(age, 1) for name, age in seen.items()},
-            free_space_mb=free_mb,
+            free_space_mb=room_mb,
             jobs={str(state): count for state, count in overview.jobs_by_state.items()},
             deliveries={
                 str(state): count for state, count in overview.deliveries_by_state.items()
@@ -128,24 +125,18 @@ class LedgerStatus:
             certificate_days=certificates.days_left,
         )
 
+    def _silent(self, seen: Mapping[str, float]) -> Iterator[str]:
+        """Return which kinds of process have not been seen, and whether it is the disk's fault."""
+        for role in Role:
+            if is_alive(role, seen):
+                continue
+            if cannot_write_its_sign(self._settings, role):
+                yield (
+                    f"{role} lives, but cannot write its sign of life: the disk of "
+                    f"{self._layout.root} is full"
+                )
+            else:
+                yield f"{role} has not been seen for {SEEN_WITHIN_S:.0f} s"
+
     def _has_picture(self, job_id: int) -> bool:
         return self._layout.picture(job_id) is not None
-
-
-def seen_ages(processes: Iterable[ProcessStatus], now: datetime) -> dict[str, float]:
-    """Return how many seconds ago each process was seen that has not ended, by its name."""
-    seen: dict[str, float] = {}
-    for process in processes:
-        if process.ended_at is None:
-            age_s = (now - process.seen_at).total_seconds()
-            seen[process.name] = min(age_s, seen.get(process.name, age_s))
-    return seen
-
-
-def is_alive(role: Role, seen: Mapping[str, float]) -> bool:
-    """Return whether a process of that role was seen lately; workers are numbered."""
-    return any(
-        age_s < SEEN_WITHIN_S
-        for name, age_s in seen.items()
-        if name == role or name.startswith(f"{role}-")
-    )

@@ -21,7 +21,7 @@ from dicom_node.commands.check_priors import prior_findings
 from dicom_node.commands.screen import say, show_table
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import PeerError, TlsFileError
-from dicom_node.lockfile import LockHeldError, hold_lock
+from dicom_node.lockfile import is_held
 from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import Role
 from dicom_node.settings.schema import Settings, WebPeerSettings
@@ -113,13 +113,13 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
 
 def _ports(settings: Settings, layout: DataLayout) -> Iterator[Finding]:
     node, tls, web = settings.node, settings.tls, settings.web
-    receives = _is_held(layout.lock(Role.RECEIVER))
+    receives = is_held(layout.lock(Role.RECEIVER))
     if node.plain:
         yield _port("DICOM port", node.host, node.port, ours=receives)
     if tls.enabled:
         yield _port("DICOM TLS port", node.host, tls.port, ours=receives)
     if web.enabled:
-        yield _port("web port", web.host, web.port, ours=_is_held(layout.lock(Role.OFFICE)))
+        yield _port("web port", web.host, web.port, ours=is_held(layout.lock(Role.OFFICE)))
 
 
 def _port(subject: str, host: str, port: int, *, ours: bool) -> Finding:
@@ -172,14 +172,6 @@ def _log_in_provider(settings: Settings) -> Iterator[Finding]:
     else:
         words = f"{settings.web.oidc_issuer} answers"
         yield Finding(subject="log-in provider", good=True, detail=words)
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        with hold_lock(lock):
-            return False
-    except LockHeldError:
-        return True
 
 
 def _models(settings: Settings, *, prefix: str = "") -> Iterator[Finding]:

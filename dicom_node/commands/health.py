@@ -7,7 +7,13 @@ from pathlib import Path
 
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
-from dicom_node.bootstrap.status import SEEN_WITHIN_S, LedgerStatus, is_alive, seen_ages
+from dicom_node.bootstrap.signs_of_life import (
+    SEEN_WITHIN_S,
+    cannot_write_its_sign,
+    is_alive,
+    seen_ages,
+)
+from dicom_node.bootstrap.status import LedgerStatus
 from dicom_node.commands.screen import say
 from dicom_node.commands.site import settings_of
 from dicom_node.operator_error import ExitCode, OperatorError
@@ -42,6 +48,12 @@ def run_only(role: str, *, config: Path | None, host: str | None = None) -> int:
         processes = [one for one in ledger.reports.processes() if one.host == here]
     if is_alive(Role(role), seen_ages(processes, utc_now())):
         say(f"the {role} on {here} lives")
+        return ExitCode.OK
+    if cannot_write_its_sign(settings, Role(role)):
+        say(
+            f"the {role} on {here} lives, but cannot write its sign of life: the disk is full",
+            style="yellow",
+        )
         return ExitCode.OK
     say(f"the {role} on {here} has not been seen for {SEEN_WITHIN_S:.0f} s", style="red")
     return ExitCode.FAILED

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import has_ledger, no_ledger, place_of
 from dicom_node.bootstrap.roles import MOST_WORKERS, utc_now
-from dicom_node.bootstrap.status import SEEN_WITHIN_S
+from dicom_node.bootstrap.signs_of_life import SEEN_WITHIN_S
 from dicom_node.commands.screen import console, say
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import LedgerError

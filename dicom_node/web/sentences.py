@@ -75,6 +75,7 @@ JOBS: Final = (
 ALARMS: Final = (
     mark("The %(role)s has not been seen for %(time)s s"),
     mark("%(role)s has not been seen for %(time)s s"),
+    mark("%(role)s lives, but cannot write its sign of life: the disk of %(place)s is full"),
     mark(
         "%(free)s MB free on the disk of %(place)s, at least %(floor)s MB are needed: "
         "images are refused"

@@ -1,7 +1,11 @@
 """``ichnode health`` and ``ichnode alerts`` as a person and a probe meet them."""
 
 import json
+import shutil
 import sys
+from contextlib import ExitStack
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from node_builders import opened_ledger, process_identity
@@ -9,10 +13,14 @@ from node_builders import opened_ledger, process_identity
 from dicom_node.alerts.alert import Alert
 from dicom_node.alerts.book import Book, look
 from dicom_node.alerts.shelf import LedgerShelf
+from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.roles import utc_now
+from dicom_node.bootstrap.standing import StandingAlerts
 from dicom_node.cli import app as cli
 from dicom_node.jobs.documents import Documents
+from dicom_node.lockfile import hold_lock
 from dicom_node.operator_error import ExitCode
+from dicom_node.settings.schema import NodeSettings, Settings
 
 
 @pytest.fixture
@@ -57,6 +65,75 @@ def test_a_node_without_room_is_not_ready_and_says_why(call):
     assert code == ExitCode.FAILED
     assert "10000000 MB are needed" in told
     assert json.loads(document)["healthy"] is False
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Have no byte free on any disk."""
+    usage = SimpleNamespace(total=2**30, used=2**30, free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+
+@pytest.fixture
+def silent(tmp_path):
+    """Have no process been seen for a minute; receiver and office hold their locks all the same.
+
+    A worker held its lock too, and died.
+    """
+    with opened_ledger(tmp_path / "ledger.sqlite") as ledger, ExitStack() as held:
+        for name in ("receiver", "worker-0", "office"):
+            identity = process_identity(name, run=name)
+            ledger.presence.enter(identity, utc_now() - timedelta(minutes=1))
+        layout = DataLayout(root=tmp_path)
+        for name in ("receiver", "office"):
+            held.enter_context(hold_lock(layout.lock(name)))
+        with hold_lock(layout.lock("worker-0")):
+            pass
+        yield ledger
+
+
+@pytest.mark.usefixtures("silent", "full_disk")
+def test_a_full_disk_is_named_as_what_silences_the_living(call, tmp_path):
+    """Their signs of life cannot be written; the one that is dead is told apart from them."""
+    code, told = call("health")
+
+    assert code == ExitCode.FAILED
+    unable = f"lives, but cannot write its sign of life: the disk of {tmp_path} is full"
+    lines = "".join(told.split("\n"))  # wherever the terminal wraps them
+    assert f"receiver {unable}" in lines
+    assert f"office {unable}" in lines
+    assert "worker has not been seen for 20 s" in lines
+    assert f"0 MB free on the disk of {tmp_path}" in lines
+
+
+@pytest.mark.usefixtures("silent", "full_disk")
+def test_a_probe_does_not_restart_what_a_full_disk_silences(call):
+    """A restart mends no disk; the dead worker is another matter."""
+    receiver, told = call("health", "--only", "receiver")
+    worker, _ = call("health", "--only", "worker")
+
+    assert (receiver, worker) == (ExitCode.OK, ExitCode.FAILED)
+    assert "the disk is full" in told
+
+
+@pytest.mark.usefixtures("silent")
+def test_who_is_silent_though_there_is_room_is_not_taken_for_living(call):
+    """A process that hangs holds its lock, too."""
+    code, told = call("health")
+
+    assert code == ExitCode.FAILED
+    assert [line for line in told.splitlines() if "seen" in line] == [
+        f"{role} has not been seen for 20 s" for role in ("receiver", "worker", "office")
+    ]
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_alert_calls_those_dead_that_a_full_disk_silences(silent, tmp_path):
+    """One for the disk, one for the process that is gone."""
+    settings = Settings(node=NodeSettings(data_dir=tmp_path, free_space_floor_mb=0))
+    standing = StandingAlerts(silent, settings=settings, clock=utc_now, node_since=utc_now())
+
+    assert {alert.key for alert in standing.look()} == {"disk", "process:worker"}
 
 
 def test_where_no_node_has_worked_nothing_is_ready(call):
