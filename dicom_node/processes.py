@@ -46,6 +46,10 @@ class StartError(RuntimeError):
     """A process of the node died again and again before it was ready."""
 
 
+class StoppedError(Exception):
+    """A process was told to stop before it could begin its work: no fault."""
+
+
 @dataclass(slots=True, eq=False)
 class _Child:
     """One process and its history."""

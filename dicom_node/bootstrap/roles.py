@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from dicom_node.bootstrap import parts
 from dicom_node.bootstrap.certificate_alarm import log_certificates
 from dicom_node.bootstrap.layout import DataLayout
+from dicom_node.bootstrap.preparation import ends_at_once, open_patiently
 from dicom_node.configuration.live import LiveSettings
 from dicom_node.jobs.pipe_bells import PipeBells
 from dicom_node.jobs.wake import Bells, Topic
@@ -91,7 +92,11 @@ def run_receiver(duty: Duty) -> None:
     from dicom_node.intake.spool import Spool
     from dicom_node.jobs.timetable import Tick, Timetable
 
-    with _alone(duty, Role.RECEIVER) as name, _process(duty, name) as ledger, duty.live as live:
+    with (
+        _alone(duty, Role.RECEIVER) as name,
+        _process(duty, name) as ledger,
+        duty.live as live,
+    ):
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
         recorder = Recorder(ledger.arrivals)
         intake = CountedIntake(_custody(ledger, spool, recorder))
@@ -260,14 +265,16 @@ def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
     """Open the ledger and say that this process lives."""
     from dicom_node.bootstrap.audit import note_process
     from dicom_node.bootstrap.ledgers import place_of
-    from dicom_node.jobs.ledger import open_ledger
     from dicom_node.jobs.presence import Presence
     from dicom_node.jobs.process_identity import ProcessIdentity
 
     identity = ProcessIdentity(
         name=name, host=socket.gethostname(), pid=os.getpid(), token=secrets.token_hex(16)
     )
-    ledger = open_ledger(place_of(duty.settings), process=identity)
+    place = place_of(duty.settings)
+    # A file may be brought up to date as it is opened: that is not broken off.
+    with nullcontext() if isinstance(place, Path) else ends_at_once(duty.stop):
+        ledger = open_patiently(place, process=identity, stop=duty.stop)
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=utc_now)
         presence.start()

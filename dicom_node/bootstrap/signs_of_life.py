@@ -4,6 +4,7 @@ A sign of life is a row, which a full disk keeps from being written. The lock fi
 let go by the kernel when its holder dies, whatever the disk does.
 """
 
+import glob
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -65,8 +66,18 @@ def cannot_write_its_sign(settings: Settings, role: Role) -> bool:
     return holds_its_lock(settings, role)
 
 
-def holds_its_lock(settings: Settings, role: Role) -> bool:
-    """Return whether a process of that role is there, by its lock file; it may be starting."""
+def holds_its_lock(settings: Settings, role: Role, *, host: str = "") -> bool:
+    """Return whether a process of that role is there, by its lock file; it may be starting.
+
+    With a host only workers of that one count, where several share the ledger.
+    """
     layout = DataLayout(root=settings.node.data_dir)
-    workers = layout.lock(f"{role}-*")
+    workers = layout.lock(f"{role}-*@{glob.escape(host)}" if host else f"{role}-*")
     return any(is_held(lock) for lock in (layout.lock(role), *layout.root.glob(workers.name)))
+
+
+def waiting_roles(settings: Settings, *, host: str = "") -> tuple[Role, ...]:
+    """Return which processes are there and wait for a ledger on a server that is away."""
+    if settings.node.ledger == SQLITE:
+        return ()
+    return tuple(role for role in Role if holds_its_lock(settings, role, host=host))

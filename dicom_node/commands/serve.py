@@ -22,6 +22,7 @@ from dicom_node.operator_error import ExitCode, OperatorError
 from dicom_node.processes import (
     Role,
     StartError,
+    StoppedError,
     Supervisor,
     announce_ready,
     reload_on_hangup,
@@ -161,6 +162,8 @@ def serve_role(
 
     try:
         run(Duty(settings=settings, stop=stop, ready=ready, live=live))
+    except StoppedError:
+        return
     except (OSError, LockHeldError, NodeError, PipelineError) as error:
         raise OperatorError(f"the {role} cannot work: {error}") from error
 

@@ -39,6 +39,9 @@ class DatabaseEngine(Protocol):
     def rebuilding(self) -> Engine:
         """Return what opens transactions that may take tables apart and put them together."""
 
+    def is_away(self) -> bool:
+        """Return whether nobody answers there yet, so that waiting may help."""
+
     def exists(self) -> bool:
         """Return whether somebody has made a ledger there."""
 

@@ -40,6 +40,9 @@ _SESSION: Final = (
 
 _CONNECT_TIMEOUT_S = 10
 
+#: The least that libpq knows.
+_PING_TIMEOUT_S: Final = 2
+
 #: Classes of SQLSTATE whose words name no value: connection, resources, limits, operator, system
 #: (PostgreSQL's manual, appendix A).
 _WORDS_WITHOUT_VALUES: Final = ("08", "28", "3D", "53", "55", "57", "58")
@@ -112,6 +115,25 @@ class PostgresqlEngine:
     def place(self) -> str:
         """Return the URL without its parameters; it holds no password."""
         return str(self._place)
+
+    def is_away(self) -> bool:
+        """Return whether no server answers, or one that is only starting or ending.
+
+        Asked by ``PQping`` (PostgreSQL's manual, section 34.1), which needs no password: libpq
+        tells a failed connection in words alone, in whatever language the server has.
+        """
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import make_conninfo
+        from psycopg.pq import PGconn, Ping
+
+        _, parameters = self._writing.dialect.create_connect_args(self._writing.url)
+        parameters.pop("context", None)  # psycopg's own, nothing that libpq knows
+        parameters["connect_timeout"] = _PING_TIMEOUT_S
+        try:
+            where = make_conninfo(**parameters).encode()
+        except ProgrammingError:
+            return False  # a parameter that libpq does not know
+        return PGconn.ping(where) in {Ping.NO_RESPONSE, Ping.REJECT}
 
     def exists(self) -> bool:
         """Return whether the database has the ledger's tables. Raises LedgerUnavailableError."""

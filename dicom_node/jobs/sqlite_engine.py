@@ -100,6 +100,10 @@ class SqliteEngine:
         """Return the file's name."""
         return str(self._path)
 
+    def is_away(self) -> bool:
+        """Return False: a file does not come by itself."""
+        return False
+
     def exists(self) -> bool:
         """Return whether the file is there."""
         return self._path.is_file()

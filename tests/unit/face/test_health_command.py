@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from node_builders import opened_ledger, process_identity
+from postgresql_cluster import HAS_PACKAGES
 
 from dicom_node.alerts.alert import Alert
 from dicom_node.alerts.book import Book, look
@@ -142,6 +143,22 @@ def test_where_no_node_has_worked_nothing_is_ready(call):
 
     assert code == ExitCode.FAILED
     assert "no node has worked" in told
+
+
+@pytest.mark.skipif(not HAS_PACKAGES, reason="psycopg or procrastinate is missing")
+def test_who_waits_for_a_database_that_is_away_is_named(call, tmp_path):
+    """Nobody listens on port 1; the receiver is there, the worker is not."""
+    settings = 'ledger = "postgresql://ichnode@127.0.0.1:1/ichnode"\n'
+    with hold_lock(DataLayout(root=tmp_path).lock("receiver")):
+        code, told = call("health", settings=settings)
+        receiver, lives = call("health", "--only", "receiver", settings=settings)
+        worker, _ = call("health", "--only", "worker", settings=settings)
+
+    assert code == ExitCode.FAILED
+    assert "Connection refused" in told
+    assert told.rstrip().endswith("; waiting for it: receiver")
+    assert (receiver, worker) == (ExitCode.OK, ExitCode.FAILED)
+    assert "lives and waits" in lives
 
 
 def test_alerts_that_stand_are_listed_with_exit_code_4(call, node):
