@@ -94,7 +94,7 @@ def run_receiver(duty: Duty) -> None:
 
     with (
         _alone(duty, Role.RECEIVER) as name,
-        _process(duty, name) as ledger,
+        _process(duty, name) as (ledger, _),
         duty.live as live,
     ):
         spool = Spool(duty.layout.spool, limits=parts.spool_limits(duty.settings))
@@ -158,11 +158,16 @@ def run_worker(duty: Duty, *, make_analyst: Callable[[Settings, DataLayout], "An
 
     with (
         _one_of_many(duty, Role.WORKER) as name,
-        _process(duty, name) as ledger,
+        _process(duty, name) as (ledger, leave),
         duty.live as live,
     ):
         tell = note_models(Documents(ledger.database), name)
-        analysts = LiveAnalyst(make_analyst, duty.layout, tell=tell)
+
+        def load(settings: Settings, layout: DataLayout) -> "Analyst":
+            with ends_at_once(duty.stop, leave=leave):
+                return make_analyst(settings, layout)
+
+        analysts = LiveAnalyst(load, duty.layout, tell=tell)
         analysts.of(duty.settings)
         released = ledger.jobs.release(name, parts.job_rules(duty.settings).retry, utc_now())
         if released:
@@ -191,7 +196,7 @@ def run_office(duty: Duty) -> None:
     """Keep deadlines, deliver results and show the status page, until told to stop."""
     with (
         _alone(duty, Role.OFFICE) as name,
-        _process(duty, name) as ledger,
+        _process(duty, name) as (ledger, _),
         duty.live as live,
     ):
         released = ledger.deliveries.release(name, utc_now())
@@ -261,8 +266,12 @@ def _bells(duty: Duty, name: str) -> Bells:
 
 
 @contextmanager
-def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
-    """Open the ledger and say that this process lives."""
+def _process(duty: Duty, name: str) -> Iterator[tuple["Ledger", Callable[[], None]]]:
+    """Open the ledger and say that this process lives.
+
+    Yields the ledger, and what says that the process ends, for whoever ends it without leaving
+    the block.
+    """
     from dicom_node.bootstrap.audit import note_process
     from dicom_node.bootstrap.ledgers import place_of
     from dicom_node.jobs.presence import Presence
@@ -277,13 +286,17 @@ def _process(duty: Duty, name: str) -> Iterator["Ledger"]:
         ledger = open_patiently(place, process=identity, stop=duty.stop)
     try:
         presence = Presence(ledger=ledger.presence, process=identity, clock=utc_now)
+
+        def leave() -> None:
+            presence.stop()
+            note_process(duty.settings, name, utc_now(), starts=False)
+
         presence.start()
         note_process(duty.settings, name, utc_now(), starts=True)
         try:
-            yield ledger
+            yield ledger, leave
         finally:
-            presence.stop()
-            note_process(duty.settings, name, utc_now(), starts=False)
+            leave()
     finally:
         ledger.close()
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dicom_node.bootstrap.child_environment import environment_of_children
 from dicom_node.bootstrap.configuration import live_settings
@@ -33,6 +34,9 @@ from dicom_node.settings.file import SettingsError
 from dicom_node.settings.schema import Settings
 from dicom_node.users.accounts import FIRST_USER, Accounts
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from dicom_node.jobs.worker import Analyst
 
 LOGGER = logging.getLogger(__name__)
 
@@ -169,9 +173,13 @@ def serve_role(
 
 
 def _run_worker(duty: Duty) -> None:
-    from dicom_node.bootstrap.analysts import make_analyst
+    run_worker(duty, make_analyst=_make_analyst)
 
-    run_worker(duty, make_analyst=make_analyst)
+
+def _make_analyst(settings: Settings, layout: DataLayout) -> "Analyst":
+    from dicom_node.bootstrap.analysts import make_analyst  # brings the networks' library: seconds
+
+    return make_analyst(settings, layout)
 
 
 RUNS: dict[Role, Run] = {
