@@ -8,6 +8,7 @@ from typing import Any, Final
 from PIL import Image
 
 from dicom_node.results.comparison_page import comparison_page
+from dicom_node.results.picture import COMPRESSION
 
 #: What `write_comparison_summary` writes.
 SUMMARY_FILES: Final = ("summary.png", "summary.html", "comparison.json")
@@ -29,7 +30,7 @@ def write_comparison_summary(
     """
     output.mkdir(parents=True, exist_ok=True)
     drawn, page, told = (output / name for name in SUMMARY_FILES)
-    picture.save(drawn, optimize=True)
+    picture.save(drawn, compress_level=COMPRESSION)
     page.write_text(comparison_page(record, drawn.read_bytes()), encoding="utf-8")
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     told.write_text(text, encoding="utf-8")

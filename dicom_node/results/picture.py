@@ -31,6 +31,8 @@ CONTOUR: Final = (255, 0, 255)
 #: Opacity of a painted hematoma.
 _PAINT_OPACITY: Final = 0.35
 _GREY: Final = (200, 200, 200)
+#: Of PNG files for pages, 0 to 9: the highest saves a tenth of the disk for 10 times the time.
+COMPRESSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_node.results.key_slice import draw_key_slice
+from dicom_node.results.picture import COMPRESSION
 from dicom_node.results.record import analysis_record, rejection_record
 from dicom_node.results.summary_page import summary_page
 from dicom_node.results.summary_picture import draw_summary
@@ -38,11 +39,11 @@ def write_summary(
     """
     output.mkdir(parents=True, exist_ok=True)
     picture = output / "summary.png"
-    draw_summary(analysis, volume, record).save(picture, optimize=True)
+    draw_summary(analysis, volume, record).save(picture, compress_level=COMPRESSION)
     if isinstance(analysis, HematomaFound) and volume is not None:
         is_demonstration = any(model["demonstration"] for model in record["model"].values())
         key_slice = draw_key_slice(analysis, volume, is_demonstration=is_demonstration)
-        key_slice.save(output / "largest.png", optimize=True)
+        key_slice.save(output / "largest.png", compress_level=COMPRESSION)
     page = summary_page(record, picture.read_bytes())
     (output / "summary.html").write_text(page, encoding="utf-8")
     (output / "analysis.json").write_text(
