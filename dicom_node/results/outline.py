@@ -6,7 +6,7 @@ the top left pixel, so that the centre of that pixel is (0.5, 0.5) (PS3.3, C.18.
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 from pipeline.measurement import AxialDiameter
 from pipeline.triplet import RegionOfInterest
@@ -33,6 +33,8 @@ def hematoma_outline(mask_yx: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         Column and row, half way between inside and outside; first point equals last. None
         where the slice holds no hematoma.
     """
+    from skimage.measure import approximate_polygon  # loads half of SciPy
+
     contours = find_contours(  # type: ignore[no-untyped-call]  # scikit-image is not annotated
         np.pad(mask_yx, 1).astype(np.float32), 0.5
     )

@@ -8,15 +8,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from dicom_node.results import wording
 from dicom_node.results.chinese_line import chinese_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: A4, upright, in inches.
 _PAGE_INCH: Final = (8.27, 11.69)
@@ -65,6 +66,9 @@ def pdf_page(text: PageText, picture: Image.Image) -> bytes:
 
     The picture takes the page's width, or the height that the text leaves.
     """
+    import matplotlib as mpl  # only a site that wants pages pays for it
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_EMBEDDED):  # type: ignore[arg-type]  # keys are known
         figure = Figure(figsize=_PAGE_INCH)
         writer = _Writer(figure)
@@ -79,6 +83,8 @@ def pdf_page(text: PageText, picture: Image.Image) -> bytes:
 
 def _height(text: PageText) -> float:
     """Return how much of the page a text takes, by writing it on another one."""
+    from matplotlib.figure import Figure
+
     writer = _Writer(Figure(figsize=_PAGE_INCH))
     room = writer.room
     writer.text(text)
@@ -88,7 +94,7 @@ def _height(text: PageText) -> float:
 class _Writer:
     """Fills one page from above."""
 
-    def __init__(self, figure: Figure) -> None:
+    def __init__(self, figure: "Figure") -> None:
         self._figure = figure
         self._y = 1 - _MARGIN
 
