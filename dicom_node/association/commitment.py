@@ -8,13 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 
+from dicom_node.association.commitment_terms import (
+    PROCESSING_FAILURE,
+    CommitmentReport,
+    CommitmentRequest,
+    Reference,
+    reason_words,
+)
 from dicom_node.association.context_answers import why_refused
 from dicom_node.association.negotiation import negotiate
 from dicom_node.association.peers import Peer
@@ -44,60 +50,7 @@ ALL_COMMITTED, SOME_FAILED = 1, 2
 #: More than any study holds; a longer list is refused before it is looked through.
 MOST_REFERENCES = 100_000
 
-SUCCESS, PROCESSING_FAILURE, INVALID_VALUE = 0x0000, 0x0110, 0x0115
-
-#: Failure Reason (PS3.3, section C.14.1.1).
-NO_SUCH_INSTANCE, CLASS_CONFLICT = 0x0112, 0x0119
-
-#: The same in words.
-REASONS = {
-    PROCESSING_FAILURE: "processing failure",
-    NO_SUCH_INSTANCE: "no such object instance",
-    0x0213: "resource limitation",
-    0x0122: "SOP class not supported",
-    CLASS_CONFLICT: "class and instance do not belong together",
-    0x0131: "duplicate transaction UID",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """An object that is meant, by its two UIDs."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitmentRequest:
-    """A request to take responsibility for objects; the asking side makes the transaction UID."""
-
-    transaction_uid: str
-    references: tuple[Reference, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitmentReport:
-    """The answer to a request.
-
-    Attributes
-    ----------
-    transaction_uid : str
-        That of the request.
-    committed : tuple of Reference
-        Objects that the provider is responsible for from now on.
-    failed : tuple of (Reference, int)
-        Objects that it is not, each with its Failure Reason.
-    """
-
-    transaction_uid: str
-    committed: tuple[Reference, ...]
-    failed: tuple[tuple[Reference, int], ...] = ()
-
-
-def reason_words(reason: int) -> str:
-    """Return a Failure Reason in words (PS3.3, section C.14.1.1)."""
-    return f"{REASONS.get(reason, 'failed')} (0x{reason:04X})"
+SUCCESS, INVALID_VALUE = 0x0000, 0x0115
 
 
 def encode_request(request: CommitmentRequest) -> Dataset:

@@ -16,15 +16,17 @@ from pynetdicom.dimse_messages import N_ACTION_RSP
 
 from dicom_node.association.commitment import (
     INVALID_VALUE,
-    PROCESSING_FAILURE,
     REQUEST_ACTION,
     STORAGE_COMMITMENT,
     SUCCESS,
-    CommitmentReport,
-    CommitmentRequest,
     decode_request,
     send_report,
     take_report,
+)
+from dicom_node.association.commitment_terms import (
+    PROCESSING_FAILURE,
+    CommitmentReport,
+    CommitmentRequest,
 )
 from dicom_node.association.presentation import PLAIN
 from dicom_node.errors import DeliveryError, UnreadableCommitmentError, stack_of

@@ -11,8 +11,8 @@ from dicom_node.settings.schema import PeerSettings, Settings, WebPeerSettings
 from dicom_node.settings.worklists import WorklistSettings
 
 if TYPE_CHECKING:
-    from dicom_node.association.commitment import CommitmentReport, CommitmentRequest
     from dicom_node.association.commitment_scp import CommitmentScp
+    from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest
     from dicom_node.association.kept_associations import KeptAssociations
     from dicom_node.association.peers import Peer
     from dicom_node.delivery.carrier import Carrier

@@ -15,7 +15,6 @@ from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.logs import log_what_nobody_caught, set_up_logs
 from dicom_node.bootstrap.parts import destination_names
 from dicom_node.bootstrap.roles import Duty, run_office, run_receiver, run_worker, utc_now
-from dicom_node.commands.configuration_desk import desk_of
 from dicom_node.commands.site import settings_of
 from dicom_node.errors import NodeError
 from dicom_node.lockfile import LockHeldError, hold_lock
@@ -90,6 +89,8 @@ def settings_again(config: Path | None) -> tuple[Path, Settings]:
     try:
         return settings_of(config)
     except OperatorError as error:
+        from dicom_node.commands.configuration_desk import desk_of
+
         desk = desk_of(config)
         try:
             last = desk.last_without_faults()

@@ -2,11 +2,8 @@
 
 from typing import Final
 
-from dicom_node.association.commitment import (
-    COMMITMENT_INSTANCE,
-    REASONS,
-    STORAGE_COMMITMENT,
-)
+from dicom_node.association.commitment import COMMITMENT_INSTANCE, STORAGE_COMMITMENT
+from dicom_node.association.commitment_terms import REASONS
 from dicom_node.association.presentation import (
     PLAIN,
     AbstractSyntax,

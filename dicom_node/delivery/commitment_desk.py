@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from dicom_node.association.commitment import CommitmentReport, CommitmentRequest
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest
 from dicom_node.errors import UnknownEntryError, UnreadableCommitmentError
 from dicom_node.jobs.commitment_ledger import CommitmentLedger, CommitmentRules
 from dicom_node.jobs.commitment_requests import CommitmentRequests

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from dicom_node.association.commitment import CommitmentReport, CommitmentRequest
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest
 from dicom_node.association.peers import Peer
 from dicom_node.errors import (
     CommitmentRefusedError,

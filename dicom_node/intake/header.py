@@ -10,12 +10,6 @@ import struct
 import zlib
 from enum import IntEnum
 
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
-
 from dicom_node.errors import UnreadableInstanceError
 
 
@@ -52,6 +46,11 @@ class HeaderTag(IntEnum):
         """The tag as the standard writes it."""
         return f"({self >> 16:04X},{self & 0xFFFF:04X})"
 
+
+#: Transfer syntaxes by UID (PS3.6, table A-1). As text: whoever reads the ledger needs no pydicom.
+_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 #: Values of these elements are short strings; a longer one is damage.
 _LONGEST_VALUE = 16384
@@ -91,12 +90,12 @@ def read_header(data_set: bytes, transfer_syntax_uid: str) -> dict[HeaderTag, by
     UnreadableInstanceError
         If the bytes are no data set in this transfer syntax, or are cut off.
     """
-    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+    if transfer_syntax_uid == _DEFLATED:
         data_set = _inflate(data_set)
     scanner = _Scanner(
         data_set,
-        implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
-        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
+        implicit=transfer_syntax_uid == _IMPLICIT_LITTLE_ENDIAN,
+        big_endian=transfer_syntax_uid == _BIG_ENDIAN,
     )
     return scanner.top_level()
 
@@ -109,12 +108,12 @@ def read_beginning(data_set: bytes, transfer_syntax_uid: str) -> dict[HeaderTag,
     UnreadableInstanceError
         If not even the first element can be read, or the data set is deflated.
     """
-    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+    if transfer_syntax_uid == _DEFLATED:
         raise UnreadableInstanceError("A deflated data set can only be read as a whole")
     scanner = _Scanner(
         data_set,
-        implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
-        big_endian=transfer_syntax_uid == ExplicitVRBigEndian,
+        implicit=transfer_syntax_uid == _IMPLICIT_LITTLE_ENDIAN,
+        big_endian=transfer_syntax_uid == _BIG_ENDIAN,
     )
     return scanner.top_level(may_be_cut_off=True)
 

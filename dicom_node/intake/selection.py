@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
-
 from dicom_node.intake.instance import Orientation, SeriesAttributes
 
-_CT_CLASSES = frozenset({CTImageStorage, EnhancedCTImageStorage})
+#: CT Image Storage and Enhanced CT Image Storage (PS3.6, table A-1).
+_CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"})
 
 
 class SeriesAttribute(StrEnum):

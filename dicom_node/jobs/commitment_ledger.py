@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_node.association.commitment import (
+from dicom_node.association.commitment_terms import (
     CommitmentReport,
     CommitmentRequest,
     Reference,

@@ -1,13 +1,15 @@
 """SQL that the two databases spell differently."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_or_update(
@@ -18,10 +20,7 @@ def insert_or_update(
     adding: str,
 ) -> None:
     """Insert a row; if its key is there, add its column `adding` to what stands there."""
-    insert = (
-        postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    )
-    row = insert(table).values(values)
+    row = _insert(session, table).values(values)
     column = table.__table__.c[adding]
     session.execute(
         row.on_conflict_do_update(
@@ -29,6 +28,17 @@ def insert_or_update(
             set_={adding: column + row.excluded[adding]},
         )
     )
+
+
+def _insert(session: Session, table: type[Any]) -> "postgresql.Insert | sqlite.Insert":
+    """Return the statement in the words of its database; of the other one nothing is loaded."""
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 class RecordStatus(FunctionElement[str]):

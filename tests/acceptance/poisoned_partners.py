@@ -20,12 +20,10 @@ from ups_server import WORDS, UpsServer, code, element, workitem
 from dicom_node.association.commitment import (
     COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT,
-    CommitmentReport,
-    CommitmentRequest,
-    Reference,
     encode_report,
     encode_request,
 )
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -10,11 +10,8 @@ from acceptance.conftest import head_series
 from acceptance.node_process import NodeProcess, wait_until
 from pynetdicom import AE, evt
 
-from dicom_node.association.commitment import (
-    CommitmentReport,
-    Reference,
-    report_commitment,
-)
+from dicom_node.association.commitment import report_commitment
+from dicom_node.association.commitment_terms import CommitmentReport, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import PROPOSED
 from dicom_node.errors import PeerError

@@ -14,7 +14,7 @@ from faults.outside import (
 )
 from faults.roles import PATIENT, PLANS, World, custody_of, opened, until_idle
 
-from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.bootstrap.alerts import AlertOffice
 from dicom_node.bootstrap.audit import AuditOffice

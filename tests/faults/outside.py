@@ -18,7 +18,7 @@ from node_builders import encoded
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.query import RemoteSeries
 from dicom_node.association.retrieve import Retrieval

@@ -26,12 +26,10 @@ from dicom_node.alerts.webhook import Webhook
 from dicom_node.association.commitment import (
     COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT,
-    CommitmentReport,
-    CommitmentRequest,
-    Reference,
     ask_commitment,
     encode_report,
 )
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.presentation import (
     STUDY_ROOT_FIND,

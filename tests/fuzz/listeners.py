@@ -21,13 +21,11 @@ from dicom_node.association.callers import Caller
 from dicom_node.association.commitment import (
     COMMITMENT_INSTANCE,
     STORAGE_COMMITMENT,
-    CommitmentReport,
-    CommitmentRequest,
-    Reference,
     encode_report,
     encode_request,
 )
 from dicom_node.association.commitment_scp import CommitmentScp
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.receive_limits import ReceiveLimits
 from dicom_node.association.scp_settings import Reader, ScpSettings
 from dicom_node.association.storage_scp import StorageScp

@@ -13,13 +13,8 @@ from fuzz.mutation import blind, elements, tokens
 from node_builders import encoded
 from pynetdicom.dsutils import decode as decode_data_set
 
-from dicom_node.association.commitment import (
-    CommitmentReport,
-    Reference,
-    decode_report,
-    decode_request,
-    encode_report,
-)
+from dicom_node.association.commitment import decode_report, decode_request, encode_report
+from dicom_node.association.commitment_terms import CommitmentReport, Reference
 from dicom_node.association.storage_scu import OutgoingFile
 from dicom_node.delivery.stow_answer import outcomes
 from dicom_node.errors import UnreadableCommitmentError

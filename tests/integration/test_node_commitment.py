@@ -10,14 +10,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom import AE, build_context, build_role, evt
 
 from dicom_node.association.callers import Caller
-from dicom_node.association.commitment import (
-    CommitmentReport,
-    CommitmentRequest,
-    Reference,
-    ask_commitment,
-    report_commitment,
-)
+from dicom_node.association.commitment import ask_commitment, report_commitment
 from dicom_node.association.commitment_scp import CommitmentScp
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.scp_settings import ScpSettings
 from dicom_node.association.storage_scp import StorageScp

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from node_builders import PlainStore, arrive, result_objects, small_series
 
-from dicom_node.association.commitment import CommitmentReport, CommitmentRequest, Reference
+from dicom_node.association.commitment_terms import CommitmentReport, CommitmentRequest, Reference
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import SendKind, SendOutcome
 from dicom_node.delivery.carrier import DimseCarrier, Manners

@@ -10,7 +10,7 @@ from node_builders import CrashError, request_of, small_series
 from retention_builder import AT_ONCE, DAY_S, RetentionSite
 from sqlalchemy import select
 
-from dicom_node.association.commitment import CommitmentRequest, Reference
+from dicom_node.association.commitment_terms import CommitmentRequest, Reference
 from dicom_node.delivery.custody_scan import CustodyScan
 from dicom_node.errors import IllegalTransitionError, UnknownEntryError
 from dicom_node.jobs.audit_ledger import AuditLedger

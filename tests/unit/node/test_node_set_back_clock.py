@@ -11,7 +11,7 @@ from node_builders import (
     stored_objects,
 )
 
-from dicom_node.association.commitment import CommitmentRequest, Reference
+from dicom_node.association.commitment_terms import CommitmentRequest, Reference
 from dicom_node.errors import LostLeaseError
 from dicom_node.intake.assembly import AssemblyRules
 from dicom_node.intake.default_rules import DEFAULT_RULES
