@@ -12,6 +12,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from dicom_node.bootstrap.lean_imports import leave_decoders_out
 from dicom_node.bootstrap.roles import run_worker
 from dicom_node.commands.serve import RUNS, serve_role, settings_again, supervise
 from dicom_node.commands.site import settings_of
@@ -39,6 +40,8 @@ def main(program=__file__):
         return
     runs = RUNS | {Role.WORKER: work}
     only = arguments.only
+    if only is Role.RECEIVER:
+        leave_decoders_out()
     serve_role(settings, only, run=runs[only], supervised=True, path=path)
 
 
