@@ -70,7 +70,7 @@ def wait_until(condition, *, timeout_s=DEADLINE_S):
             return answer
         answered = time.monotonic()
         assert answered < deadline, f"not within {timeout_s} s"
-        pause.wait(min(max(4 * (answered - asked), 0.1), 0.5))
+        pause.wait(min(max(4 * (answered - asked), 0.1), 2.0))
 
 
 def _listen(process, lines):
@@ -151,6 +151,22 @@ class NodeProcess:
         pid = self.pid_of(role)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: self.pid_of(role) != pid)
+
+    def in_force(self, changes):
+        """Wait until each of the three processes has taken each of the changes of the settings.
+
+        A process that is slow takes two changes as one: they must be waited for one by one.
+        """
+        wait_until(lambda: self._taken() >= 3 * changes)
+
+    def take(self, text):
+        """Write other settings into the file and wait until each of the processes has them."""
+        before = self._taken()
+        self.config.write_text(text)
+        wait_until(lambda: self._taken() >= before + 3)
+
+    def _taken(self):
+        return self.log.read_text().count("the new ones are in force")
 
     def get(self, path):
         """Return what the status page answers, as text."""

@@ -230,7 +230,7 @@ def test_a_node_learns_from_its_own_follow_ups(node, archive, tmp_path):
 
     done = node.run("models", "shadow", str(bundle))
     assert done.returncode == 0, done.stderr
-    restart(node)
+    node.in_force(1)  # without a restart; the promotion outlasts one
     tried = scan(tmp_path / "ct", "TRIED", radius_mm=18, day="20260201", seed=50)
     assert node.send(tried)
     row = delivered(node, tried)

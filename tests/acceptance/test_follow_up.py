@@ -1,11 +1,11 @@
 """A patient is scanned twice: the node compares, wherever the first scan was."""
 
+import itertools
 import json
 from collections import Counter
 
 import pydicom
 import pytest
-from acceptance.conftest import Archive
 from acceptance.node_process import NodeProcess, wait_until
 from acceptance.orthanc_process import Orthanc
 from ct_builder import POISON_BIRTH_DATE, POISON_NAME, Ball, build_ct_series, save_series
@@ -19,20 +19,23 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 PATIENT = "POISON-PAIR"
 
+#: A patient for each test.
+NUMBERS = itertools.count(1)
+
 #: Two comparisons at once take turns on a small machine.
 PATIENCE_S = 300
 
 
-def scan(folder, number, *, day, radius_mm):
-    """Write a scan of the patient in a study of its own; return its files."""
-    study = f"1.2.826.0.1.3680043.8.498.77{number}"
+def scan(folder, patient, number, *, day, radius_mm):
+    """Write a scan of a patient in a study of its own; return its files."""
+    study = f"1.2.826.0.1.3680043.8.498.77.{patient}.{number}"
     series = build_ct_series(
         slices=30,
         shape_yx=(96, 96),
         balls=(Ball(radius_mm=radius_mm),),
         noise_hu=3.0,
-        seed=number,
-        patient_id=PATIENT,
+        seed=10 * patient + number,
+        patient_id=f"{PATIENT}-{patient}",
         study_uid=study,
     )
     for image in series:
@@ -44,34 +47,34 @@ def scan(folder, number, *, day, radius_mm):
 @pytest.fixture
 def scans(tmp_path):
     """Return the files of a baseline of 14 mL and, a day later, of a follow-up of 24 mL."""
+    patient = next(NUMBERS)
     return (
-        scan(tmp_path, 1, day="20260104", radius_mm=15.0),
-        scan(tmp_path, 2, day="20260105", radius_mm=18.0),
+        scan(tmp_path, patient, 1, day="20260104", radius_mm=15.0),
+        scan(tmp_path, patient, 2, day="20260105", radius_mm=18.0),
     )
 
 
-def change(config, *pairs):
-    """Replace texts in a settings file; each must stand there."""
-    text = config.read_text()
-    for old, new in pairs:
-        assert old in text
-        text = text.replace(old, new)
-    config.write_text(text)
+def changed(text, **lines):
+    """Return settings with other lines in the first tables of these names."""
+    for table, added in lines.items():
+        head = f"[{table}]\n" if table != "peers" else "[[peers]]\n"
+        assert head in text
+        text = text.replace(head, f"{head}{added}\n", 1)
+    return text
 
 
-@pytest.fixture
-def pacs(tmp_path):
-    """Return a node that is not started, and an Orthanc that knows it as a move destination."""
-    node = NodeProcess(tmp_path, pacs_port=0, pacs_title="ORTHANC")
-    orthanc = Orthanc(tmp_path / "orthanc", node_port=node.dicom_port)
-    change(
-        node.config,
-        ("port = 0\n", f"port = {orthanc.dicom_port}\n"),
-        ('"MODALITY"]', '"MODALITY", "ORTHANC"]'),
-    )
-    yield node, orthanc
-    if node.process is not None:
-        node.stop()
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory):
+    """Return a node that runs, its settings, and an Orthanc that has it as move destination."""
+    folder = tmp_path_factory.mktemp("with-orthanc")
+    node = NodeProcess(folder, pacs_port=0, pacs_title="ORTHANC")
+    orthanc = Orthanc(folder / "orthanc", node_port=node.dicom_port)
+    text = node.config.read_text().replace("port = 0\n", f"port = {orthanc.dicom_port}\n")
+    text = text.replace('"MODALITY"]', '"MODALITY", "ORTHANC"]')
+    node.config.write_text(text)
+    node.start()
+    yield node, text, orthanc
+    node.stop()
     orthanc.stop()
 
 
@@ -110,14 +113,20 @@ def series_of(files):
     return pydicom.dcmread(files[0], stop_before_pixels=True).SeriesInstanceUID
 
 
+def row_of(node, files):
+    """Return the row of a series, an empty one while there is none."""
+    uid = series_of(files)
+    rows = (row for row in node.rows() if row["series_instance_uid"] == uid)
+    return next(rows, {"state": "", "searches": []})
+
+
 def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans, tmp_path):
     """First results with a forecast, then report, SEGs and capture of both; the watch's pair."""
-    node, orthanc = pacs
+    node, settings, orthanc = pacs
     baseline, follow_up = scans
     network = moving_network((0.0, 0.0, -1.0))
     growth = save_bundle(tmp_path / "growth", growth_card(), network.state_dict())
-    change(node.config, ("[worker]\n", f'[worker]\ngrowth_bundle = "{growth.path}"\n'))
-    node.start()
+    node.take(changed(settings, worker=f'growth_bundle = "{growth.path}"'))
     assert node.send(baseline)
     wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
     first = modalities(orthanc, study_of(baseline))
@@ -154,12 +163,9 @@ def test_a_follow_up_is_compared_and_the_pacs_has_it(pacs, scans, tmp_path):
 @pytest.mark.parametrize("way", ["move", "get"])
 def test_a_baseline_that_only_the_pacs_has_is_fetched(pacs, scans, way):
     """By C-MOVE to the node, or by C-GET; its results go out, too, and then the comparison."""
-    node, orthanc = pacs
+    node, settings, orthanc = pacs
     baseline, follow_up = scans
-    change(
-        node.config,
-        ("receives_results = true", f'receives_results = true\ngives_priors = "{way}"'),
-    )
+    node.take(changed(settings, peers=f'gives_priors = "{way}"'))
     to_orthanc = Peer(
         name="orthanc",
         ae_title="ORTHANC",
@@ -169,7 +175,6 @@ def test_a_baseline_that_only_the_pacs_has_is_fetched(pacs, scans, way):
     )
     sent = send_files(to_orthanc, [outgoing_file(path) for path in baseline])
     assert all(outcome.accepted for outcome in sent)
-    node.start()
     assert node.send(follow_up)
 
     row = compared(node, follow_up)
@@ -183,58 +188,23 @@ def test_a_baseline_that_only_the_pacs_has_is_fetched(pacs, scans, way):
     assert PATIENT not in node.log.read_text()
 
 
-def test_a_dead_pacs_holds_up_no_result(tmp_path, scans):
-    """The peer that is searched does not answer; the results arrive elsewhere all the same."""
-    _, follow_up = scans
-    archive = Archive(tmp_path / "pacs")
-    archive.scp.start()
-    node = NodeProcess(tmp_path, pacs_port=archive.scp.port)
-    dead = '[[peers]]\nname = "dead"\nae_title = "DEAD"\nhost = "127.0.0.1"\nport = 9\n'
-    change(node.config, ("[assembly]", f'{dead}gives_priors = "get"\n\n[assembly]'))
-    node.start()
-    try:
-        assert node.send(follow_up)
-        wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
-        (row,) = wait_until(
-            lambda: [
-                one for one in node.rows() if one["searches"] and one["searches"][0]["reason"]
-            ]
-        )
-    finally:
-        node.stop()
-        archive.scp.stop()
-
-    (search,) = row["searches"]
-    assert (search["state"], search["attempts"]) == ("pending", 1)
-    assert "No connection to dead" in search["reason"]
-
-
-def test_a_kill_during_a_comparison_leaves_one_result_set(tmp_path, scans):
+def test_a_kill_during_a_comparison_leaves_one_result_set(node, archive, scans):
     """The worker dies while it registers; its successor compares, and nothing is there twice.
 
     The follow-up is sent before its baseline: the time of acquisition orders the two.
     """
     baseline, follow_up = scans
-    archive = Archive(tmp_path / "pacs")
-    archive.scp.start()
-    node = NodeProcess(tmp_path, pacs_port=archive.scp.port)
-    node.start()
-    try:
-        assert node.send(follow_up)
-        wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
-        assert node.send(baseline)
-        wait_until(
-            lambda: any(
-                row["comparison"] and row["comparison"]["state"] == "analyzing"
-                for row in node.rows()
-            ),
-            timeout_s=PATIENCE_S,
-        )
-        node.kill_role("worker")
-        comparison = compared(node, follow_up)["comparison"]
-    finally:
-        node.stop()
-        archive.scp.stop()
+    assert node.send(follow_up)
+    wait_until(lambda: [row["state"] for row in node.rows()] == ["delivered"])
+    assert node.send(baseline)
+    wait_until(
+        lambda: any(
+            row["comparison"] and row["comparison"]["state"] == "analyzing" for row in node.rows()
+        ),
+        timeout_s=PATIENCE_S,
+    )
+    node.kill_role("worker")
+    comparison = compared(node, follow_up)["comparison"]
 
     assert comparison["baseline_series_instance_uid"] == series_of(baseline)
     assert comparison["expanded"] is True
@@ -245,3 +215,24 @@ def test_a_kill_during_a_comparison_leaves_one_result_set(tmp_path, scans):
         "1.2.840.10008.5.1.4.1.1.88.34": 3,
     }
     assert "Traceback" not in node.log.read_text()
+
+
+def test_a_dead_pacs_holds_up_no_result(node, scans):
+    """The peer that is searched does not answer; the results arrive elsewhere all the same."""
+    _, follow_up = scans
+    dead = '[[peers]]\nname = "dead"\nae_title = "DEAD"\nhost = "127.0.0.1"\nport = 9\n'
+    node.take(f'{node.config.read_text()}\n{dead}gives_priors = "get"\n')
+    assert node.send(follow_up)
+    wait_until(lambda: row_of(node, follow_up)["state"] == "delivered")
+    row = wait_until(
+        lambda: (
+            (one := row_of(node, follow_up))
+            and one["searches"]
+            and one["searches"][0]["reason"]
+            and one
+        )
+    )
+
+    (search,) = row["searches"]
+    assert (search["state"], search["attempts"]) == ("pending", 1)
+    assert "No connection to dead" in search["reason"]
