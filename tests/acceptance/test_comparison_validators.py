@@ -61,7 +61,7 @@ def test_dcmtk_reads_the_report(files):
     assert not [line for line in said.splitlines() if line.startswith(("E:", "F:"))]
 
 
-@pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
+@pytest.mark.timeout(400)  # without Saxon the validator needs 10 s, minutes on a busy machine
 @pytest.mark.parametrize("before", [SMALL, None], ids=["expanded", "no hematoma at baseline"])
 def test_pixelmed_finds_no_error_in_the_report(before, tmp_path):
     """Published criterion of the IHE AIR tests: PixelMed reports no error for TID 1500."""

@@ -33,7 +33,7 @@ def test_dciodvfy_and_dcmtk_find_no_error(files):
     assert "NOT PROCESSED" in run("dsrdump", report)
 
 
-@pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
+@pytest.mark.timeout(400)  # without Saxon the validator needs 10 s, minutes on a busy machine
 def test_pixelmed_finds_no_error(files):
     """TID 1500 as PixelMed knows it."""
     said = pixelmed_on(files[1])

@@ -97,7 +97,7 @@ def test_dcmtk_draws_the_captures(files):
         assert (np.ptp(shown.astype(int), axis=-1) > 100).any()  # the overlay is in colour
 
 
-@pytest.mark.timeout(400)  # the validator needs 10 s on an idle machine, minutes on a busy one
+@pytest.mark.timeout(400)  # without Saxon the validator needs 10 s, minutes on a busy machine
 @pytest.mark.parametrize(
     "make", [case_with_hematoma, case_without_hematoma, case_with_everything, case_with_forecast]
 )
