@@ -17,7 +17,8 @@ setup: $(READY) ## make .venv and install the pinned packages
 $(READY): setup.cfg $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(f"ichnode needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; say make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS) --editable ".[dev]"
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # a minute's work on one core, shared by all; some files are of other versions
 	@touch $@
 
 demo: $(READY) ## a simulated patient through the whole line, under 90 seconds
