@@ -31,6 +31,7 @@ from dicom_node.cli import (
 from dicom_node.cli.config_option import ConfigOption
 from dicom_node.cli.configuration import JsonOption
 from dicom_node.cli.studies import StudyArgument
+from dicom_node.commands.demo_patient import TYPICAL
 from dicom_node.errors import NodeError, stack_of
 from dicom_node.operator_error import ExitCode, OperatorError
 
@@ -366,7 +367,7 @@ def demo(
     output: Annotated[
         Path, typer.Option(help="Folder for data and results; a new run replaces it.")
     ] = Path("demo-output"),
-    seed: Annotated[int, typer.Option(min=0, help="Which simulated patient.")] = 20019,
+    seed: Annotated[int, typer.Option(min=0, help="Which simulated patient.")] = TYPICAL,
 ) -> None:
     """Show the whole node on a simulated patient, with a PACS of its own; about a minute.
 

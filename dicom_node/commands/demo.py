@@ -17,6 +17,7 @@ from dicom_node.bootstrap.layout import DataLayout
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.bootstrap.status import LedgerStatus
+from dicom_node.commands.demo_patient import how_typical, simulator_options
 from dicom_node.commands.demo_stage import (
     NODE_TITLE,
     PACS_TITLE,
@@ -123,11 +124,8 @@ def _play(story: Story, *, seed: int) -> None:
 
 def _simulate_patient(story: Story, *, seed: int) -> str:
     """Have the simulator write a patient as DICOM; returns what is known about it."""
-    command = [
-        *(sys.executable, "-m", "training", "phantom", "--patients", "1", "--seed", str(seed)),
-        *("--output", str(story.stage.patient), "--format", "dicom", "--no-follow-up"),
-        *("--slice-thickness", "5", "--extra-axial", "0"),
-    ]
+    options = simulator_options(story.stage.patient, seed=seed)
+    command = [sys.executable, "-m", "training", *options, "--format", "dicom"]
     done = subprocess.run(  # noqa: S603  the command is this program's own
         command, capture_output=True, text=True, check=False
     )
@@ -217,6 +215,7 @@ def _tell(story: Story, *, seconds: float) -> None:
         ],
         title="Opinion",
     )
+    say(how_typical(truth["seed"]))
     times = [(name, f"{value:.2f} s") for name, value in record["seconds_per_step"].items()]
     times.append(("door to result", f"{row.door_to_result_s or 0:.2f} s"))
     times.append(("whole demonstration", f"{seconds:.1f} s"))

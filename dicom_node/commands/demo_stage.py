@@ -55,7 +55,8 @@ study_quiet_time_s = 1.0
 study_limit_s = 5.0
 
 [worker]
-# The network for simulated heads; that of real ones takes ten times as long.
+# A small network. The node's default one takes ten times as long: too long for a demonstration on
+# a slow or busy machine (docs/benchmark/demo_patients.md).
 segmentation_bundle = "demo-segmentation"
 
 [web]

@@ -39,6 +39,7 @@ def test_the_demonstration_ends_well_and_tells_volume_probability_and_times(tmp_
     for words in (
         "RESEARCH USE ONLY",
         "hematoma volume",
+        "A typical patient",
         "expansion",
         "door to result",
         "summary.png",
