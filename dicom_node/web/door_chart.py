@@ -10,7 +10,7 @@ from dicom_node.jobs.study_search import DoorTime
 from dicom_node.web.overview import percentiles
 
 WIDTH, HEIGHT = 720, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 26, 26
 
 #: Where lines are drawn, in seconds, and what stands beside them.
 _TICKS: Final = (

@@ -16,17 +16,27 @@ from playwright.sync_api import sync_playwright
 from dicom_node.bootstrap.ledgers import ledger_for_reading
 from dicom_node.bootstrap.roles import utc_now
 from dicom_node.commands import demo
+from dicom_node.commands.demo_patient import TYPICAL
 from dicom_node.commands.demo_stage import HOST, Pacs, build_stage, running_node
 from dicom_node.commands.site import settings_of
 from dicom_node.users.accounts import FIRST_USER, Accounts
 
 TARGET = Path(__file__).parents[2] / "docs" / "pictures"
-PATIENT = 20019
 WIDTH, HEIGHT = 1280, 800
 PATIENCE_MS = 120_000
 
 #: Password of an account that ends with the demonstration.
 WORDS = "four words and more"
+
+
+#: Waits until every image of a page can be seen, those below the window, too; one that cannot be
+#: loaded is an error.
+ALL_IMAGES = """
+() => Promise.all([...document.images].map(image => {
+  image.loading = "eager";
+  return image.decode();
+}))
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +115,7 @@ def take(page, shots, base, folder):
         if shot.until:
             page.wait_for_selector(shot.until)
         page.wait_for_load_state("load")
+        page.evaluate(ALL_IMAGES)
         page.screenshot(path=folder / f"{shot.name}.png", full_page=shot.whole)
 
 
@@ -129,6 +140,7 @@ def take_file(browser, path, picture):
     """Take a picture of a page that lies on the disk."""
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
     page.goto(path.absolute().as_uri())
+    page.evaluate(ALL_IMAGES)
     page.screenshot(path=picture, full_page=True)
     page.close()
 
@@ -141,7 +153,7 @@ def main():
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         story = demo.Story(stage=build_stage(Path(name) / "demo"))
-        demo._simulate_patient(story, seed=PATIENT)
+        demo._simulate_patient(story, seed=TYPICAL)
         pacs = stack.enter_context(Pacs(story.stage.pacs))
         story.stage.write_config(pacs_port=pacs.port)
         stack.enter_context(running_node(story.stage))
