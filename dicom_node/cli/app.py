@@ -371,8 +371,7 @@ def demo(
 ) -> None:
     """Show the whole node on a simulated patient, with a PACS of its own; about a minute.
 
-    Sends a simulated head CT to the node and waits until segmentation, captures and report have
-    come back to the PACS. Exit code 0 only if all of it happened.
+    Exit code 0 only if segmentation, captures and report have come back to the PACS.
 
     Example:
 
