@@ -25,6 +25,16 @@ def run_all(node, commands):
     return {line: said.encode() for line, said in told.items()}
 
 
+def run_program(node, *command):
+    """Run one command as a program of its own; return outputs and exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "dicom_node", *command, "--config", str(node.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def _said(arguments):
     """Run one command; return standard output and standard error."""
     from dicom_node.cli.app import main

@@ -1,7 +1,10 @@
 """The node as processes, for the acceptance tests: start, kill, ask, stop."""
 
+import contextlib
 import http.client
+import io
 import json
+import logging
 import os
 import queue
 import re
@@ -15,6 +18,7 @@ from pathlib import Path
 
 from dicom_node.association.peers import Peer
 from dicom_node.association.storage_scu import outgoing_file, send_files
+from dicom_node.cli.app import main
 from dicom_node.commands.demo_stage import free_ports
 
 STAND_IN = Path(__file__).with_name("stand_in_node.py")
@@ -77,6 +81,30 @@ def _listen(process, lines):
     for line in process.stdout:
         lines.put(line)
     lines.put("")
+
+
+def run_here(arguments, *, stdin=""):
+    """Run a command of ``ichnode`` in this process, which has loaded its libraries already.
+
+    What it says is caught, warnings of the log with it, as a program that sets up no log says
+    them on standard error.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["ichnode", *map(str, arguments)], io.StringIO(stdin)
+    listener = logging.StreamHandler(err)
+    listener.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(listener)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        logging.getLogger().removeHandler(listener)
+        sys.argv, sys.stdin = before
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 class NodeProcess:
@@ -174,14 +202,9 @@ class NodeProcess:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read().decode()
 
-    def run(self, *arguments):
-        """Run a command of ``ichnode`` with this node's settings."""
-        return subprocess.run(
-            [sys.executable, "-m", "dicom_node", *arguments, "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(self, *arguments, stdin=""):
+        """Run a command of ``ichnode`` with this node's settings; see `run_here`."""
+        return run_here([*arguments, "--config", str(self.config)], stdin=stdin)
 
     def rows(self):
         """Return every series as the page tells it to programs; none while nobody answers."""

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pydicom
 import pytest
 from acceptance.faulty_node import STEPS
-from acceptance.many_commands import run_all
+from acceptance.many_commands import run_all, run_program
 from acceptance.node_process import NodeProcess, wait_until
 from ct_builder import Ball, build_ct_series
 from poison import MARKER, marked, poisoned
@@ -247,7 +247,7 @@ def test_no_way_through_the_node_tells_of_a_patient(node, pacs, tmp_path):
             timeout_s=PATIENCE_S,
         )
     told = tellings(node, [series_of(paths) for paths in (prior, follow_up, without_middle)])
-    exported = node.run("export-cohort", "--output", str(tmp_path / "export"))
+    exported = run_program(node, "export-cohort", "--output", str(tmp_path / "export"))
     told["export-cohort"] = (exported.stdout + exported.stderr).encode()
     for path in (tmp_path / "export").rglob("*"):
         told[f"export/{path.name}"] = path.name.encode()

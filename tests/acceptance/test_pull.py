@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -17,8 +15,6 @@ from dicom_node.association.storage_scu import outgoing_file, send_files
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 STUDIES = "1.2.826.0.1.3680043.8.498.881"
-
-PATIENCE_S = 300
 
 #: A study for each test.
 NUMBERS = itertools.count(1)
@@ -90,24 +86,7 @@ def study(pacs, tmp_path):
 
 def pull(node, *words, stdin=""):
     """Run ``ichnode pull``; return exit code, output and errors."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dicom_node",
-            "pull",
-            *words,
-            "--from",
-            "pacs",
-            "--config",
-            node.config,
-        ],
-        capture_output=True,
-        text=True,
-        input=stdin,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = node.run("pull", *words, "--from", "pacs", stdin=stdin)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -161,15 +140,13 @@ def test_what_is_here_is_analysed_again_only_if_asked(pacs, study):
 
 
 def test_a_node_that_is_stopped_cannot_be_moved_to(pacs, study):
-    """C-GET still brings the images into custody, for the next start."""
+    """C-GET still brings the images into custody, for the next start. Runs last."""
     node, _ = pacs
     node.stop()
-    try:
-        code, _, errors = pull(node, study.patient)
-        assert code == 1
-        assert "take them with --by get" in errors
-        code, output, _ = pull(node, study.patient, "--by", "get", "--no-wait")
-        assert code == 0
-        assert "the analysis begins with: ichnode serve" in output
-    finally:
-        node.start()
+
+    code, _, errors = pull(node, study.patient)
+    assert code == 1
+    assert "take them with --by get" in errors
+    code, output, _ = pull(node, study.patient, "--by", "get", "--no-wait")
+    assert code == 0
+    assert "the analysis begins with: ichnode serve" in output
