@@ -276,6 +276,21 @@ def regular_grid(
     )
 
 
+def occupied_box(voxels_zyx: NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
+    """Return the smallest box that holds all voxels that are set, None if there are none."""
+    slices = np.flatnonzero(voxels_zyx.any(axis=(1, 2)))
+    if not len(slices):
+        return None
+    z = slice(int(slices[0]), int(slices[-1]) + 1)
+    plane = voxels_zyx[z].any(axis=0)
+    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    return (
+        z,
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
+
+
 def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
     view = array.view()
     view.flags.writeable = False

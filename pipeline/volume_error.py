@@ -26,12 +26,15 @@ from numpy.typing import NDArray
 from pipeline.errors import GeometryError
 from pipeline.finding import VolumeRange
 from pipeline.measurement import volume_ml
-from pipeline.volume import HematomaMask
+from pipeline.volume import HematomaMask, occupied_box
 
 #: Probabilities between which the volume of a hematoma is in doubt: what only a tenth would call
 #: hematoma, and what only a tenth would not. The usual way to state a spread by its 10th and 90th
 #: percentile; a fitted quantile stands for the pair it was fitted with, which is on the card.
 OUTER_PROBABILITY, INNER_PROBABILITY = 0.1, 0.9
+
+#: Below this probability, or so near to 1, the entropy of a voxel is under 1.5e-5 nats.
+_SURE = 1e-6
 
 #: Probability with which a range holds the true volume. Fixed: every sentence says 95 %.
 LEVEL = 0.95
@@ -183,11 +186,12 @@ def volume_scale_ml(
 def binary_entropy(probability_zyx: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the entropy -p ln p - (1 - p) ln(1 - p) of each voxel in nats, float32.
 
-    0 where the network is sure, ln 2 = 0.693 where it knows nothing.
+    0 where the network is sure, which is said of what lies below 1.5e-5 nats; ln 2 = 0.693 where
+    it knows nothing.
     """
     entropy = np.zeros_like(probability_zyx, dtype=np.float32)
-    # nearly all voxels are 0 to the last digit; logarithms of them would be a second's waste
-    unsure = (probability_zyx > 0) & (probability_zyx < 1)
+    # Most of a picture is air and bone; logarithms of such voxels would be seconds of waste.
+    unsure = (probability_zyx > _SURE) & (probability_zyx < 1 - _SURE)
     p = probability_zyx[unsure].astype(np.float32)
     entropy[unsure] = -(p * np.log(p) + (1 - p) * np.log1p(-p))
     return entropy
@@ -197,7 +201,11 @@ def _parts_with(seed_zyx: NDArray[np.bool_], wide_zyx: NDArray[np.bool_]) -> NDA
     """Return the connected parts of the wide mask that hold a voxel of the seed."""
     from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
-    labels, count = ndimage.label(wide_zyx, structure=np.ones((3, 3, 3), dtype=bool))
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[labels[seed_zyx]] = True
-    return np.asarray(keep[labels])
+    found = np.zeros_like(wide_zyx)
+    box = occupied_box(wide_zyx)
+    if box is not None:
+        labels, count = ndimage.label(wide_zyx[box], structure=np.ones((3, 3, 3), dtype=bool))
+        keep = np.zeros(count + 1, dtype=bool)
+        keep[labels[seed_zyx[box]]] = True
+        found[box] = keep[labels]
+    return found

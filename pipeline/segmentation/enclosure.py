@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.components import ALL_NEIGHBOURS
-from pipeline.volume import CtVolume, HematomaMask
+from pipeline.volume import CtVolume, HematomaMask, occupied_box
 
 #: Denser than clotted blood; HU. Below 100, where window-clipped pictures end.
 _BONE_HU = 95.0
@@ -81,15 +81,18 @@ def keep_intracranial_components(mask: HematomaMask, volume: CtVolume) -> Hemato
     """
     from scipy import ndimage  # type: ignore[import-untyped] # scipy ships no types
 
-    if mask.is_empty:
+    around = occupied_box(mask.voxels_zyx)
+    if around is None:
         return mask
-    labels, count = ndimage.label(mask.voxels_zyx, structure=ALL_NEIGHBOURS)
+    labels, count = ndimage.label(mask.voxels_zyx[around], structure=ALL_NEIGHBOURS)
     keep = np.zeros(count + 1, dtype=bool)
     for part, box in enumerate(ndimage.find_objects(labels), start=1):
-        corner = [side.start for side in box]
+        corner = [side.start + whole.start for side, whole in zip(box, around, strict=True)]
         voxels = np.argwhere(labels[box] == part) + corner
         keep[part] = measure_enclosure(volume, voxels).is_intracranial
-    return HematomaMask(voxels_zyx=keep[labels], grid=mask.grid)
+    inside = np.zeros_like(mask.voxels_zyx)
+    inside[around] = keep[labels]
+    return HematomaMask(voxels_zyx=inside, grid=mask.grid)
 
 
 def _evenly_chosen(voxels_zyx: NDArray[np.intp]) -> NDArray[np.intp]:

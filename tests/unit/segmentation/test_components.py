@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pipeline.segmentation.components import keep_large_components
-from pipeline.volume import HematomaMask, VoxelGrid, regular_grid
+from pipeline.volume import HematomaMask, VoxelGrid, occupied_box, regular_grid
 
 
 def mask_of(grid, *boxes):
@@ -60,3 +61,32 @@ def test_negative_floor_is_refused():
 
     with pytest.raises(ValueError, match="negative"):
         keep_large_components(mask_of(grid), -0.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_are_those_of_the_whole_picture(seed):
+    """Found in the box of the mask alone, and the same as SciPy finds in the whole volume."""
+    rng = np.random.default_rng(seed)
+    voxels = np.zeros((9, 30, 20), dtype=bool)
+    voxels[2:8, 5:28, 3:19] = rng.random((6, 23, 16)) < 0.12
+    grid = regular_grid(voxels.shape, (5.0, 1.0, 1.0))
+    labels, count = ndimage.label(voxels, structure=np.ones((3, 3, 3)))
+    volumes = ndimage.sum_labels(voxels, labels, range(1, count + 1)) * 5.0 / 1000
+    floor_ml = float(np.median(volumes)) + 1e-6
+
+    kept = keep_large_components(HematomaMask(voxels_zyx=voxels, grid=grid), floor_ml)
+
+    expected = np.isin(labels, np.flatnonzero(volumes >= floor_ml) + 1)
+    assert 0 < expected.sum() < voxels.sum()
+    np.testing.assert_array_equal(kept.voxels_zyx, expected)
+
+
+def test_the_box_of_a_mask_holds_it_and_no_more():
+    """Against the extremes of the voxels that are set."""
+    voxels = np.zeros((4, 6, 8), dtype=bool)
+    assert occupied_box(voxels) is None
+    voxels[1, 5, 2] = voxels[3, 2, 7] = True
+    set_ones = np.argwhere(voxels)
+    box = occupied_box(voxels)
+    assert [side.start for side in box] == set_ones.min(axis=0).tolist()
+    assert [side.stop for side in box] == (set_ones.max(axis=0) + 1).tolist()
