@@ -278,12 +278,13 @@ def regular_grid(
 
 def occupied_box(voxels_zyx: NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
     """Return the smallest box that holds all voxels that are set, None if there are none."""
-    slices = np.flatnonzero(voxels_zyx.any(axis=(1, 2)))
+    slices = np.flatnonzero(np.any(voxels_zyx, axis=(1, 2)))
     if not len(slices):
         return None
     z = slice(int(slices[0]), int(slices[-1]) + 1)
-    plane = voxels_zyx[z].any(axis=0)
-    rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+    plane: NDArray[np.bool_] = np.any(voxels_zyx[z], axis=0)
+    rows = np.flatnonzero(np.any(plane, axis=1))
+    columns = np.flatnonzero(np.any(plane, axis=0))
     return (
         z,
         slice(int(rows[0]), int(rows[-1]) + 1),

@@ -32,8 +32,8 @@ _PRIVATE = 0o600
 #: the file in memory anyway, and with SQLite's own 2 MiB each the office grew for days.
 _CACHE_KIB = 256
 
-#: Kinds of refusal that say that the file is not sound.
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+#: Kinds of refusal that say that the file is not sound; the last one that its tables are not ours.
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 #: What helps against other kinds; the rest passes by itself, or its words say all.
 _ADVICE: Final = {
