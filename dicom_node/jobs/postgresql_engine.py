@@ -38,7 +38,8 @@ _SESSION: Final = (
     "SET tcp_keepalives_count = 3",
 )
 
-_CONNECT_TIMEOUT_S = 10
+#: A database made without a locale is in SQL_ASCII, and text would come from it as bytes.
+_CONNECT: Final = {"connect_timeout": 10, "application_name": "ichnode", "client_encoding": "utf8"}
 
 #: The least that libpq knows.
 _PING_TIMEOUT_S: Final = 2
@@ -82,7 +83,7 @@ class PostgresqlEngine:
         self._place = place
         self._writing = create_engine(
             _url(place),
-            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "ichnode"},
+            connect_args=dict(_CONNECT),
             hide_parameters=True,
             pool_pre_ping=True,
         )

@@ -68,6 +68,23 @@ def old_place(cluster):
     engine.writing.dispose()
 
 
+def test_a_database_without_an_encoding_keeps_every_letter(cluster):
+    """A server that was set up without a locale makes databases in SQL_ASCII."""
+    name = "ascii"
+    cluster.sql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
+    database = Database(cluster.place(name))
+    try:
+        with database.write() as session:
+            session.add(MetaRow(key="ward", value="Zürich 神经"))
+        with database.read() as session:
+            kept = session.get(MetaRow, "ward")
+    finally:
+        database.close()
+
+    assert cluster.sql("SHOW server_encoding", database=name) == [(b"SQL_ASCII",)]
+    assert kept.value == "Zürich 神经"
+
+
 def test_version_1_goes_up_when_asked_and_down_again(cluster, old_place):
     """A process refuses and says what to do; the tables are then those of a new ledger."""
     before = schema(cluster, old_place)
