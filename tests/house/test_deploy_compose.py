@@ -116,7 +116,9 @@ def test_the_ledger_on_a_server_is_the_one_of_the_settings():
     assert str(other.node.ledger_secret_file) == names["POSTGRES_PASSWORD_FILE"]
     assert server["networks"] == ["inside"]
     assert "ports" not in server
-    assert "'.[postgresql]'" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert "s['options.extras_require']['postgresql']" in (DEPLOY / "Dockerfile").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_world_around_is_reached_from_this_machine_alone():
@@ -145,13 +147,34 @@ def test_prometheus_asks_the_office_and_grafana_prometheus(services):
 
 
 def test_the_image_is_built_for_either_device():
-    """With CUDA unless asked otherwise; hadolint looks at the rest."""
+    """With CUDA unless asked otherwise, in one stage: old builders build every stage."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     argument = read(NODE)["x-process"]["build"]["args"]["DEVICE"]
 
     assert "ARG DEVICE=cuda" in text
     assert argument == "${ICHNODE_DEVICE:-cuda}"
-    assert {line.split()[-1] for line in text.splitlines() if line.startswith("FROM source")} == {
-        "node-cuda",
-        "node-cpu",
-    }
+    assert 'if [ "$DEVICE" = cpu ]' in text
+    assert "FROM node-$" not in text
+
+
+def test_settings_are_mounted_as_a_folder():
+    """A file that an editor replaces would stay the old one in the container for ever."""
+    files = [NODE, AROUND, LEDGER, DEPLOY / "demo" / "compose.yaml"]
+    mounts = [
+        mount
+        for file in files
+        for service in read(file)["services"].values()
+        for mount in service.get("volumes", ())
+    ]
+
+    assert "./compose:/etc/ichnode:ro" in mounts
+    assert not [one for one in mounts if one.split(":")[0].endswith(".toml")]
+    for role in Role:
+        assert "./compose:/etc/ichnode:ro" in read(NODE)["services"][role]["volumes"]
+
+
+def test_the_server_is_healthy_once_it_answers_by_the_network():
+    """While it makes its database it answers on its socket, and is about to stop again."""
+    probe = read(LEDGER)["services"]["postgres"]["healthcheck"]["test"]
+
+    assert probe[:4] == ["CMD", "pg_isready", "--host", "127.0.0.1"]

@@ -192,11 +192,27 @@ def test_the_container_has_no_rights_and_says_how_it_is():
     (user,) = re.findall(r"^USER (\d+):\d+$", dockerfile, re.MULTILINE)
     assert int(user) > 0
     assert dockerfile.index("USER ") > dockerfile.index("RUN pip")
+    assert dockerfile.index("USER ") > dockerfile.rindex("FROM ")
     assert '["ichnode", "health"]' in dockerfile
     assert "read_only: true" in lines
     assert lines[lines.index("cap_drop:") + 1] == "- ALL"
     assert "- no-new-privileges:true" in lines
     assert not re.search(r"privileged|/var/run/docker\.sock", compose)
+
+
+def test_the_image_has_the_program_and_no_sources():
+    """The last stage takes what was made; libraries come before the program, so they are kept."""
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    last = dockerfile[dockerfile.rindex("\nFROM ") :]
+
+    assert re.findall(r"^COPY (.+)$", last, re.MULTILINE) == [
+        "--from=libraries /opt/ichnode /opt/ichnode",
+        "--from=program /program /opt/ichnode",
+    ]
+    libraries = dockerfile[: dockerfile.index("\nFROM libraries")]
+    assert re.findall(r"^COPY (.+) \S+$", libraries, re.MULTILINE) == [
+        "deploy/constraints.txt setup.cfg"
+    ]
 
 
 def test_only_what_the_image_needs_is_sent_to_the_builder():
@@ -205,7 +221,7 @@ def test_only_what_the_image_needs_is_sent_to_the_builder():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     copied = {
         word
-        for line in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE)
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
         for word in line.split()
     }
 
