@@ -146,7 +146,8 @@ def resample_map(
             groups[plane.offset_key(index, int(source_index))].append(int(source_index))
         for members in groups.values():
             mixed = _weighted_sum(values_zyx, members, weights_s, outside)
-            result[index] += plane.interpolate(mixed, index, members[0])
+            reached, rows, columns = plane.interpolate(mixed, index, members[0])
+            result[index, rows, columns] += reached
     return result
 
 
@@ -196,35 +197,44 @@ class _PlaneMap:
 
     def interpolate(
         self, slice_yx: NDArray[np.float32], target_index: int, source_index: int
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], slice, slice]:
+        """Return the values where the source slice reaches, and which rows and columns those are.
+
+        A head fills a third of its picture: the rest is not worth the time.
+        """
         offset = self.target_starts_yx[target_index] - self.source_starts_yx[source_index]
+        reached = []
         for axis in (0, 1):
             positions = (
                 offset[axis] + np.arange(self.target_sizes_yx[axis]) * (self.target_steps_yx[axis])
             )
-            slice_yx = _interpolate_axis(
-                slice_yx, positions / self.source_steps_yx[axis], axis=axis
-            )
-        return slice_yx
+            index = positions / self.source_steps_yx[axis]
+            reach = _reach(index, slice_yx.shape[axis])
+            slice_yx = _interpolate_axis(slice_yx, index[reach], axis=axis)
+            reached.append(reach)
+        return slice_yx, reached[0], reached[1]
+
+
+def _reach(index: NDArray[np.float64], size: int) -> slice:
+    """Return which of rising or falling fractional indices lie within half a voxel outside."""
+    inside = np.flatnonzero((index >= -0.5 - 1e-6) & (index <= size - 0.5 + 1e-6))
+    return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
 
 
 def _interpolate_axis(
     values: NDArray[np.float32], index: NDArray[np.float64], *, axis: int
 ) -> NDArray[np.float32]:
-    """Return values at fractional indices along one axis, zero beyond half a voxel outside."""
+    """Return values at fractional indices along one axis, the edge's beyond it."""
     size = values.shape[axis]
-    inside = (index >= -0.5 - 1e-6) & (index <= size - 0.5 + 1e-6)
     clamped = np.clip(index, 0, size - 1)
     low = np.minimum(np.floor(clamped).astype(np.intp), max(size - 2, 0))
     high = np.minimum(low + 1, size - 1)
     fraction = clamped - low
     shape = (-1, 1) if axis == 0 else (1, -1)
-    weight_low = np.where(inside, 1 - fraction, 0).astype(np.float32).reshape(shape)
-    weight_high = np.where(inside, fraction, 0).astype(np.float32).reshape(shape)
     result = values.take(low, axis=axis)
-    result *= weight_low
+    result *= (1 - fraction).astype(np.float32).reshape(shape)
     upper = values.take(high, axis=axis)
-    upper *= weight_high
+    upper *= fraction.astype(np.float32).reshape(shape)
     result += upper
     return result
 

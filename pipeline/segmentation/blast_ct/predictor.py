@@ -1,5 +1,6 @@
 """BLAST-CT on a whole scan: to 1 mm, through the networks, back to the scan's own grid."""
 
+from collections.abc import Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -80,16 +81,29 @@ class BlastCtPredictor:
         view = view_of(volume, self._spacing)
         shares = self._probabilities(view.hu_zyx, view.region, view.planes, on_progress)
         own = [resample_map(share, view.grid, volume.grid) for share in shares[1:]]
-        hematoma = own[self._hematoma - 1]
-        free = hematoma < self._cutoff
-        compartments = {}
-        largest = np.maximum.reduce([_background(own), *own])
-        for name, index in self._compartments.items():
-            share = own[index - 1]
-            compartments[name] = free & (share == largest) & (share > 0)
-            free &= ~compartments[name]
+        maps = ClassMaps(
+            hematoma_zyx=own[self._hematoma - 1],
+            compartments=MappingProxyType(self._compartments_of(own)),
+        )
         on_progress(1.0)
-        return ClassMaps(hematoma_zyx=hematoma, compartments=MappingProxyType(compartments))
+        return maps
+
+    def _compartments_of(
+        self, own: list[NDArray[np.float32]]
+    ) -> dict[Compartment, NDArray[np.bool_]]:
+        """Return which voxels belong to which compartment, from the classes but background.
+
+        Slice by slice: what is compared many times stays in the processor's cache.
+        """
+        found = {name: np.zeros(own[0].shape, dtype=bool) for name in self._compartments}
+        for z, shares in enumerate(zip(*own, strict=True)):
+            free = shares[self._hematoma - 1] < self._cutoff
+            largest = np.maximum.reduce([_background(shares), *shares])
+            for name, index in self._compartments.items():
+                share = shares[index - 1]
+                found[name][z] = free & (share == largest) & (share > 0)
+                free &= ~found[name][z]
+        return found
 
     def _probabilities(
         self,
@@ -133,7 +147,7 @@ def blast_ct_predictor(bundle: ModelBundle, options: InferenceOptions) -> BlastC
     )
 
 
-def _background(shares: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _background(shares: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return what other classes leave over."""
     left = 1 - shares[0]
     for share in shares[1:]:
