@@ -128,16 +128,21 @@ def test_a_settings_file_of_a_page_is_valid(block, tmp_path):
     assert load_settings(path, {}).node.ae_title == "ICHNODE"
 
 
+#: What the pages call.
+PROGRAMS = {"ichnode", "ichtrain"}
+
+
 def commands_in(block):
     """Return the words of each call of a program of the project, without what follows a mark."""
     text = block.text.replace("\\\n", " ")
     for line in text.splitlines():
         words = shlex.split(line.removeprefix("$ "), comments=True)
-        for start, word in enumerate(words):
-            if word.rsplit("/", 1)[-1] in {"ichnode", "ichtrain"}:
-                ends = [i for i, one in enumerate(words[start:]) if one in {"|", ">", ";", "&&"}]
-                yield words[start:][: ends[0] if ends else None]
-                break
+        found = [i for i, one in enumerate(words) if one.rsplit("/", 1)[-1] in PROGRAMS]
+        if found:
+            # Docker's own words name containers and volumes like the image, which comes last.
+            start = found[-1 if words[0] == "docker" else 0]
+            ends = [i for i, one in enumerate(words[start:]) if one in {"|", ">", ";", "&&"}]
+            yield words[start:][: ends[0] if ends else None]
 
 
 def application(program):
